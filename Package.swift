@@ -1,0 +1,73 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+
+let package = Package(
+    name: "socketmaster",
+    products: [.executable(name: "socketmaster", targets: ["socketmaster"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    ],
+    targets: [
+        // Layer 0: the kernel, by way of liburing and GNU calls.
+        .systemLibrary(name: "CLiburing", pkgConfig: "liburing", providers: [.apt(["liburing-dev"])]),
+        .target(name: "CKernel", dependencies: ["CLiburing"], linkerSettings: [.linkedLibrary("uring")]),
+        // Layer 1: pure cores. Bytes and time come in, actions come out.
+        .target(name: "Memory"),
+        .target(name: "HTTP1"),
+        .target(name: "Yamux"),
+        .target(name: "Registration"),
+        // Layer 2: the routing table, and one thread's ring.
+        .target(name: "Routing", dependencies: ["Registration"]),
+        .target(name: "Reactor", dependencies: ["CKernel", "Memory"]),
+        // Layer 3: the data plane.
+        .target(name: "Proxy", dependencies: ["HTTP1", "Memory", "Reactor", "Routing", "Yamux"]),
+        // Layer 4: the control plane.
+        .target(
+            name: "Control",
+            dependencies: ["CKernel", "Memory", "Proxy", "Reactor", "Registration", "Routing", "Yamux", logging]),
+        // Layer 5: the program.
+        .executableTarget(name: "socketmaster", dependencies: ["Control", argumentParser]),
+        .testTarget(name: "MemoryTests", dependencies: ["Memory"]),
+        .testTarget(name: "HTTP1Tests", dependencies: ["HTTP1"]),
+        .testTarget(name: "YamuxTests", dependencies: ["Yamux"]),
+        .testTarget(name: "RegistrationTests", dependencies: ["Registration"]),
+        .testTarget(name: "RoutingTests", dependencies: ["Registration", "Routing"]),
+        .testTarget(name: "ReactorTests", dependencies: ["CKernel", "Memory", "Reactor"]),
+        .testTarget(name: "ProxyTests", dependencies: ["CKernel", "Proxy", "Reactor", "Routing", "Yamux"]),
+        .testTarget(name: "ControlTests", dependencies: ["Control"]),
+        .testTarget(name: "ProjectTests"),
+    ],
+    swiftLanguageModes: [.v6]
+)
+
+// Fuzzers are built by `make fuzz` alone: they need a flag that ordinary builds must not have.
+if Context.environment["SOCKETMASTER_FUZZ"] != nil {
+    for core in ["HTTP1", "Yamux", "Registration"] {
+        package.targets.append(
+            .executableTarget(
+                name: "Fuzz\(core)",
+                dependencies: [.byName(name: core)],
+                path: "Tests/Fuzz/Fuzz\(core)",
+                exclude: core == "HTTP1" ? ["http1.dict"] : [],
+                swiftSettings: [.unsafeFlags(["-parse-as-library"])]
+            ))
+    }
+}
+
+// What every target of ours is held to: warnings are errors, and every unsafe expression says so.
+for target in package.targets where target.type != .system {
+    target.exclude.append("README.md")
+    guard target.name != "CKernel" else { continue }
+    target.swiftSettings = (target.swiftSettings ?? []) + [
+        .strictMemorySafety(),
+        .treatAllWarnings(as: .error),
+        .treatWarning("StrictMemorySafety", as: .error),
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+    ]
+}

@@ -1,0 +1,108 @@
+#include "CKernel.h"
+
+#include <arpa/inet.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+ssize_t ck_receive_now(int fd, void *bytes, size_t count) {
+    ssize_t received;
+    do received = recv(fd, bytes, count, MSG_DONTWAIT);
+    while (received < 0 && errno == EINTR);
+    return received >= 0 ? received : -errno;
+}
+
+ssize_t ck_send_now(int fd, const void *bytes, size_t count) {
+    ssize_t sent;
+    do sent = send(fd, bytes, count, MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    return sent >= 0 ? sent : -errno;
+}
+
+int ck_describe_peer(int fd, char *text, int capacity) {
+    struct sockaddr_storage peer;
+    socklen_t size = sizeof peer;
+    char host[INET6_ADDRSTRLEN] = "";
+    int count = 0;
+    if (getpeername(fd, (struct sockaddr *)&peer, &size) != 0) return -errno;
+    if (peer.ss_family == AF_INET) {
+        struct sockaddr_in *v4 = (struct sockaddr_in *)&peer;
+        inet_ntop(AF_INET, &v4->sin_addr, host, sizeof host);
+        count = snprintf(text, (size_t)capacity, "%s:%d", host, ntohs(v4->sin_port));
+    } else if (peer.ss_family == AF_INET6) {
+        struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&peer;
+        bool is_mapped = IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr);
+        if (is_mapped) inet_ntop(AF_INET, v6->sin6_addr.s6_addr + 12, host, sizeof host);
+        else inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof host);
+        count = snprintf(text, (size_t)capacity, is_mapped ? "%s:%d" : "[%s]:%d", host, ntohs(v6->sin6_port));
+    } else {
+        struct ucred process;
+        socklen_t process_size = sizeof process;
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &process, &process_size) != 0) return -errno;
+        count = snprintf(text, (size_t)capacity, "process %d of user %u", process.pid, process.uid);
+    }
+    return count < capacity ? count : capacity - 1;
+}
+
+bool ck_is_tcp(int fd) {
+    int protocol = 0;
+    socklen_t size = sizeof protocol;
+    return getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) == 0 && protocol == IPPROTO_TCP;
+}
+
+bool ck_is_ipv4(int fd) {
+    int domain = 0;
+    socklen_t size = sizeof domain;
+    return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_INET;
+}
+
+int ck_socket_file(const char *path, uint64_t *device, uint64_t *inode) {
+    struct stat information;
+    if (lstat(path, &information) != 0) return -errno;
+    if (!S_ISSOCK(information.st_mode)) return -ENOTSOCK;
+    *device = information.st_dev;
+    *inode = information.st_ino;
+    return 0;
+}
+
+int ck_remove_file(const char *path) { return unlink(path) == 0 ? 0 : -errno; }
+
+int ck_number_in_file(const char *path) {
+    char text[16] = "";
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return -errno;
+    ssize_t count = read(fd, text, sizeof text - 1);
+    int error = errno;
+    close(fd);
+    return count >= 0 ? atoi(text) : -error;
+}
+
+int ck_timestamp(char *text, int capacity) {
+    struct timespec now;
+    struct tm fields;
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &fields);
+    int count = (int)strftime(text, (size_t)capacity, "%Y-%m-%dT%H:%M:%S", &fields);
+    count += snprintf(text + count, (size_t)(capacity - count), ".%03ldZ", now.tv_nsec / 1000000);
+    return count < capacity ? count : capacity - 1;
+}
+
+void ck_write_all(int fd, const void *bytes, size_t count) {
+    const char *next = bytes;
+    while (count > 0) {
+        ssize_t written = write(fd, next, count);
+        if (written < 0 && errno == EINTR) continue;
+        if (written <= 0) return;
+        next += written;
+        count -= (size_t)written;
+    }
+}
+
+void ck_restore_signals(void) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}

@@ -1,0 +1,244 @@
+#ifndef CKERNEL_H
+#define CKERNEL_H
+
+// What the kernel offers and Swift cannot reach by itself: liburing's inline functions, marked so that the
+// compiler's @_noLocks check accepts them, GNU calls that the Glibc module hides, and constants of kernels newer
+// than the headers. Only this target sees liburing.
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <fcntl.h>
+#include <liburing.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+/// Callable from functions that must not allocate, count references or take locks.
+#define CK_HOT __attribute__((swift_attr("@_noLocks")))
+
+// Bits that the 6.1 headers lack.
+#define CK_FEATURE_NO_IOWAIT (1U << 17)   // 6.15
+#define CK_ENTER_NO_IOWAIT (1U << 7)      // 6.15
+
+struct ck_ring {
+    struct io_uring uring;
+    uint32_t enter_flags;      // what every enter carries
+    uint32_t features;         // as the kernel reported them
+};
+
+/// Why a ring could not be made.
+enum ck_setup_failure {
+    CK_SETUP_FINE = 0,
+    CK_SETUP_FORBIDDEN,        // EPERM: sysctl or seccomp
+    CK_SETUP_MISSING,          // ENOSYS: not built in, or seccomp
+    CK_SETUP_OLD_KERNEL,       // EINVAL for flags that 6.1 knows
+    CK_SETUP_LOCKED_MEMORY,    // ENOMEM: RLIMIT_MEMLOCK
+    CK_SETUP_OTHER
+};
+
+/// Makes a ring, disabled: the thread that calls ck_ring_enable becomes its only submitter.
+/// Returns 0 or -errno; *failure names the cause.
+int ck_ring_init(struct ck_ring *ring, unsigned sq_entries, unsigned cq_entries, enum ck_setup_failure *failure);
+int ck_ring_enable(struct ck_ring *ring);
+void ck_ring_exit(struct ck_ring *ring);
+/// Whether the kernel knows every operation that we use. Returns the first one missing, or -1.
+int ck_ring_missing_operation(struct ck_ring *ring);
+
+/// A ring of provided buffers: `entries` (a power of two) buffers of `size` bytes that begin at `memory`.
+struct io_uring_buf_ring *ck_buffers_register(struct ck_ring *ring, uint16_t group, uint32_t entries);
+
+/// Hands everything queued to the kernel and waits for `wait_count` completions or until the timeout
+/// (nanoseconds, negative: none). Returns >= 0 or -errno (ETIME: the timeout, EINTR, EBUSY: completions to take first).
+CK_HOT int ck_submit_and_wait(struct ck_ring *ring, unsigned wait_count, int64_t timeout_nanoseconds);
+
+/// A cleared submission entry; when the queue is full, what it holds is submitted first.
+CK_HOT struct io_uring_sqe *ck_sqe_slow(struct ck_ring *ring);
+
+CK_HOT static inline struct io_uring_sqe *ck_sqe(struct ck_ring *ring) {
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&ring->uring);
+    return __builtin_expect(sqe != NULL, 1) ? sqe : ck_sqe_slow(ring);
+}
+
+CK_HOT static inline unsigned ck_cq_ready(const struct ck_ring *ring) {
+    return io_uring_cq_ready(&ring->uring);
+}
+
+CK_HOT static inline struct io_uring_cqe ck_cqe_at(const struct ck_ring *ring, unsigned index) {
+    const struct io_uring_cq *cq = &ring->uring.cq;
+    return cq->cqes[(*cq->khead + index) & *cq->kring_mask];
+}
+
+CK_HOT static inline void ck_cq_advance(struct ck_ring *ring, unsigned count) {
+    io_uring_cq_advance(&ring->uring, count);
+}
+
+CK_HOT static inline bool ck_cq_overflowed(const struct ck_ring *ring) {
+    return (*ring->uring.sq.kflags & IORING_SQ_CQ_OVERFLOW) != 0;
+}
+
+CK_HOT static inline void ck_accept_multishot(struct ck_ring *ring, int fd, uint64_t user_data) {
+    struct io_uring_sqe *sqe = ck_sqe(ring);
+    io_uring_prep_multishot_accept(sqe, fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    sqe->user_data = user_data;
+}
+
+CK_HOT static inline void ck_receive(struct ck_ring *ring, int fd, uint16_t group, bool multishot, uint64_t user_data) {
+    struct io_uring_sqe *sqe = ck_sqe(ring);
+    io_uring_prep_recv(sqe, fd, NULL, 0, 0);
+    if (multishot) sqe->ioprio |= IORING_RECV_MULTISHOT;
+    sqe->flags |= IOSQE_BUFFER_SELECT;
+    sqe->buf_group = group;
+    sqe->user_data = user_data;
+}
+
+CK_HOT static inline void ck_send(struct ck_ring *ring, int fd, const void *bytes, uint32_t count, uint64_t user_data) {
+    struct io_uring_sqe *sqe = ck_sqe(ring);
+    io_uring_prep_send(sqe, fd, bytes, count, MSG_NOSIGNAL);
+    sqe->user_data = user_data;
+}
+
+/// The message and its vectors must stay until the next submission; the kernel copies them then.
+CK_HOT static inline void ck_send_message(struct ck_ring *ring, int fd, const struct msghdr *message, uint64_t user_data) {
+    struct io_uring_sqe *sqe = ck_sqe(ring);
+    io_uring_prep_sendmsg(sqe, fd, message, MSG_NOSIGNAL);
+    sqe->user_data = user_data;
+}
+
+CK_HOT static inline void ck_cancel(struct ck_ring *ring, uint64_t target, uint64_t user_data) {
+    struct io_uring_sqe *sqe = ck_sqe(ring);
+    io_uring_prep_cancel64(sqe, target, 0);
+    sqe->user_data = user_data;
+}
+
+CK_HOT static inline void ck_poll(struct ck_ring *ring, int fd, uint32_t events, uint64_t user_data) {
+    struct io_uring_sqe *sqe = ck_sqe(ring);
+    io_uring_prep_poll_add(sqe, fd, events);
+    sqe->user_data = user_data;
+}
+
+CK_HOT static inline void ck_read(struct ck_ring *ring, int fd, void *bytes, uint32_t count, uint64_t user_data) {
+    struct io_uring_sqe *sqe = ck_sqe(ring);
+    io_uring_prep_read(sqe, fd, bytes, count, 0);
+    sqe->user_data = user_data;
+}
+
+/// Closes without a completion, unless it fails.
+CK_HOT static inline void ck_close(struct ck_ring *ring, int fd, uint64_t user_data) {
+    struct io_uring_sqe *sqe = ck_sqe(ring);
+    io_uring_prep_close(sqe, fd);
+    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    sqe->user_data = user_data;
+}
+
+CK_HOT static inline void ck_buffers_add(struct io_uring_buf_ring *buffers, void *bytes, uint32_t count, uint16_t id,
+                                         uint32_t mask, uint32_t offset) {
+    io_uring_buf_ring_add(buffers, bytes, count, id, (int)mask, (int)offset);
+}
+
+CK_HOT static inline void ck_buffers_publish(struct io_uring_buf_ring *buffers, uint32_t count) {
+    io_uring_buf_ring_advance(buffers, (int)count);
+}
+
+CK_HOT static inline uint64_t ck_now_milliseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+// Socket calls of the data plane. Each returns >= 0 or -errno.
+
+CK_HOT static inline int ck_shutdown(int fd, int how) { return shutdown(fd, how) == 0 ? 0 : -errno; }
+CK_HOT static inline int ck_close_now(int fd) { return close(fd) == 0 ? 0 : -errno; }
+
+/// The next close sends a reset instead of a FIN.
+CK_HOT static inline int ck_reset_on_close(int fd) {
+    struct linger linger = {.l_onoff = 1, .l_linger = 0};
+    return setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger) == 0 ? 0 : -errno;
+}
+
+CK_HOT static inline int ck_signal_eventfd(int fd) {
+    uint64_t one = 1;
+    return write(fd, &one, sizeof one) == (ssize_t)sizeof one ? 0 : -errno;
+}
+
+CK_HOT static inline int ck_accept_now(int fd) {
+    int accepted = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    return accepted >= 0 ? accepted : -errno;
+}
+
+/// The peer's address as 16 bytes (IPv4 as ::ffff:a.b.c.d). Returns 4, 6, or 0 for anything else.
+CK_HOT int ck_peer_address(int fd, uint8_t address[16]);
+
+// The control plane's calls.
+
+/// A listening socket of a group: the first is bound without SO_REUSEPORT, so that a port of anybody else is refused
+/// (even a group's), and joins the group only then. Returns the fd or -errno.
+int ck_listen(const uint8_t address[16], bool is_v4, bool is_any_dual_stack, uint16_t port, int backlog, bool first);
+int ck_enable_reuse_port(int fd);
+int ck_bound_port(int fd);
+/// The socket of a session: no delay, little unsent in the kernel, a bound on unacknowledged time.
+int ck_prepare_session_socket(int fd, bool is_tcp);
+int ck_listen_unix(const char *path, int backlog);
+/// Whether somebody accepts on that unix socket.
+bool ck_unix_socket_alive(const char *path);
+int ck_epoll_create(void);
+int ck_epoll_set(int epoll_fd, int operation, int fd, uint32_t events, uint64_t data);
+int ck_epoll_wait(int epoll_fd, struct epoll_event *events, int capacity, int timeout_milliseconds);
+/// The ring's READ honours O_NONBLOCK, so a reactor's is blocking and the control thread's is not.
+int ck_make_eventfd(bool blocking);
+uint64_t ck_take_eventfd(int fd);
+/// Blocks SIGTERM, SIGINT and SIGPIPE in this thread and those it starts; returns a signalfd for the first two.
+int ck_signal_descriptor(void);
+int ck_next_signal(int fd);
+/// The processors that this process may run on, in order; returns how many.
+int ck_processors(int *numbers, int capacity);
+int ck_pin_thread(int processor);
+void ck_name_thread(const char *name);
+/// Raises RLIMIT_NOFILE to its hard limit and returns what holds then.
+uint64_t ck_raise_descriptor_limit(void);
+uint64_t ck_locked_memory_limit(void);
+uint64_t ck_physical_memory(void);
+uint64_t ck_random(void);
+void ck_pause_milliseconds(int milliseconds);
+const char *ck_error_text(int error);
+int ck_kernel_release(char *text, int capacity);
+int ck_tcp_info_state(int fd);
+
+/// What is there, or room for: never waits. Returns a count or -errno.
+ssize_t ck_receive_now(int fd, void *bytes, size_t count);
+ssize_t ck_send_now(int fd, const void *bytes, size_t count);
+/// The peer as text: address and port, or process and user. Returns the count of characters or -errno.
+int ck_describe_peer(int fd, char *text, int capacity);
+bool ck_is_tcp(int fd);
+bool ck_is_ipv4(int fd);
+/// Which file the path names, if that is a socket (-ENOTSOCK: it is something else).
+int ck_socket_file(const char *path, uint64_t *device, uint64_t *inode);
+int ck_remove_file(const char *path);
+/// The decimal number that a file begins with, or -errno.
+int ck_number_in_file(const char *path);
+/// Now, in UTC, to the millisecond, as RFC 3339 has it. Returns the count of characters.
+int ck_timestamp(char *text, int capacity);
+/// Writes everything, unless the descriptor fails.
+void ck_write_all(int fd, const void *bytes, size_t count);
+/// SIGTERM and SIGINT end the process again.
+void ck_restore_signals(void);
+
+#endif

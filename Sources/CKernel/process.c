@@ -1,0 +1,99 @@
+#include "CKernel.h"
+
+#include <pthread.h>
+#include <sys/resource.h>
+#include <signal.h>
+#include <sys/utsname.h>
+
+int ck_epoll_create(void) { int fd = epoll_create1(EPOLL_CLOEXEC); return fd >= 0 ? fd : -errno; }
+
+int ck_epoll_set(int epoll_fd, int operation, int fd, uint32_t events, uint64_t data) {
+    struct epoll_event event = {.events = events, .data = {.u64 = data}};
+    return epoll_ctl(epoll_fd, operation, fd, &event) == 0 ? 0 : -errno;
+}
+
+int ck_epoll_wait(int epoll_fd, struct epoll_event *events, int capacity, int timeout_milliseconds) {
+    int count = epoll_wait(epoll_fd, events, capacity, timeout_milliseconds);
+    return count >= 0 ? count : -errno;
+}
+
+int ck_make_eventfd(bool blocking) { int fd = eventfd(0, EFD_CLOEXEC | (blocking ? 0 : EFD_NONBLOCK)); return fd >= 0 ? fd : -errno; }
+
+uint64_t ck_take_eventfd(int fd) {
+    uint64_t count = 0;
+    return read(fd, &count, sizeof count) == (ssize_t)sizeof count ? count : 0;
+}
+
+int ck_signal_descriptor(void) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (fd < 0) return -errno;
+    sigaddset(&set, SIGPIPE);
+    int result = pthread_sigmask(SIG_BLOCK, &set, NULL);
+    return result == 0 ? fd : -result;
+}
+
+int ck_next_signal(int fd) {
+    struct signalfd_siginfo info;
+    return read(fd, &info, sizeof info) == (ssize_t)sizeof info ? (int)info.ssi_signo : 0;
+}
+
+int ck_processors(int *numbers, int capacity) {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) != 0) return -errno;
+    int count = 0;
+    for (int i = 0; i < CPU_SETSIZE && count < capacity; i++)
+        if (CPU_ISSET(i, &set)) numbers[count++] = i;
+    return count;
+}
+
+int ck_pin_thread(int processor) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(processor, &set);
+    return -pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+}
+
+void ck_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+
+static uint64_t limit(int resource) {
+    struct rlimit value;
+    return getrlimit(resource, &value) == 0 ? value.rlim_cur : 0;
+}
+
+uint64_t ck_raise_descriptor_limit(void) {
+    struct rlimit value;
+    if (getrlimit(RLIMIT_NOFILE, &value) != 0) return 1024;
+    value.rlim_cur = value.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &value);
+    return limit(RLIMIT_NOFILE);
+}
+
+uint64_t ck_locked_memory_limit(void) { return limit(RLIMIT_MEMLOCK); }
+
+uint64_t ck_physical_memory(void) { return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE); }
+
+uint64_t ck_random(void) {
+    uint64_t value = 0;
+    while (getrandom(&value, sizeof value, 0) != (ssize_t)sizeof value) {}
+    return value;
+}
+
+void ck_pause_milliseconds(int milliseconds) { usleep((useconds_t)milliseconds * 1000); }
+
+const char *ck_error_text(int error) {
+    const char *text = strerrordesc_np(error);
+    return text != NULL ? text : "unknown error";
+}
+
+int ck_kernel_release(char *text, int capacity) {
+    struct utsname name;
+    if (uname(&name) != 0) return -errno;
+    int count = (int)strnlen(name.release, sizeof name.release);
+    if (count > capacity) count = capacity;
+    memcpy(text, name.release, (size_t)count);
+    return count;
+}

@@ -1,0 +1,69 @@
+public import Registration
+
+/// Where services dial: a TCP address and port, or the path of a unix socket.
+public enum ControlAddress: Hashable, Sendable {
+    case tcp(ListenAddress, port: UInt16)
+    case unix(path: String)
+
+    /// `127.0.0.1:9999`, where the original's client library dials.
+    public static let standard = ControlAddress.tcp(.loopback, port: 9999)
+
+    /// Reads `ADDRESS:PORT` or `unix:PATH`. An IPv6 address stands in brackets; `*` and nothing mean all addresses.
+    /// - Throws: a sentence that says how to write it.
+    public init(parsing text: String) throws(UnusableValue) {
+        if text.hasPrefix("unix:") {
+            self = .unix(path: try Self.checkedPath(String(text.dropFirst(5))))
+        } else {
+            self = try Self.tcp(text)
+        }
+    }
+
+    /// Whether other machines may reach it.
+    public var isPublic: Bool {
+        switch self {
+        case .unix: false
+        case .tcp(.ipv4(let address), _): address >> 24 != 127
+        case .tcp(.ipv6(let high, let low), _): high != 0 || low != 1
+        case .tcp(.all, _): true
+        }
+    }
+
+    private static func checkedPath(_ path: String) throws(UnusableValue) -> String {
+        guard (1...maximumPathBytes).contains(path.utf8.count), !path.utf8.contains(0) else {
+            throw UnusableValue("the path of a unix socket has 1 to \(maximumPathBytes) bytes")
+        }
+        return path
+    }
+
+    private static func tcp(_ text: String) throws(UnusableValue) -> ControlAddress {
+        guard let colon = text.lastIndex(of: ":") else {
+            throw UnusableValue("an address to listen on is ADDRESS:PORT or unix:PATH")
+        }
+        let host = String(text[..<colon])
+        let (digits, rest) = splitNumber(String(text[text.index(after: colon)...]))
+        guard rest.isEmpty, let port = UInt16(digits) else {
+            throw UnusableValue("a port is a number from 1 to 65535, or 0 for any free one")
+        }
+        guard !host.contains(":") || host.hasPrefix("[") else {
+            throw UnusableValue("an IPv6 address stands in brackets: [::1]:9999")
+        }
+        do {
+            return .tcp(try ListenAddress(parsing: host == "*" ? "" : host), port: port)
+        } catch {
+            throw UnusableValue("the address is neither an IP address nor localhost")
+        }
+    }
+
+    /// What fits into `sun_path`, its final zero left out.
+    static let maximumPathBytes = 107
+}
+
+extension ControlAddress: CustomStringConvertible {
+    /// The address so that it can be given as a flag again.
+    public var description: String {
+        switch self {
+        case .tcp(let address, let port): "\(address):\(port)"
+        case .unix(let path): "unix:\(path)"
+        }
+    }
+}

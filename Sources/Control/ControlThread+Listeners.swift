@@ -1,0 +1,86 @@
+internal import CKernel
+internal import Logging
+internal import Memory
+internal import Proxy
+internal import Registration
+
+// Public ports: opened by the control thread, owned by reactors.
+extension ControlThread {
+    enum OpenedListener {
+        case opened(slot: Int)
+        /// The sentence for the service.
+        case refused(String)
+    }
+
+    /// - Parameter port: 0 takes any free one.
+    func openListener(_ address: ListenAddress, port: UInt16) -> OpenedListener {
+        guard let slot = registry.freeListenerSlot() else {
+            return .refused(
+                "socketmaster has as many listeners as it may have (\(registry.bounds.listeners)); "
+                    + "register for a port that is open, or raise the limit on descriptors.")
+        }
+        do {
+            let (bound, fds) = try openSockets(address, port: port)
+            let listener = PublicAddress(address: address, port: bound)
+            let generation = registry.openListener(listener, slot: slot)
+            listenerSockets[slot] = fds
+            give(fds, slot: slot, generation: generation)
+            log.info("listener opened: \(listener)")
+            return .opened(slot: slot)
+        } catch {
+            return .refused(ListenerSockets.sentence(address, port: port, error))
+        }
+    }
+
+    private func openSockets(
+        _ address: ListenAddress, port: UInt16
+    ) throws(KernelFailure) -> (port: UInt16, fds: [Int32]) {
+        while true {
+            do {
+                return try ListenerSockets.open(
+                    address, port: port, backlog: settings.backlog, count: registry.bounds.reactors)
+            } catch {
+                guard error.number == EMFILE, spareDescriptors.release() else { throw error }
+            }
+        }
+    }
+
+    /// Every reactor has to know the listener before any of them gets a client there: it may hand that client over.
+    private func give(_ fds: [Int32], slot: Int, generation: UInt32) {
+        for kind in [Command.Kind.prepareListener, .openListener] {
+            for (reactor, fd) in fds.enumerated() {
+                var command = Command(kind)
+                command.fd = fd
+                command.listener = Int32(slot)
+                command.generation = generation
+                plane.send(command, to: reactor)
+            }
+        }
+    }
+
+    /// Listeners without a route: no reactor finds one there any more, by the snapshot that has just been published.
+    func closeListeners() {
+        for slot in listenersToClose {
+            listenerSockets[slot] = nil
+            var command = Command(.closeListener)
+            command.listener = Int32(slot)
+            for reactor in plane.peers.indices { plane.send(command, to: reactor) }
+        }
+        listenersToClose.removeAll(keepingCapacity: true)
+    }
+
+    func takeListenerReports() {
+        var hasClosed = false
+        for (slot, listener) in registry.listeners.closing {
+            let isClosed = plane.peers.allSatisfy { $0.listenerWords.load(slot) == UInt64(listener.generation) }
+            guard isClosed else { continue }
+            registry.listenerIsClosed(slot)
+            log.info("listener closed: \(listener.address)")
+            hasClosed = true
+        }
+        if hasClosed {
+            spareDescriptors.refill()
+            placeWaiting()
+        }
+    }
+}

@@ -1,0 +1,181 @@
+internal import CKernel
+internal import Logging
+internal import Proxy
+internal import Reactor
+internal import Registration
+internal import Routing
+
+// From a connection at a control address to a judged registration, or to a refusal.
+extension ControlThread {
+    func acceptServices(at index: Int) {
+        guard controlSockets.indices.contains(index) else { return }
+        for _ in 0..<Self.acceptsPerRound {
+            let fd = ck_accept_now(controlSockets[index].fd)
+            if fd >= 0 {
+                beginRegistration(OwnedDescriptor(fd))
+            } else if fd == -EMFILE || fd == -ENFILE {
+                guard spareDescriptors.release() else { return pauseAccepting() }
+            } else if fd == -ENOBUFS || fd == -ENOMEM {
+                return pauseAccepting()
+            } else if fd == -EAGAIN {
+                return
+            }
+            // Other errors are of the connection that has just been lost.
+        }
+    }
+
+    private func beginRegistration(_ descriptor: OwnedDescriptor) {
+        if pending.isFull, let other = pending.leastPromising() { evict(other, "Too many services register at once") }
+        let fd = descriptor.fd
+        let registration = pending.add(descriptor, peer: KernelText.peer(of: fd), now: now)
+        do {
+            try epoll.add(fd, registration.source)
+        } catch {
+            log.warning("no memory to wait for \(registration.peer): \(KernelText.error(error.number))")
+            pending.remove(registration)
+        }
+    }
+
+    /// There are bytes of a registration, or its connection has ended.
+    func continueRegistration(_ id: UInt64, isBroken: Bool) {
+        // It may have been evicted by an event of this very round.
+        guard let registration = pending[id] else { return }
+        switch registration.phase {
+        case .reading: receive(registration)
+        case .waiting: if isBroken { forget(registration) }
+        case .refused(let bytesDropped): drop(registration, after: bytesDropped)
+        }
+    }
+
+    private func receive(_ registration: PendingRegistration) {
+        let count = receiveNow(registration.descriptor.fd)
+        guard count > 0 else {
+            if count != -Int(EAGAIN) { forget(registration) }
+            return
+        }
+        registration.lastHeard = now
+        let used = pending.receive(receiveBuffer.span.extracting(0..<count), for: registration)
+        switch registration.decoder.state {
+        case .needsMore:
+            guard pending.isOverByteLimit, let largest = pending.largest() else { return }
+            evict(largest, "Too many services register at once")
+        case .complete(let definition):
+            judge(definition, of: registration, behind: Array(receiveBuffer[used..<count]))
+        case .refused(let refusal):
+            refuse(registration, "\(refusal)")
+        }
+    }
+
+    /// - Returns: a count of bytes, 0 at the end, or a negative error number.
+    private func receiveNow(_ fd: Int32) -> Int {
+        unsafe receiveBuffer.withUnsafeMutableBytes { buffer in
+            unsafe ck_receive_now(fd, buffer.baseAddress, buffer.count)
+        }
+    }
+
+    private func judge(_ definition: SocketDefinition, of registration: PendingRegistration, behind: [UInt8]) {
+        do {
+            let canonical = try CanonicalDefinition(definition)
+            guard canonical.tls == nil else {
+                return refuse(
+                    registration, "This version of socketmaster does not end TLS yet; register without a certificate.")
+            }
+            place(registration, canonical, behind: behind)
+        } catch {
+            refuse(registration, "\(error)")
+        }
+    }
+
+    /// A service waits for its listener to be closed: as soon as one is, all of them are looked at again.
+    func placeWaiting() {
+        for registration in pending.all {
+            guard case .waiting(let definition, let behind) = registration.phase else { continue }
+            place(registration, definition, behind: behind)
+        }
+    }
+
+    /// Tells a service why not, in one send and in a way that it can read.
+    func refuse(_ registration: PendingRegistration, _ sentence: String) {
+        logRefusal(registration, sentence)
+        guard answer(registration, sentence) else { return forget(registration) }
+        let fd = registration.descriptor.fd
+        // It may have sent more than was read: closing now would reset the connection, and the sentence with it.
+        _ = ck_shutdown(fd, CInt(SHUT_WR))
+        epoll.setReading(true, fd, registration.source)
+        pending.move(
+            registration, to: .refused(bytesDropped: 0), deadline: now + PendingTable.lingerMilliseconds)
+    }
+
+    private func drop(_ registration: PendingRegistration, after bytesDropped: Int) {
+        let count = receiveNow(registration.descriptor.fd)
+        guard count != -Int(EAGAIN) else { return }
+        guard count > 0, bytesDropped + count <= PendingTable.dropLimit else { return forget(registration) }
+        registration.phase = .refused(bytesDropped: bytesDropped + count)
+    }
+
+    func expire(_ registration: PendingRegistration) {
+        switch registration.phase {
+        case .reading:
+            let seconds = RegistrationLimits.deadlineMilliseconds / 1_000
+            refuse(
+                registration, "The registration was not complete after \(seconds) seconds; send all of it at once.")
+        case .waiting:
+            refuse(registration, "The port is still being closed; try again in a moment.")
+        case .refused:
+            forget(registration)
+        }
+    }
+
+    /// Makes room, at once.
+    func evict(_ registration: PendingRegistration, _ reason: String) {
+        if case .refused = registration.phase {} else {
+            logRefusal(registration, reason)
+            _ = answer(registration, "\(reason); try again in a moment.")
+        }
+        forget(registration)
+    }
+
+    func forget(_ registration: PendingRegistration) {
+        epoll.remove(registration.descriptor.fd)
+        pending.remove(registration)
+        spareDescriptors.refill()
+    }
+
+    /// Nobody waits for a service to read: what does not fit into its socket at once is not sent.
+    private func answer(_ registration: PendingRegistration, _ status: String) -> Bool {
+        let bytes = RegistrationResponse(status: status).encoded()
+        let sent = unsafe bytes.withUnsafeBytes { bytes in
+            unsafe ck_send_now(registration.descriptor.fd, bytes.baseAddress, bytes.count)
+        }
+        return sent == bytes.count
+    }
+
+    private func logRefusal(_ registration: PendingRegistration, _ sentence: String) {
+        let (mayWrite, suppressed) = refusalLog.admit(now: now)
+        guard mayWrite else { return }
+        if suppressed > 0 { log.warning("refused \(counted(suppressed, "more registration"))") }
+        log.warning("refused \(registration.peer): \(sentence)")
+    }
+
+    // MARK: the control addresses at the limit of descriptors
+
+    static let acceptsPerRound = 64
+    private static let acceptPauseMilliseconds: UInt64 = 100
+
+    private func pauseAccepting() {
+        guard acceptResumesAt == nil else { return }
+        acceptResumesAt = now + Self.acceptPauseMilliseconds
+        for (index, socket) in controlSockets.enumerated() {
+            epoll.setReading(false, socket.fd, .controlSocket(index: index))
+        }
+        log.error("no descriptor is left for services that register: raise the limit or lower --max-connections")
+    }
+
+    func resumeAccepting() {
+        acceptResumesAt = nil
+        spareDescriptors.refill()
+        for (index, socket) in controlSockets.enumerated() {
+            epoll.setReading(true, socket.fd, .controlSocket(index: index))
+        }
+    }
+}

@@ -1,0 +1,168 @@
+internal import CKernel
+internal import Logging
+internal import Memory
+internal import Proxy
+internal import Registration
+internal import Routing
+
+// From a judged registration to a session, and what reactors report of sessions.
+extension ControlThread {
+    /// Finds or opens the listener of a registration and makes it a session.
+    func place(_ registration: PendingRegistration, _ definition: CanonicalDefinition, behind: [UInt8]) {
+        guard registry.hasRoomForSession else {
+            return refuse(
+                registration,
+                "There are as many sessions as socketmaster may have (\(registry.bounds.sessions)); "
+                    + "end one, or raise --max-sessions.")
+        }
+        guard definition.port != 0 else { return openAndAdopt(registration, definition, behind: behind) }
+        let address = PublicAddress(address: definition.address, port: definition.port)
+        switch registry.listener(for: address) {
+        case .open(let slot): adopt(registration, definition, behind: behind, listener: slot)
+        case .nothing: openAndAdopt(registration, definition, behind: behind)
+        case .closing: wait(registration, definition, behind: behind)
+        case .overlapped(let slot):
+            let other = registry.listeners[slot]?.address.description ?? "another one"
+            refuse(
+                registration,
+                "\(address) overlaps \(other), where socketmaster listens for another service; "
+                    + "register for the same address, or choose another port.")
+        }
+    }
+
+    private func wait(_ registration: PendingRegistration, _ definition: CanonicalDefinition, behind: [UInt8]) {
+        if case .waiting = registration.phase { return }
+        epoll.setReading(false, registration.descriptor.fd, registration.source)
+        pending.move(
+            registration, to: .waiting(definition, behind: behind),
+            deadline: now + UInt64(RegistrationLimits.deadlineMilliseconds))
+    }
+
+    private func openAndAdopt(_ registration: PendingRegistration, _ definition: CanonicalDefinition, behind: [UInt8]) {
+        switch openListener(definition.address, port: definition.port) {
+        case .opened(let slot): adopt(registration, definition, behind: behind, listener: slot)
+        case .refused(let sentence): refuse(registration, sentence)
+        }
+    }
+
+    /// Gives the connection to a reactor. `OK` follows when the snapshot with the session has been published.
+    private func adopt(
+        _ registration: PendingRegistration, _ definition: CanonicalDefinition, behind: [UInt8], listener slot: Int
+    ) {
+        epoll.remove(registration.descriptor.fd)
+        pending.remove(registration)
+        let fd = registration.descriptor.giveAway()
+        // A connection that has broken already cannot be prepared either; its reactor finds out.
+        _ = ck_prepare_session_socket(fd, ck_is_tcp(fd))
+        let added = registry.addSession(
+            to: slot, for: ClientPattern(definition), service: describe(registration, definition),
+            reusesStreams: definition.reusesStreams, now: now)
+        var command = Command(.adoptSession)
+        command.fd = fd
+        command.session = added.handle
+        command.flags = definition.reusesStreams ? Command.reusesStreams : 0
+        command.hand(over: behind)
+        plane.send(command, to: added.handle.reactor)
+        for sibling in added.siblings { send(.probeSession, for: sibling) }
+        announcements.append(
+            Announcement(session: added.handle, response: response(to: definition, listener: slot).encoded()))
+        logRegistered(added)
+    }
+
+    private func send(_ kind: Command.Kind, for session: SessionHandle) {
+        var command = Command(kind)
+        command.session = session
+        plane.send(command, to: session.reactor)
+    }
+
+    private func response(to definition: CanonicalDefinition, listener slot: Int) -> RegistrationResponse {
+        var response = RegistrationResponse(status: RegistrationResponse.acceptedStatus)
+        if definition.attributes != nil, let listener = registry.listeners[slot] {
+            response.attributes = [
+                RegistrationAttribute.port: "\(listener.address.port)",
+                RegistrationAttribute.reactors: "\(registry.bounds.reactors)",
+            ]
+        }
+        return response
+    }
+
+    /// Says `OK`: every reactor can see the routes now.
+    func announce() {
+        for announcement in announcements {
+            var command = Command(.announceSession)
+            command.session = announcement.session
+            command.hand(over: announcement.response)
+            plane.send(command, to: announcement.session.reactor)
+        }
+        announcements.removeAll(keepingCapacity: true)
+    }
+
+    private func describe(_ registration: PendingRegistration, _ definition: CanonicalDefinition) -> String {
+        definition.name.map { "\(logText($0)) (\(registration.peer))" } ?? registration.peer
+    }
+
+    private func logRegistered(_ added: AddedSession) {
+        guard let session = registry.sessions[added.handle] else { return }
+        let count = counted(added.siblings.count + 1, "session")
+        log.info("registered \(session.routeDescription) for \(session.service): \(count), reactor \(added.handle.reactor)")
+        guard let milliseconds = added.heldFor else { return }
+        log.info("released \(session.routeDescription) by \(session.service) after \(milliseconds) ms")
+    }
+
+    // MARK: reports
+
+    /// Looks at every word that a reactor may have written.
+    func takeReports() {
+        takeSessionReports()
+        takeListenerReports()
+    }
+
+    private func takeSessionReports() {
+        // The table changes while its keys are gone through.
+        for handle in Array(registry.sessions.keys) {
+            let word = plane.peers[handle.reactor].sessionWords.load(handle.index)
+            guard SessionWord.generation(word) == handle.generation else { continue }
+            switch SessionWord.state(word) {
+            case SessionWord.draining: follow(registry.sessionDrains(handle, now: now))
+            case SessionWord.gone: sessionIsGone(handle, word)
+            case SessionWord.released:
+                sessionIsGone(handle, word)
+                registry.sessionIsReleased(handle)
+            default: break
+            }
+        }
+    }
+
+    private func sessionIsGone(_ handle: SessionHandle, _ word: UInt64) {
+        guard let session = registry.sessions[handle], session.phase != .gone else { return }
+        var reason = SessionWord.reason(word)?.clause ?? "for a reason unknown"
+        if SessionWord.reason(word) == .breach { reason += " (rule \(SessionWord.detail(word)))" }
+        log.info("session lost: \(session.routeDescription) for \(session.service): \(reason)")
+        follow(registry.sessionIsGone(handle, now: now))
+    }
+
+    /// Does what follows from a change of the registry.
+    func follow(_ events: [RegistryEvent]) {
+        for event in events {
+            switch event {
+            case .held(let route, let milliseconds):
+                log.info("held: \(route) for \(TimeSpan(milliseconds: milliseconds))")
+            case .expired(let route, let milliseconds):
+                log.info("given up: \(route) after \(milliseconds) ms, nobody came")
+            case .close(let slot):
+                listenersToClose.append(slot)
+            }
+        }
+    }
+}
+
+extension Command {
+    /// Lets the command carry bytes, in memory that its receiver frees.
+    fileprivate mutating func hand(over bytes: [UInt8]) {
+        guard !bytes.isEmpty else { return }
+        let memory = UnsafeMutableRawPointer.allocate(byteCount: bytes.count, alignment: 1)
+        unsafe bytes.withUnsafeBytes { unsafe memory.copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
+        address = UInt(bitPattern: memory)
+        count = bytes.count
+    }
+}

@@ -1,0 +1,133 @@
+internal import CKernel
+internal import Logging
+internal import Proxy
+internal import Reactor
+internal import Registration
+internal import Routing
+
+/// The one thread that registers services, opens and closes listeners, publishes snapshots and keeps time for holds.
+///
+/// It is the thread that calls `serve`. It waits in epoll and nowhere else: whatever a service or a client does, each of
+/// its events is handled by a few calls that do not wait.
+///
+/// A round is: wait, take the events, end what has lasted too long, publish once, say `OK` to whoever was published.
+public final class ControlThread {
+    let settings: Settings
+    let log: Logger
+    let dataPlane: DataPlane
+    var publisher: SnapshotPublisher
+    /// A secret of the process, so that nobody can choose keys whose hashes collide.
+    let hashSeed: UInt64
+    var epoll: Epoll
+    let signals: OwnedDescriptor
+    var controlSockets: [ControlSocket]
+    var spareDescriptors = SpareDescriptors()
+    /// When control addresses accept again, if the process has run out of descriptors.
+    var acceptResumesAt: UInt64?
+
+    var registry: Registry
+    var pending: PendingTable
+    var refusalLog = RefusalLog()
+    /// The sockets of each open listener. They are the reactors'; the control thread only stops them at the end.
+    var listenerSockets: [Int: [Int32]] = [:]
+    /// What this round brings about once its snapshot is published.
+    var announcements: [Announcement] = []
+    var listenersToClose: [Int] = []
+
+    var phase = Phase.serving
+    /// Of this round, in milliseconds of the monotonic clock.
+    var now: UInt64 = 0
+    var receiveBuffer = [UInt8](repeating: 0, count: 64 << 10)
+
+    enum Phase {
+        case serving
+        /// Nobody new is let in; what is under way may end until then.
+        case draining(until: UInt64)
+        case stopped(exitCode: Int32)
+    }
+
+    /// The first bytes of a session.
+    struct Announcement {
+        let session: SessionHandle
+        let response: [UInt8]
+    }
+
+    /// Made by `start`, which has done everything that can fail.
+    init(
+        settings: Settings, log: Logger, dataPlane: DataPlane, publisher: consuming SnapshotPublisher, hashSeed: UInt64,
+        epoll: consuming Epoll, signals: OwnedDescriptor, controlSockets: [ControlSocket], pending: Int
+    ) {
+        self.settings = settings
+        self.log = log
+        self.dataPlane = dataPlane
+        self.publisher = publisher
+        self.hashSeed = hashSeed
+        self.epoll = epoll
+        self.signals = signals
+        self.controlSockets = controlSockets
+        self.pending = PendingTable(capacity: pending)
+        let limits = dataPlane.plane.limits
+        registry = Registry(
+            Registry.Bounds(
+                reactors: limits.reactors, sessions: limits.sessions, listeners: limits.listeners, hold: limits.hold))
+    }
+
+    var plane: Plane { dataPlane.plane }
+
+    /// Serves until it is told to stop by a signal, and until its reactors have ended.
+    /// - Returns: the exit code: 0, or 128 and the signal's number if a second signal has forced the end. In that case
+    ///   reactors still run; leave the process at once.
+    public func serve() -> Int32 {
+        while true {
+            let events = epoll.wait(milliseconds: millisecondsToWait())
+            now = Sockets.nowMilliseconds()
+            for event in events { take(event) }
+            expire()
+            publish()
+            if case .draining = phase { stopIfDrained() }
+            if case .stopped(let exitCode) = phase { return exitCode }
+        }
+    }
+
+    private func take(_ event: Epoll.Event) {
+        switch event.source {
+        case .signals: takeSignals()
+        case .bell:
+            plane.controlBell.take()
+            takeReports()
+        case .controlSocket(let index): acceptServices(at: index)
+        case .registration(let id): continueRegistration(id, isBroken: event.isBroken)
+        }
+    }
+
+    /// Whatever has lasted long enough.
+    private func expire() {
+        for registration in pending.expired(now: now) { expire(registration) }
+        follow(registry.expireHolds(now: now))
+        if let time = acceptResumesAt, time <= now { resumeAccepting() }
+    }
+
+    /// Shows reactors what has changed, all of it at once, and then does what had to wait for that.
+    private func publish() {
+        if registry.hasChanged {
+            let snapshot = SnapshotBuilder.build(
+                generation: publisher.current.generation + 1, listeners: registry.takeDefinitions(), hashSeed: hashSeed)
+            _ = publisher.publish(snapshot)
+            for peer in plane.peers { peer.doorbell.ring() }
+        } else if publisher.retiredCount > 0 {
+            publisher.reclaim()
+        }
+        announce()
+        closeListeners()
+    }
+
+    /// Until the next thing that happens by itself; negative: there is none.
+    private func millisecondsToWait() -> Int32 {
+        var next = min(pending.nextDeadline, registry.nextExpiry ?? .max, acceptResumesAt ?? .max)
+        if publisher.retiredCount > 0 { next = min(next, now + 1_000) }
+        if case .draining(let end) = phase { next = min(next, end, now + Self.drainPollMilliseconds) }
+        guard next != .max else { return -1 }
+        let current = Sockets.nowMilliseconds()
+        return Int32(clamping: next - min(next, current))
+    }
+}

@@ -1,0 +1,48 @@
+internal import Proxy
+
+/// How the descriptors that the process may open are divided. Their sum never exceeds the limit, so that nobody who is
+/// let in takes one that somebody else was promised.
+struct DescriptorBudget: Equatable {
+    /// RLIMIT_NOFILE.
+    let limit: Int
+    /// One a client.
+    let connections: Int
+    /// One a session.
+    let sessions: Int
+    /// Registrations under way, one each.
+    let pending: Int
+    /// Public ports; each takes a descriptor on every reactor.
+    let listeners: Int
+    let reactors: Int
+    /// Standard streams, epoll, bells, rings, control addresses, the spare ones, and what libraries open for a moment.
+    let fixed: Int
+
+    /// - Throws: a sentence if the limit leaves no room.
+    init(limit: Int, settings: Settings, reactors: Int) throws(StartFailure) {
+        let defaults = DataPlaneLimits()
+        self.limit = limit
+        self.reactors = reactors
+        fixed = 32 + SpareDescriptors.count + settings.controlAddresses.count + 2 * reactors
+        sessions = settings.maximumSessions ?? max(1, min(defaults.sessions, limit / 8))
+        pending = settings.maximumPending ?? max(1, min(1024, limit / 16))
+        listeners = max(1, min(defaults.listeners, limit / 8 / reactors))
+        let rest = limit - fixed - sessions - pending - listeners * reactors
+        connections = settings.maximumConnections ?? max(1, min(Settings.connectionCeiling, rest))
+        guard connections <= rest else {
+            throw StartFailure(
+                .configuration,
+                "\(connections) clients, \(sessions) sessions and what else is open at once need "
+                    + "\(limit - rest + connections) descriptors, but only \(limit) are allowed; "
+                    + "raise the hard limit (ulimit -Hn, LimitNOFILE=) or lower --max-connections or --max-sessions.")
+        }
+    }
+
+    var sum: Int { fixed + connections + sessions + pending + listeners * reactors }
+}
+
+extension DescriptorBudget: CustomStringConvertible {
+    var description: String {
+        "at most \(sum) of \(limit): \(connections) clients, \(sessions) sessions, \(pending) registrations, "
+            + "\(listeners) listeners on each reactor, \(fixed) others"
+    }
+}

@@ -1,0 +1,58 @@
+internal import CKernel
+
+/// What the kernel has to say as text, and other facts about the machine: every call that fills memory of ours with it.
+enum KernelText {
+    /// The meaning of an error number, as a clause.
+    static func error(_ number: Int32) -> String {
+        let text = unsafe ck_error_text(abs(number))
+        return unsafe text.map { unsafe String(cString: $0) } ?? "unknown error"
+    }
+
+    /// The kernel's release, `6.1.0-18-amd64`.
+    static var release: String {
+        unsafe text(capacity: 80) { buffer, capacity in unsafe ck_kernel_release(buffer, capacity) }
+    }
+
+    /// Who is at the other end: address and port, or process and user.
+    static func peer(of fd: Int32) -> String {
+        let text = unsafe text(capacity: 96) { buffer, capacity in unsafe ck_describe_peer(fd, buffer, capacity) }
+        return text.isEmpty ? "a service that has left" : text
+    }
+
+    /// Now, in UTC.
+    static var timestamp: String {
+        unsafe text(capacity: 40) { buffer, capacity in unsafe ck_timestamp(buffer, capacity) }
+    }
+
+    /// Processors that this process may run on.
+    static var processors: [Int] {
+        var numbers = [CInt](repeating: 0, count: 1024)
+        let count = unsafe ck_processors(&numbers, CInt(numbers.count))
+        return numbers.prefix(max(0, Int(count))).map { Int($0) }
+    }
+
+    /// The number that a file of the kernel begins with, or nil.
+    static func number(inFile path: String) -> Int? {
+        let number = unsafe ck_number_in_file(path)
+        return number >= 0 ? Int(number) : nil
+    }
+
+    /// Writes a line to a descriptor, whole.
+    static func write(_ line: String, to fd: Int32) {
+        var line = line
+        line.append("\n")
+        line.withUTF8 { bytes in unsafe ck_write_all(fd, bytes.baseAddress, bytes.count) }
+    }
+
+    /// - Parameter fill: writes at most the capacity and returns how much; negative for nothing.
+    private static func text(
+        capacity: Int, _ fill: (UnsafeMutablePointer<CChar>, CInt) -> CInt
+    ) -> String {
+        unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: capacity) { buffer in
+            guard let start = buffer.baseAddress else { return "" }
+            let count = unsafe fill(start, CInt(capacity))
+            let bytes = unsafe UnsafeRawBufferPointer(start: start, count: max(0, Int(count)))
+            return unsafe String(decoding: bytes, as: UTF8.self)
+        }
+    }
+}

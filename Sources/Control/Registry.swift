@@ -1,0 +1,135 @@
+internal import Registration
+internal import Routing
+
+/// What is registered: listeners, routes, sessions, and who is held until when. Pure: it opens nothing and knows no
+/// clock. Facts and the time come in; what has to be done about them comes out.
+///
+/// Order of calls for a registration: `hasRoomForSession`, `listener(for:)`, `openListener` if there is none yet, then
+/// `addSession`. What reactors report comes in by `sessionDrains`, `sessionIsGone`, `sessionIsReleased` and
+/// `listenerIsClosed`; the clock by `expireHolds`. After any of them `hasChanged` tells whether a new snapshot has to be
+/// published, and `takeDefinitions` is what goes into it.
+struct Registry {
+    struct Bounds {
+        var reactors = 1
+        /// Sessions at once.
+        var sessions = 4096
+        /// Listeners at once.
+        var listeners = 4096
+        /// How long a route stays without a session, in milliseconds.
+        var hold: UInt64 = 30_000
+    }
+
+    let bounds: Bounds
+    var listeners = ListenerTable()
+    var routes: [UInt32: RegisteredRoute] = [:]
+    var sessions: [SessionHandle: RegisteredSession] = [:]
+    /// Routes without a session.
+    var heldRoutes: Set<UInt32> = []
+    /// One a reactor.
+    var slots: [SessionSlots]
+    /// Sessions that are not gone. (One that is gone keeps its slot until its reactor has let go of it.)
+    var livingSessions = 0
+    private var lastRouteID: UInt32 = 0
+    /// Whether reactors have to learn of something.
+    private(set) var hasChanged = false
+
+    init(_ bounds: Bounds) {
+        self.bounds = bounds
+        slots = (0..<bounds.reactors).map { _ in SessionSlots(capacity: bounds.sessions) }
+    }
+
+    /// Every open listener with its routes, for the next snapshot. `hasChanged` is false afterwards.
+    mutating func takeDefinitions() -> [ListenerDefinition] {
+        hasChanged = false
+        return listeners.open.map { slot, listener in
+            ListenerDefinition(
+                index: slot, routes: listener.routes.values.map { definition(of: $0) }, speaksTLS: false)
+        }
+    }
+
+    private func definition(of id: UInt32) -> RouteDefinition {
+        guard let route = routes[id] else { preconditionFailure("a listener names a route that is not there") }
+        let reuses = route.sessions.contains { sessions[$0]?.reusesStreams == true }
+        return RouteDefinition(
+            id: id, kind: route.pattern.kind, sessions: route.sessions, reuseStreams: reuses)
+    }
+
+    mutating func noteChange() {
+        hasChanged = true
+    }
+
+    /// A number that no route has.
+    mutating func nextRouteID() -> UInt32 {
+        repeat {
+            lastRouteID = lastRouteID &+ 1
+            // The highest two are the reactors' own.
+        } while lastRouteID >= .max - 1 || routes[lastRouteID] != nil
+        return lastRouteID
+    }
+}
+
+/// Which clients of a listener a service wants: the key of a route.
+enum ClientPattern: Hashable, Sendable {
+    case raw
+    case http(RoutePattern)
+
+    init(_ definition: CanonicalDefinition) {
+        self = definition.pattern.map { .http($0) } ?? .raw
+    }
+
+    var kind: RouteDefinition.Kind {
+        switch self {
+        case .raw: .raw
+        case .http(let pattern): .http(domainSuffix: pattern.domainSuffix, pathPrefix: pattern.pathPrefix)
+        }
+    }
+}
+
+extension ClientPattern: CustomStringConvertible {
+    /// For the log: `example.com/api`, `*/`, `raw connections`.
+    var description: String {
+        switch self {
+        case .raw: "raw connections"
+        case .http(let pattern):
+            logText(
+                (pattern.domainSuffix.isEmpty ? "*" : pattern.domainSuffix)
+                    + (pattern.pathPrefix.isEmpty ? "/" : pattern.pathPrefix))
+        }
+    }
+}
+
+/// A route as the registry knows it.
+struct RegisteredRoute {
+    let id: UInt32
+    let pattern: ClientPattern
+    /// The slot of its listener, and where that listens.
+    let listener: Int
+    let address: PublicAddress
+    /// Those that take new streams.
+    var sessions: [SessionHandle] = []
+    /// Since when there are none, on the caller's clock.
+    var heldSince: UInt64?
+
+    /// For the log: `example.com/api on 127.0.0.1:8000`.
+    var description: String { "\(pattern) on \(address)" }
+}
+
+/// A session as the registry knows it.
+struct RegisteredSession {
+    enum Phase {
+        case live
+        /// It takes no new streams.
+        case draining
+        /// Its slot is still in use.
+        case gone
+    }
+
+    let handle: SessionHandle
+    let route: UInt32
+    /// Of its route, which may be gone before it.
+    let routeDescription: String
+    /// Who registered, for the log.
+    let service: String
+    let reusesStreams: Bool
+    var phase = Phase.live
+}

@@ -1,0 +1,4 @@
+/// The release that this is.
+public enum Version {
+    public static let text = "0.1.0"
+}

@@ -1,0 +1,89 @@
+/// The small fixed replies of the proxy itself: a sentence each that says what is wrong and what to do.
+public enum CannedReply {
+    /// Bytes that a reply has at most.
+    public static var longest: Int { @_noLocks get { 1024 } }
+
+    /// Writes a whole reply.
+    ///
+    /// - Parameters:
+    ///   - status: one of the statuses that have a text here; any other one is written as 500.
+    ///   - retryAfterSeconds: what Retry-After says (RFC 9110 §10.2.3); 0 for none.
+    ///   - close: whether the connection ends with the reply.
+    ///   - bodyless: whether the reply is to HEAD, so that its body is described and left out.
+    ///   - destination: at least ``longest`` bytes.
+    /// - Returns: the bytes written.
+    @_noLocks public static func write(
+        status: UInt16, retryAfterSeconds: Int, close: Bool, bodyless: Bool,
+        to destination: UnsafeMutableRawBufferPointer
+    ) -> Int {
+        precondition(destination.count >= longest, "a canned reply has room")
+        let text = Text(status)
+        var writer = unsafe ByteWriter(destination)
+        writer.append("HTTP/1.1 ")
+        writer.append(text.reason)
+        // Without this, caches may keep a 404, 414 or 501 by themselves (RFC 9110 §15.1).
+        writer.append("\r\nContent-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\nContent-Length: ")
+        writer.append(decimal: text.sentence.utf8CodeUnitCount &+ 1)
+        if retryAfterSeconds > 0 {
+            writer.append("\r\nRetry-After: ")
+            writer.append(decimal: retryAfterSeconds)
+        }
+        if close { writer.append("\r\nConnection: close") }
+        writer.append("\r\n\r\n")
+        if !bodyless {
+            writer.append(text.sentence)
+            writer.append("\n")
+        }
+        return writer.count
+    }
+
+    private struct Text {
+        /// Status and reason phrase (RFC 9110 §15).
+        let reason: StaticString
+        let sentence: StaticString
+
+        @_noLocks init(_ status: UInt16) {
+            switch status {
+            case 400..<500: self = Text(client: status)
+            default: self = Text(server: status)
+            }
+        }
+
+        @_noLocks private init(_ reason: StaticString, _ sentence: StaticString) {
+            self.reason = reason
+            self.sentence = sentence
+        }
+
+        @_noLocks private init(client status: UInt16) {
+            self =
+                switch status {
+                case 404: Text("404 Not Found", "no service is registered for this host and path")
+                case 408: Text("408 Request Timeout", "the request took too long to arrive; send it again, faster")
+                case 413: Text("413 Content Too Large", "the body of the request is too large; send less at a time")
+                case 414: Text("414 URI Too Long", "the request's target is too long; shorten it, or send it as a body")
+                case 417: Text("417 Expectation Failed", "the expectation cannot be met; send the request without it")
+                case 421: Text("421 Misdirected Request", "this connection does not serve that host; open another one")
+                case 431:
+                    Text(
+                        "431 Request Header Fields Too Large",
+                        "the head of the request is too large; send fewer or smaller fields, cookies for example")
+                default:
+                    Text("400 Bad Request", "the request is not valid HTTP/1.1, or could be read in two ways; mend it")
+                }
+        }
+
+        @_noLocks private init(server status: UInt16) {
+            self =
+                switch status {
+                case 501:
+                    Text("501 Not Implemented", "the method or the transfer coding is unknown here; use another one")
+                case 502: Text("502 Bad Gateway", "the service broke off or sent an invalid reply; look at its log")
+                case 503: Text("503 Service Unavailable", "the service is not there at the moment; try again soon")
+                case 504:
+                    Text("504 Gateway Timeout", "the service did not reply in time; try again, or look at its log")
+                case 505: Text("505 HTTP Version Not Supported", "only HTTP/1.1 and HTTP/1.0 are spoken here")
+                default: Text("500 Internal Server Error", "the proxy failed; its log may tell why")
+                }
+        }
+    }
+}

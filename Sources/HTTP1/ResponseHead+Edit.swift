@@ -1,0 +1,83 @@
+/// How a reply's head is to be changed for its client.
+@frozen public struct ResponseEdit: Sendable {
+    /// Whether the client's connection ends with the reply.
+    public var close: Bool
+    /// The minor version that the client speaks. A client of HTTP/1.0 gets chunked bodies decoded.
+    public var clientMinorVersion: UInt8
+
+    @_noLocks @inlinable public init(close: Bool, clientMinorVersion: UInt8) {
+        self.close = close
+        self.clientMinorVersion = clientMinorVersion
+    }
+}
+
+extension ResponseHead {
+    /// Bytes that an edited head may have more than the head that was scanned.
+    public static var editedHeadSlack: Int { @_noLocks get { 64 } }
+
+    /// Writes the head as it goes on to the client.
+    ///
+    /// The version is always HTTP/1.1 (RFC 9110 §2.5: it tells what we speak). Fields that are meant for us go no
+    /// further; neither does a framing that the reply cannot have (RFC 9110 §8.6, RFC 9112 §6.1): 1xx, 204 and 2xx to
+    /// CONNECT have no body. Only 101 keeps Upgrade. A client of HTTP/1.0 gets no Transfer-Encoding, and is told if it
+    /// is kept.
+    ///
+    /// - Parameters:
+    ///   - bytes: what was scanned.
+    ///   - edit: what the client is told about its connection. Heads that are not the last of their reply, and those
+    ///     that end HTTP on the connection, do not tell it.
+    ///   - destination: at least `byteCount + editedHeadSlack` bytes; does not overlap `bytes`.
+    /// - Returns: the bytes written.
+    /// - Precondition: the head is complete.
+    @_noLocks
+    public func writeEdited(
+        from bytes: UnsafeRawBufferPointer, edit: ResponseEdit, to destination: UnsafeMutableRawBufferPointer
+    ) -> Int {
+        precondition(byteCount > 0 && bytes.count >= byteCount, "a head is edited when it is complete")
+        precondition(destination.count >= byteCount &+ Self.editedHeadSlack, "an edited head has room")
+        guard let padded = unsafe PaddedBytes(bytes) else { return 0 }
+        var writer = unsafe ByteWriter(destination)
+        writer.append("HTTP/1.1")
+        writer.append(padded, from: versionEnd, to: versionEnd &+ 4)
+        // RFC 9112 §4: the space behind the status stays even if there is no reason.
+        if padded[versionEnd &+ 4] != Ascii.space { writer.append(Ascii.space) }
+        writeKeptFields(padded, edit, &writer)
+        if isSwitching {
+            writer.append("Connection: Upgrade\r\n")
+        } else if !isInterim && !isTunnel {
+            if edit.close {
+                writer.append("Connection: close\r\n")
+            } else if edit.clientMinorVersion == 0 {
+                writer.append("Connection: keep-alive\r\n")
+            }
+        }
+        writer.append("\r\n")
+        return writer.count
+    }
+
+    /// Writes the reason, and the runs of lines between those that are left out.
+    @_noLocks private func writeKeptFields(_ bytes: PaddedBytes, _ edit: ResponseEdit, _ writer: inout ByteWriter) {
+        var kept = versionEnd &+ 4
+        var lines = EditableLines(fields)
+        while let line = lines.next(fields, in: bytes) {
+            if !leavesOut(line.kind, edit) { continue }
+            writer.append(bytes, from: kept, to: Int(line.start))
+            kept = Int(line.end)
+        }
+        writer.append(bytes, from: kept, to: Int(fields.findings.end) &- 2)
+    }
+
+    @_noLocks private func leavesOut(_ kind: FieldKind, _ edit: ResponseEdit) -> Bool {
+        switch kind {
+        case .connection, .keepAlive, .proxyConnection, .proxyAuthenticate, .proxyAuthorization: true
+        case .named, .repeatedLength, .trailerCodings: true
+        case .upgrade: !isSwitching
+        case .contentLength: hasNoFraming
+        case .transferEncoding: hasNoFraming || edit.clientMinorVersion == 0
+        case .host, .expect, .forwardedFor, .forwardedProto, .forwardedHost, .ordinary: false
+        }
+    }
+
+    /// Whether the reply cannot have a body, not even one that is left out as for HEAD.
+    private var hasNoFraming: Bool { @_noLocks get { status < 200 || status == 204 || isTunnel } }
+}

@@ -1,0 +1,71 @@
+/// Both ends of a list of indices; the links lie in an `IndexLinks`.
+@frozen
+public struct IndexList: BitwiseCopyable {
+    public var first: Int32 = -1
+    public var last: Int32 = -1
+    public var count: Int32 = 0
+
+    @inlinable @_noLocks public init() {}
+    @inlinable public var isEmpty: Bool { @_noLocks get { first < 0 } }
+}
+
+/// Links of many lists over one set of indices, each index in one list at most.
+@safe
+public struct IndexLinks: ~Copyable {
+    public let capacity: Int
+    /// Shifted by two: 0 is "in no list", 1 is "no neighbour".
+    private let next: UnsafeMutablePointer<Int32>
+    private let previous: UnsafeMutablePointer<Int32>
+
+    public init(capacity: Int) {
+        self.capacity = capacity
+        unsafe self.next = Region.array(of: Int32.self, count: capacity)
+        unsafe self.previous = Region.array(of: Int32.self, count: capacity)
+    }
+
+    @_noLocks
+    public func isLinked(_ index: Int32) -> Bool {
+        precondition(index >= 0 && Int(index) < capacity)
+        return unsafe next[Int(index)] != 0
+    }
+
+    /// The index behind this one in its list, or -1.
+    @_noLocks
+    public func next(of index: Int32) -> Int32 {
+        precondition(index >= 0 && Int(index) < capacity)
+        return unsafe next[Int(index)] - 2
+    }
+
+    @_noLocks
+    public func append(_ index: Int32, to list: inout IndexList) {
+        precondition(!isLinked(index))
+        unsafe next[Int(index)] = 1
+        unsafe previous[Int(index)] = list.last + 2
+        if list.last >= 0 {
+            unsafe next[Int(list.last)] = index + 2
+        } else {
+            list.first = index
+        }
+        list.last = index
+        list.count += 1
+    }
+
+    /// Takes the index out of the list that it is in.
+    @_noLocks
+    public func remove(_ index: Int32, from list: inout IndexList) {
+        precondition(isLinked(index) && list.count > 0)
+        let after = unsafe next[Int(index)] - 2
+        let before = unsafe previous[Int(index)] - 2
+        if before >= 0 { unsafe next[Int(before)] = after + 2 } else { list.first = after }
+        if after >= 0 { unsafe previous[Int(after)] = before + 2 } else { list.last = before }
+        unsafe next[Int(index)] = 0
+        list.count -= 1
+    }
+
+    @_noLocks
+    public func removeFirst(from list: inout IndexList) -> Int32 {
+        let index = list.first
+        if index >= 0 { remove(index, from: &list) }
+        return index
+    }
+}

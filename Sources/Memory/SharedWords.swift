@@ -1,0 +1,64 @@
+internal import Synchronization
+
+/// A fixed array of words that threads share: counters, flags, limits. Each word lies in a cache line of its own when
+/// `isSpread` is set, for words that different threads write.
+@safe
+public struct SharedWords: @unchecked Sendable {
+    public let count: Int
+    private let stride: Int
+    private let words: UnsafeMutablePointer<Atomic<UInt64>>
+
+    public init(count: Int, isSpread: Bool = false) {
+        self.count = count
+        self.stride = isSpread ? 8 : 1
+        unsafe self.words = .allocate(capacity: max(1, count * stride))
+        for index in 0..<(count * stride) { unsafe (words + index).initialize(to: Atomic(0)) }
+    }
+
+    @_noLocks
+    public func load(_ index: Int) -> UInt64 {
+        precondition(index >= 0 && index < count)
+        return unsafe words[index * stride].load(ordering: .sequentiallyConsistent)
+    }
+
+    /// A word that only orders itself: counters.
+    @_noLocks
+    public func loadRelaxed(_ index: Int) -> UInt64 {
+        precondition(index >= 0 && index < count)
+        return unsafe words[index * stride].load(ordering: .relaxed)
+    }
+
+    @_noLocks
+    public func store(_ value: UInt64, at index: Int) {
+        precondition(index >= 0 && index < count)
+        unsafe words[index * stride].store(value, ordering: .sequentiallyConsistent)
+    }
+
+    /// For counters that one thread writes and others read now and then.
+    @_noLocks
+    public func storeRelaxed(_ value: UInt64, at index: Int) {
+        precondition(index >= 0 && index < count)
+        unsafe words[index * stride].store(value, ordering: .relaxed)
+    }
+
+    /// Adds, wrapping, and returns the sum.
+    @_noLocks
+    public func add(_ value: UInt64, at index: Int) -> UInt64 {
+        precondition(index >= 0 && index < count)
+        return unsafe words[index * stride].wrappingAdd(value, ordering: .sequentiallyConsistent).newValue
+    }
+
+    /// Subtracts, wrapping, and returns the difference.
+    @_noLocks
+    public func subtract(_ value: UInt64, at index: Int) -> UInt64 {
+        precondition(index >= 0 && index < count)
+        return unsafe words[index * stride].wrappingSubtract(value, ordering: .sequentiallyConsistent).newValue
+    }
+
+    /// Puts a value there and returns what was there.
+    @_noLocks
+    public func exchange(_ value: UInt64, at index: Int) -> UInt64 {
+        precondition(index >= 0 && index < count)
+        return unsafe words[index * stride].exchange(value, ordering: .sequentiallyConsistent)
+    }
+}

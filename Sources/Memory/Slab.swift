@@ -1,0 +1,80 @@
+/// Records of one kind, addressed by index, reserved at start.
+///
+/// A slot has a generation that changes when it is freed: a completion that arrives late for the slot's former owner is
+/// known by it. Free slots are taken last in, first out, so that the working set stays in the cache.
+///
+/// Mutation goes through an addressor: two slots can be changed at once, and no exclusivity check runs.
+@safe
+public struct Slab<Element: BitwiseCopyable>: ~Copyable {
+    public let capacity: Int
+    @usableFromInline let elements: UnsafeMutablePointer<Element>
+    @usableFromInline let generations: UnsafeMutablePointer<UInt32>
+    @usableFromInline let freeIndices: UnsafeMutablePointer<Int32>
+    @usableFromInline var freeCount = 0
+    /// Slots from here on have never been taken.
+    @usableFromInline var untouched = 0
+
+    /// A generation's bits: what fits beside kind and index into a completion's user data.
+    @inlinable public static var generationMask: UInt32 { 0xFF_FFFF }
+
+    public init(capacity: Int) {
+        precondition(capacity > 0 && capacity < Int(Int32.max))
+        self.capacity = capacity
+        unsafe self.elements = Region.array(of: Element.self, count: capacity)
+        unsafe self.generations = Region.array(of: UInt32.self, count: capacity)
+        unsafe self.freeIndices = Region.array(of: Int32.self, count: capacity)
+    }
+
+    /// The number of slots that are taken.
+    @inlinable public var count: Int { untouched - freeCount }
+
+    /// Slots below this number have been taken at some time.
+    @inlinable public var touched: Int { untouched }
+
+    @inlinable public var isFull: Bool { freeCount == 0 && untouched == capacity }
+
+    @inlinable
+    public subscript(index: Int32) -> Element {
+        unsafeAddress {
+            precondition(index >= 0 && Int(index) < capacity)
+            return unsafe UnsafePointer(elements + Int(index))
+        }
+        nonmutating unsafeMutableAddress {
+            precondition(index >= 0 && Int(index) < capacity)
+            return unsafe elements + Int(index)
+        }
+    }
+
+    @inlinable
+    public func generation(of index: Int32) -> UInt32 {
+        precondition(index >= 0 && Int(index) < capacity)
+        return unsafe generations[Int(index)]
+    }
+
+    /// Takes a slot and puts `element` there. Returns -1 when all are taken.
+    @inlinable
+    public mutating func insert(_ element: Element) -> Int32 {
+        let index: Int32
+        if freeCount > 0 {
+            freeCount -= 1
+            index = unsafe freeIndices[freeCount]
+        } else {
+            guard untouched < capacity else { return -1 }
+            index = Int32(truncatingIfNeeded: untouched)
+            untouched += 1
+        }
+        self[index] = element
+        return index
+    }
+
+    /// Gives the slot back; its former handles are stale from now on.
+    @inlinable
+    public mutating func remove(_ index: Int32) {
+        precondition(index >= 0)
+        precondition(Int(index) < untouched)
+        precondition(freeCount < untouched)
+        unsafe generations[Int(index)] = (generations[Int(index)] &+ 1) & Self.generationMask
+        unsafe freeIndices[freeCount] = index
+        freeCount += 1
+    }
+}

@@ -1,0 +1,144 @@
+import HTTP1
+import Memory
+
+/// What a client's bytes are.
+enum ConnectionMode {
+    /// The port has HTTP and raw routes, and the client has not said enough.
+    case undecided
+    case http
+    /// Raw from the beginning, or after an upgrade or CONNECT: bytes both ways, half-closes and all.
+    case relay
+}
+
+/// How far the client's current request is.
+enum RequestPhase {
+    /// Between requests, or within a head.
+    case head
+    /// The head is complete and stays where it is until a session can take it.
+    case waiting
+    case body
+    /// All of it was passed on.
+    case finished
+    /// The connection is going to end; what the client still sends is read and dropped.
+    case discarded
+}
+
+/// How far the reply is.
+enum ReplyPhase {
+    /// No request is under way.
+    case none
+    case head
+    case body
+}
+
+/// Whether the kernel may bring bytes of the client.
+enum ReceivePhase {
+    case idle
+    /// A single receive, or a repeated one, is armed.
+    case armed
+    /// A cancel is under way: the last completion is still to come.
+    case canceling
+}
+
+/// Where a connection waits for a session.
+enum WaitPhase {
+    case none
+    /// For a session of its route, or for its route to be registered at all.
+    case route
+    /// For a session that cannot open a stream just now.
+    case session
+}
+
+/// A client: the half of a relay that faces the public port.
+struct Connection: BitwiseCopyable {
+    var fd: Int32
+    /// The stream that carries the current request or all of the relay, or -1.
+    var stream: Int32 = -1
+    var listener: Int32
+    var listenerGeneration: UInt32
+
+    var mode = ConnectionMode.http
+    var request = RequestPhase.head
+    var reply = ReplyPhase.none
+    var receive = ReceivePhase.idle
+    var wait = WaitPhase.none
+
+    var isSending = false
+    var isPolling = false
+    /// In the list of those to be flushed at the end of the turn.
+    var isDirty = false
+    var isClosing = false
+    var isHandingOver = false
+    /// Its new reactor's queue was full.
+    var isPostponed = false
+    var resetsOnClose = false
+    /// No byte will come from the client.
+    var clientFinished = false
+    /// The client has been sent a FIN.
+    var finishSent = false
+    /// When all is sent, the connection ends.
+    var closesAfterFlush = false
+    /// Served here before: its receives repeat.
+    var isSettled = false
+    var keepsAlive = false
+    var expectsContinue = false
+    var isUpgrade = false
+    /// The service's reply allows another request on its stream.
+    var serviceKeepsStream = false
+    var isHTTP10 = false
+    /// A head has begun and is not complete; `phaseSince` says since when.
+    var isMidHead = false
+    /// The reply lost its chunks' framing for a client of HTTP/1.0.
+    var decodesChunks = false
+    /// The buffer group ran dry; receive is armed again at the end of the turn.
+    var isStarved = false
+    var isIdempotent = false
+    /// A first request has been read: from now on silence is idleness.
+    var hasServed = false
+    /// One of those that `--hold-limit` counts.
+    var countsAsWaiting = false
+    /// What lies aside is to be looked at before the turn ends.
+    var wantsTurn = false
+    /// It ends with a FIN and a moment for the client to go, because bytes may still be on their way.
+    var lingers = false
+    var handOvers: UInt8 = 0
+    var target: UInt8 = 0
+
+    var method = Method.get
+    var requestFraming = BodyFraming.none
+    var replyFraming = BodyFraming.none
+    var requestLeft: UInt64 = 0
+    var replyLeft: UInt64 = 0
+    var requestChunks = ChunkedReader()
+    var replyChunks = ChunkedReader()
+    var headEnd = HeadEndFinder()
+
+    /// What the client has sent and nobody has taken.
+    var received = Chain()
+    /// What the client has to be sent, the part under send included.
+    var outgoing = Chain()
+    /// Bytes of the stream in `outgoing` for which the service has not got its credit back.
+    var owedCredit: UInt32 = 0
+
+    /// The route that it waits for, by its lasting number; `Worker.unknownRoute`: one that nobody has registered yet.
+    var waitingRoute: UInt32 = 0
+    var waitingSession: Int32 = -1
+    /// When the current phase began.
+    var phaseSince: UInt64
+    /// When bytes last moved.
+    var lastProgress: UInt64
+
+    /// The client's address as text, made when the first head is passed on; 0: not yet.
+    var addressCount: UInt8 = 0
+    var isTrusted = false
+    var address: InlineArray<46, UInt8> = InlineArray(repeating: 0)
+
+    @_noLocks
+    init(fd: Int32, listener: Int32, listenerGeneration: UInt32, now: UInt64) {
+        self.fd = fd
+        self.listener = listener
+        self.listenerGeneration = listenerGeneration
+        self.phaseSince = now
+        self.lastProgress = now
+    }
+}

@@ -1,0 +1,118 @@
+import Memory
+
+/// What bounds the data plane, as the flags say it. Times in milliseconds, sizes in bytes; one place for the defaults.
+public struct DataPlaneLimits: Sendable {
+    /// Threads with a ring of their own.
+    public var reactors = 1
+    /// Clients of the whole process; every reactor reserves slots for all of them.
+    public var connections = 8192
+    /// Sessions of the whole process.
+    public var sessions = 4096
+    /// Public ports that can be open at once.
+    public var listeners = 4096
+    public var ringEntries = 1024
+    /// Provided buffers of each reactor for what clients send. A power of two.
+    public var receiveBuffers = 256
+    public var receiveBufferBytes = 8192
+    public var headBytes = 65_536
+    /// Until the head of a request is complete, from its first byte.
+    public var headTimeout: UInt64 = 30_000
+    /// Between two requests.
+    public var idleTimeout: UInt64 = 75_000
+    /// Without a byte of an unfinished body, or with bytes that a side does not take.
+    public var stallTimeout: UInt64 = 60_000
+    /// Until a reply begins; 0: for ever.
+    public var replyTimeout: UInt64 = 0
+    /// How long a client waits for a service that has gone.
+    public var hold: UInt64 = 30_000
+    /// Clients that wait, on each listener.
+    public var holdLimit = 8192
+    /// Until then (monotonic clock) a host and path that nobody has registered yet waits too.
+    public var graceEnd: UInt64 = 0
+    /// Bytes that may lie in blocks, of the whole process, before no stream gets new credit.
+    public var bufferBytes = 512 << 20
+    /// Clients whose forwarding fields are believed.
+    public var trusted: [Network] = []
+    /// For tests: every connection is handed over at least once.
+    public var forceHandOver = false
+
+    public init() {}
+
+    /// Buffers for what services send: shared by the sessions of a reactor, borrowed only while they hold bytes.
+    public static var sessionBuffers: Int { @_noLocks get { 16 } }
+    public static var sessionBufferBytes: Int { @_noLocks get { 64 << 10 } }
+    /// Beyond this, a client's bytes are left in the kernel.
+    static var receivedBytes: Int { @_noLocks get { 64 << 10 } }
+    /// Beyond this, no further request of a pipeline is begun: the client has to take its replies first.
+    static var outgoingBytesToBegin: Int { @_noLocks get { 64 << 10 } }
+    /// What a session may have waiting to be sent before its streams queue up.
+    static var egressBytes: Int { @_noLocks get { 128 << 10 } }
+    /// Payload of a frame at most: a frame that is begun keeps all others of its session waiting.
+    static var frameBytes: Int { @_noLocks get { 64 << 10 } }
+    /// What a stream may send before it is another one's turn.
+    static var quantumBytes: Int { @_noLocks get { 16 << 10 } }
+    /// Streams of a session that wait for the service's FIN; beyond it the oldest is reset.
+    static var lingeringStreams: Int32 { @_noLocks get { 1024 } }
+    static var lingerMilliseconds: UInt64 { @_noLocks get { 30_000 } }
+    /// Streams of a session that are kept open for the next request (`reuse-streams`).
+    static var idleStreams: Int32 { @_noLocks get { 64 } }
+    /// How long a client that was told to go may take to do so.
+    static var closingMilliseconds: UInt64 { @_noLocks get { 2_000 } }
+    /// A FIN before the service has accepted would never be acknowledged, so it is held back, but not for ever.
+    static var finHoldMilliseconds: UInt64 { @_noLocks get { 1_000 } }
+    /// How long a client of a port shared by HTTP and raw routes may say nothing before it counts as raw.
+    static var sniffMilliseconds: UInt64 { @_noLocks get { 1_000 } }
+    static var acceptPauseMilliseconds: UInt64 { @_noLocks get { 100 } }
+    static var sessionTickMilliseconds: UInt64 { @_noLocks get { 1_000 } }
+
+    /// Every waiting byte lies in a block: what the limit allows and a quarter more, where the stalled are reset, what
+    /// the receive buffers can bring in two turns (a cancel takes effect in the next), and a reserve for replies of ours.
+    var blocksPerReactor: Int {
+        let received = 2 * (receiveBuffers * receiveBufferBytes + Self.sessionBuffers * Self.sessionBufferBytes)
+        let bytes = bufferBytes + bufferBytes / 4 + received + (16 << 20)
+        return bytes / BlockPool.blockBytes + connections / 4
+    }
+
+    /// Streams of a reactor: one a connection, as many that linger, and some more.
+    var streamsPerReactor: Int { 2 * connections + 4096 }
+
+    /// Completions that can be under way: every buffer, and for each connection a send, a cancel and an end.
+    public var completionEntries: Int { max(4 * ringEntries, 2 * receiveBuffers + 4096) }
+
+    /// Memory that these limits allow the data plane to touch, in bytes.
+    public var memoryBound: Int {
+        let buffers = receiveBuffers * receiveBufferBytes + Self.sessionBuffers * Self.sessionBufferBytes
+        let records = connections * MemoryLayout<Connection>.stride + streamsPerReactor * MemoryLayout<Stream>.stride
+        return reactors * (buffers + records) + bufferBytes + bufferBytes / 4
+    }
+}
+
+/// A network in CIDR notation; IPv4 ones are mapped into IPv6.
+public struct Network: Sendable, Equatable {
+    /// The address, big endian.
+    public var high: UInt64
+    public var low: UInt64
+    public var prefixLength: Int
+
+    /// - Parameter prefixLength: 0...128, of the mapped address.
+    public init(high: UInt64, low: UInt64, prefixLength: Int) {
+        precondition(0...128 ~= prefixLength)
+        self.prefixLength = prefixLength
+        let masks = Self.masks(prefixLength)
+        self.high = high & masks.high
+        self.low = low & masks.low
+    }
+
+    @_noLocks
+    public func contains(high: UInt64, low: UInt64) -> Bool {
+        let masks = Self.masks(prefixLength)
+        return high & masks.high == self.high && low & masks.low == self.low
+    }
+
+    @_noLocks
+    private static func masks(_ length: Int) -> (high: UInt64, low: UInt64) {
+        let high: UInt64 = length == 0 ? 0 : length >= 64 ? .max : .max << UInt64(64 - length)
+        let low: UInt64 = length <= 64 ? 0 : length >= 128 ? .max : .max << UInt64(128 - length)
+        return (high, low)
+    }
+}

@@ -1,0 +1,159 @@
+public import Memory
+public import Reactor
+public import Routing
+
+/// What one thread tells a reactor. Plain data; what an address names belongs to the receiver from then on.
+public struct Command: BitwiseCopyable, Sendable {
+    public enum Kind: Sendable, BitwiseCopyable {
+        /// A session is this reactor's from now on. `address`: bytes that came behind the registration.
+        case adoptSession
+        /// The snapshot with the session is published: `address` is the registration's response, sent first of all.
+        case announceSession
+        /// An equal registration has come: see at once whether this session is alive.
+        case probeSession
+        case endSession
+        /// The listener's slot has a new generation; it is opened afterwards.
+        case prepareListener
+        case openListener
+        case closeListener
+        /// A client, with what it has said so far in a chain of the sender's blocks.
+        case handOver
+        /// A chain of this reactor's blocks that another one has read.
+        case takeBack
+        /// No new connections; end when those there are have ended.
+        case drain
+        case stop
+    }
+
+    public var kind: Kind
+    public var fd: Int32 = -1
+    public var listener: Int32 = -1
+    public var generation: UInt32 = 0
+    public var session = SessionHandle.none
+    public var address: UInt = 0
+    public var count: Int = 0
+    public var flags: UInt32 = 0
+    var chain = Chain()
+    var sender: UInt8 = 0
+    var handOvers: UInt8 = 0
+    var mode = ConnectionMode.http
+    var clientFinished = false
+    var hasServed = false
+
+    @_noLocks
+    public init(_ kind: Kind) { self.kind = kind }
+
+    /// For `adoptSession`: the registration asked for `reuse-streams`.
+    public static var reusesStreams: UInt32 { 1 }
+}
+
+/// Figures of one reactor, each a word that it alone writes.
+public enum Counter: Int, CaseIterable, Sendable {
+    case turns
+    case accepted
+    case connections
+    case requests
+    case handedOver
+    case waiting
+    case held
+    case released
+    case expired
+    case refused
+    case failed
+    case sessions
+    case streams
+    case blocksInUse
+    case resets
+    case overflows
+}
+
+/// Where one reactor can be reached, and what others may look at.
+public struct Peer: Sendable {
+    public let commands: MessageQueue<Command>
+    public let doorbell: Doorbell
+    /// Where the control thread's snapshots reach it.
+    public let snapshots: SnapshotMailbox
+    /// A word a session slot: generation in the upper, state in the lower byte.
+    public let sessionWords: SharedWords
+    /// A word a listener slot: the generation of the listener that it has closed last.
+    public let listenerWords: SharedWords
+    public let counters: SharedWords
+    /// 1: it has nothing left to do after `drain`, or has stopped.
+    public let finished: SharedWords
+}
+
+/// The state that a session's word carries.
+public enum SessionWord {
+    public static var live: UInt64 { @_noLocks get { 1 } }
+    public static var draining: UInt64 { @_noLocks get { 2 } }
+    /// Gone, `reason` above it; the slot is still in use.
+    public static var gone: UInt64 { @_noLocks get { 3 } }
+    /// The slot can be given out again.
+    public static var released: UInt64 { @_noLocks get { 4 } }
+
+    @_noLocks
+    static func make(_ state: UInt64, generation: UInt32, reason: UInt64 = 0, detail: UInt64 = 0) -> UInt64 {
+        UInt64(generation) << 32 | detail << 16 | reason << 8 | state
+    }
+
+    public static func state(_ word: UInt64) -> UInt64 { word & 0xFF }
+    public static func reason(_ word: UInt64) -> SessionEnd? { SessionEnd(rawValue: UInt8(word >> 8 & 0xFF)) }
+    /// For `.breach`: which.
+    public static func detail(_ word: UInt64) -> UInt8 { UInt8(word >> 16 & 0xFF) }
+    public static func generation(_ word: UInt64) -> UInt32 { UInt32(word >> 32) }
+}
+
+/// What all threads share. Made once at start and never freed.
+public struct Plane: Sendable {
+    public let limits: DataPlaneLimits
+    public let peers: [Peer]
+    /// Words of the whole process.
+    public let totals: SharedWords
+    /// Clients that wait, a word a listener.
+    public let waitingOnListener: SharedWords
+    /// Written by any reactor that has news for the control thread.
+    public let controlBell: ControlBell
+
+    public enum Total: Int { case connections, blocks, count }
+
+    /// Nil when the process has no descriptors left.
+    /// - Parameter mailboxes: the snapshot publisher's, one a reactor.
+    public init?(limits: DataPlaneLimits, mailboxes: [SnapshotMailbox]) {
+        precondition(mailboxes.count == limits.reactors)
+        self.limits = limits
+        self.totals = SharedWords(count: Total.count.rawValue, isSpread: true)
+        self.waitingOnListener = SharedWords(count: limits.listeners)
+        guard let bell = ControlBell() else { return nil }
+        self.controlBell = bell
+        var peers: [Peer] = []
+        for mailbox in mailboxes {
+            guard let doorbell = Doorbell() else { return nil }
+            peers.append(
+                Peer(
+                    commands: MessageQueue(capacity: 16_384),
+                    doorbell: doorbell,
+                    snapshots: mailbox,
+                    sessionWords: SharedWords(count: limits.sessions),
+                    listenerWords: SharedWords(count: limits.listeners),
+                    counters: SharedWords(count: Counter.allCases.count, isSpread: false),
+                    finished: SharedWords(count: 1)
+                )
+            )
+        }
+        self.peers = peers
+    }
+
+    /// Sends a command from the control thread, which may wait: a reactor empties its queue every turn.
+    public func send(_ command: Command, to reactor: Int) {
+        while !peers[reactor].commands.push(command) {
+            peers[reactor].doorbell.ring()
+            Sockets.pause()
+        }
+        peers[reactor].doorbell.ring()
+    }
+
+    /// The sum of a figure over all reactors.
+    public func sum(_ counter: Counter) -> UInt64 {
+        peers.reduce(0) { $0 &+ $1.counters.loadRelaxed(counter.rawValue) }
+    }
+}

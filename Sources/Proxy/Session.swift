@@ -1,0 +1,107 @@
+import HTTP1
+import Memory
+import Yamux
+
+/// A stream: the half of a relay that faces the service.
+struct Stream: BitwiseCopyable {
+    var state: StreamState
+    var session: Int32
+    /// The client that it serves, or -1: it only waits for its end, or for its next request.
+    var connection: Int32
+    /// The beginning of a reply's head.
+    var partial = Chain()
+    var headEnd = HeadEndFinder()
+    /// Since when it serves nobody.
+    var unusedSince: UInt64 = 0
+    /// It waits for its next request (`reuse-streams`).
+    var isIdle = false
+    /// Credit that was not given because the process holds too many bytes.
+    var withheldCredit: UInt32 = 0
+
+    @_noLocks
+    init(id: UInt32, session: Int32, connection: Int32) {
+        self.state = StreamState(id: id)
+        self.session = session
+        self.connection = connection
+    }
+}
+
+enum SessionPhase {
+    case free
+    case live
+    /// Lost; its descriptor is closed when its operations have ended.
+    case ending
+}
+
+/// A service's connection.
+struct Session: BitwiseCopyable {
+    var fd: Int32 = -1
+    /// Given out by the control thread.
+    var generation: UInt32 = 0
+    var phase = SessionPhase.free
+    var state: SessionState
+    var reader = FrameReader()
+    /// The stream of the payload that is being read, or -1: it is dropped.
+    var payloadStream: Int32 = -1
+    /// The frame that is being read carries FIN, which comes after its payload.
+    var finishesAfterPayload = false
+
+    var isSending = false
+    var isReceiving = false
+    var isDirty = false
+    var isStarved = false
+    /// A frame could not be written whole.
+    var isExhausted = false
+    /// The registration's response has been written: frames may follow.
+    var isAnnounced = false
+    /// The service has said GoAway.
+    var isDraining = false
+    var reusesStreams = false
+
+    /// Frames that overtake data: pongs, window updates.
+    var control = Chain()
+    /// Everything else, in the order of the frames.
+    var egress = Chain()
+    /// What is under send.
+    var flight = Chain()
+
+    /// When the socket last took bytes.
+    var lastSent: UInt64 = 0
+
+    var streams = IndexList()
+    /// Connections with bytes that the egress had no room for.
+    var ready = IndexList()
+    /// Connections that wait for a place among the unacknowledged streams.
+    var openers = IndexList()
+    var lingering = IndexList()
+    var idle = IndexList()
+
+    @_noLocks
+    init(limits: SessionLimits) { self.state = SessionState(role: .opener, limits: limits) }
+}
+
+/// Why a session ended; what the control thread logs.
+public enum SessionEnd: UInt8, Sendable {
+    case closed = 1
+    case reset
+    case breach
+    case silent
+    case drained
+    case noMemory
+    case stopped
+    case unresponsive
+
+    /// A clause: "the service …".
+    public var clause: String {
+        switch self {
+        case .closed: "the service closed it"
+        case .reset: "the connection broke"
+        case .breach: "the service broke the protocol"
+        case .silent: "the service did not answer a ping in time"
+        case .drained: "the service said GoAway and its streams have ended"
+        case .noMemory: "the buffers were exhausted"
+        case .stopped: "the proxy stops"
+        case .unresponsive: "the service took no bytes in time"
+        }
+    }
+}

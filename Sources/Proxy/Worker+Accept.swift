@@ -1,0 +1,132 @@
+import Memory
+import Reactor
+import Routing
+
+extension Worker {
+    @_noLocks
+    mutating func acceptCompleted(_ completion: Completion) {
+        let listener = completion.token.index
+        let slot = unsafe listeners + Int(listener)
+        if !completion.hasMore { unsafe slot.pointee.isArmed = false }
+        if completion.result >= 0 {
+            accepted(completion.result, listener: listener)
+        } else if completion.result != KernelError.canceled, completion.result != KernelError.wouldBlock {
+            // No descriptor or no memory: try again when a connection ends, or soon.
+            pauseAccept()
+        }
+        guard unsafe !slot.pointee.isArmed else { return }
+        if unsafe slot.pointee.isClosing {
+            finishListener(listener)
+        } else if !isAcceptPaused, !isDraining {
+            armAccept(listener)
+        }
+    }
+
+    @_noLocks
+    mutating func armAccept(_ listener: Int32) {
+        let slot = unsafe listeners + Int(listener)
+        guard unsafe slot.pointee.fd >= 0, unsafe !slot.pointee.isArmed else { return }
+        unsafe slot.pointee.isArmed = true
+        unsafe ring.accept(slot.pointee.fd, acceptToken(listener))
+    }
+
+    @_noLocks
+    func acceptToken(_ listener: Int32) -> Token { Token(kind: Operation.accept, generation: 0, index: listener) }
+
+    @_noLocks
+    mutating func accepted(_ fd: Int32, listener: Int32) {
+        let open = totals.add(1, at: 0)
+        let slot = unsafe listeners[Int(listener)]
+        let record = Connection(fd: fd, listener: listener, listenerGeneration: slot.generation, now: now)
+        let connection = isDraining ? -1 : connections.insert(record)
+        guard connection >= 0 else {
+            _ = totals.subtract(1, at: 0)
+            Sockets.resetOnClose(fd)
+            Sockets.close(fd)
+            bump(.refused)
+            pauseAccept()
+            return
+        }
+        bump(.accepted)
+        set(.connections, to: connections.count)
+        if Int(truncatingIfNeeded: open) >= limits.connections { pauseAccept() }
+        begin(connection)
+    }
+
+    /// A new connection, or one that was handed over, is looked at for the first time.
+    @_noLocks
+    mutating func begin(_ connection: Int32) {
+        let view = listenerView(of: connection)
+        switch (view.hasHTTP, view.hasRaw) {
+        case (false, true):
+            connections[connection].mode = .relay
+            routeRaw(connection)
+        case (true, true):
+            connections[connection].mode = .undecided
+            schedule(connection, at: now + DataPlaneLimits.sniffMilliseconds)
+        default:
+            connections[connection].mode = .http
+            schedule(connection, at: now + limits.headTimeout)
+        }
+        continueReceiving(connection)
+    }
+
+    /// The listener's routes, or none if the connection's own listener has been closed.
+    @_noLocks
+    func listenerView(of connection: Int32) -> ListenerView {
+        snapshot.listener(isOrphan(connection) ? limits.listeners : Int(connections[connection].listener))
+    }
+
+    /// Its listener has been closed, and its slot may mean another one.
+    @_noLocks
+    func isOrphan(_ connection: Int32) -> Bool {
+        unsafe listeners[Int(connections[connection].listener)].generation != connections[connection].listenerGeneration
+    }
+
+    /// At a limit: leave new clients in the listeners' queues.
+    @_noLocks
+    mutating func pauseAccept() {
+        guard !isAcceptPaused else { return }
+        isAcceptPaused = true
+        for listener in 0..<Int32(listenerCount) where unsafe listeners[Int(listener)].isArmed {
+            ring.cancel(acceptToken(listener), Token(kind: Operation.aside, generation: 0, index: listener))
+        }
+        timers.schedule(acceptTimer, at: now + DataPlaneLimits.acceptPauseMilliseconds)
+    }
+
+    var acceptTimer: Int32 {
+        @_noLocks get { Int32(limits.connections + limits.sessions) }
+    }
+
+    @_noLocks
+    mutating func resumeAccept() {
+        guard isAcceptPaused, !isDraining else { return }
+        guard Int(truncatingIfNeeded: totals.loadRelaxed(0)) < limits.connections, !connections.isFull else {
+            timers.schedule(acceptTimer, at: now + DataPlaneLimits.acceptPauseMilliseconds)
+            return
+        }
+        isAcceptPaused = false
+        timers.cancel(acceptTimer)
+        for listener in 0..<Int32(listenerCount) where unsafe !listeners[Int(listener)].isClosing {
+            armAccept(listener)
+        }
+    }
+
+    /// The listener takes nobody any more: what its queue still holds is served, then it is closed and reported.
+    @_noLocks
+    mutating func finishListener(_ listener: Int32) {
+        let slot = unsafe listeners + Int(listener)
+        if !isDraining {
+            while true {
+                let fd = unsafe Sockets.acceptNow(slot.pointee.fd)
+                guard fd >= 0 else { break }
+                accepted(fd, listener: listener)
+            }
+        }
+        unsafe Sockets.close(slot.pointee.fd)
+        let generation = unsafe slot.pointee.generation
+        unsafe slot.pointee = ListenerSlot(generation: 0)
+        listenerWords.store(UInt64(generation), at: Int(listener))
+        controlBell.ring()
+    }
+}

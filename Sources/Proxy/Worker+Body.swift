@@ -1,0 +1,116 @@
+import HTTP1
+import Memory
+import Reactor
+import Yamux
+
+extension Worker {
+    /// Passes on bytes of a request's body. Returns how many were taken.
+    @_noLocks
+    mutating func passBody(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
+        let room = sendingRoom(connection, wanted: bytes.count)
+        guard room > 0 else { return 0 }
+        let count = unsafe takeBody(connection, bytes, atMost: room)
+        guard count > 0, !connections[connection].isClosing else { return count }
+        let stream = connections[connection].stream
+        let none = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
+        unsafe writeFrame(stream, UnsafeRawBufferPointer(rebasing: bytes[..<count]), none)
+        return count
+    }
+
+    /// How many of these bytes belong to the body, at most so many; the body's end is noted. A chunk that is none ends
+    /// the connection, for what follows it must not be taken for a request.
+    @_noLocks
+    mutating func takeBody(_ connection: Int32, _ bytes: UnsafeRawBufferPointer, atMost room: Int) -> Int {
+        guard case .body = connections[connection].request else { return 0 }
+        let limit = min(room, bytes.count)
+        switch connections[connection].requestFraming {
+        case .counted:
+            let count = Int(min(UInt64(limit), connections[connection].requestLeft))
+            connections[connection].requestLeft -= UInt64(count)
+            if connections[connection].requestLeft == 0 { connections[connection].request = .finished }
+            return count
+        case .chunked:
+            guard limit > 0 else { return 0 }
+            return unsafe takeChunks(connection, UnsafeRawBufferPointer(rebasing: bytes[..<limit]))
+        case .none, .untilClose: return 0
+        }
+    }
+
+    @_noLocks
+    private mutating func takeChunks(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
+        var consumed = 0
+        switch unsafe connections[connection].requestChunks.advance(bytes, consumed: &consumed) {
+        case .more: break
+        case .finished: connections[connection].request = .finished
+        case .broken: refuse(connection, status: 400)
+        }
+        return consumed
+    }
+
+    /// How many bytes the connection may write to its stream now. When the session has too much to send already, the
+    /// connection queues up; when the stream has no window, its opening will call.
+    @_noLocks
+    func sendingRoom(_ connection: Int32, wanted: Int) -> Int {
+        let stream = connections[connection].stream
+        guard stream >= 0 else { return 0 }
+        let window = Int(streams[stream].state.sendWindow)
+        guard window > 0 else { return 0 }
+        let session = unsafe sessions + Int(streams[stream].session)
+        let isQueued = connectionLinks.isLinked(connection)
+        let isCrowded = unsafe session.pointee.egress.count >= DataPlaneLimits.egressBytes
+        // Others that wait come first, unless it is this one's turn (`pump` has taken it out of the queue).
+        if isQueued || isCrowded || !pool.hasRoom(for: 2 * DataPlaneLimits.frameBytes) {
+            if !isQueued { unsafe connectionLinks.append(connection, to: &session.pointee.ready) }
+            return 0
+        }
+        return min(wanted, min(window, DataPlaneLimits.frameBytes))
+    }
+
+    /// Writes a data frame with these bytes, for which the window has room.
+    @_noLocks
+    mutating func writeFrame(_ stream: Int32, _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) {
+        let count = UInt32(truncatingIfNeeded: first.count + second.count)
+        let taken = streams[stream].state.sendFrame(maximum: count, payloadLimit: count)
+        precondition(taken == count, "the window was looked at before")
+        let flags = streams[stream].state.flagsForNextFrame()
+        let header = FrameHeader(type: .data, flags: flags, streamID: streams[stream].state.id, length: count)
+        let session = streams[stream].session
+        writeHeader(header, session, isControl: false)
+        let slot = unsafe sessions + Int(session)
+        let isWritten =
+            unsafe pool.append(first, to: &slot.pointee.egress) && pool.append(second, to: &slot.pointee.egress)
+        if !isWritten { exhausted(session) }
+    }
+
+    /// Writes a header, ahead of data if it is a control frame.
+    @_noLocks
+    mutating func writeHeader(_ header: FrameHeader, _ session: Int32, isControl: Bool) {
+        let slot = unsafe sessions + Int(session)
+        let size = FrameHeader.byteCount
+        if isControl {
+            guard let place = unsafe pool.reserve(size, in: &slot.pointee.control) else { return exhausted(session) }
+            unsafe header.write(to: place)
+            unsafe pool.commit(size, to: &slot.pointee.control)
+        } else {
+            guard let place = unsafe pool.reserve(size, in: &slot.pointee.egress) else { return exhausted(session) }
+            unsafe header.write(to: place)
+            unsafe pool.commit(size, to: &slot.pointee.egress)
+        }
+        markDirty(session: session)
+    }
+
+    /// No block is left for a frame that must go out: the session cannot go on. The pool is sized so that this takes
+    /// a limit that was set too low for what the session already holds.
+    @_noLocks
+    private mutating func exhausted(_ session: Int32) {
+        unsafe sessions[Int(session)].isExhausted = true
+        markDirty(session: session)
+    }
+
+    @_noLocks
+    mutating func markDirty(session: Int32) {
+        guard unsafe !sessions[Int(session)].isDirty else { return }
+        unsafe sessions[Int(session)].isDirty = true
+        dirtySessions.push(session)
+    }
+}

@@ -1,0 +1,77 @@
+import Memory
+import Reactor
+import Yamux
+
+extension Worker {
+    /// Ends the connection: its stream is reset unless it is over, and the descriptor is closed when the kernel holds
+    /// none of our memory for it any more.
+    /// - Parameter reset: the client learns by a reset, not by a FIN.
+    @_noLocks
+    mutating func close(_ connection: Int32, reset: Bool) {
+        guard !connections[connection].isClosing else { return }
+        stopWaiting(connection)
+        let stream = connections[connection].stream
+        if stream >= 0 {
+            if streams[stream].state.isFinished { free(stream) } else { abandon(stream) }
+            connections[connection].stream = -1
+        }
+        connections[connection].isClosing = true
+        connections[connection].resetsOnClose = reset
+        connections[connection].isStarved = false
+        connections[connection].isPostponed = false
+        timers.cancel(connection)
+        pool.clear(&connections[connection].received)
+        let record = connections[connection]
+        let aside = Token(kind: Operation.aside, generation: 0, index: connection)
+        if case .armed = record.receive { cancelReceive(connection) }
+        if record.isSending { ring.cancel(token(Operation.send, connection: connection), aside) }
+        if record.isPolling { ring.cancel(token(Operation.poll, connection: connection), aside) }
+        finishClose(connection)
+    }
+
+    /// Closes the descriptor if nothing is under way on it.
+    @_noLocks
+    mutating func finishClose(_ connection: Int32) {
+        let record = connections[connection]
+        guard record.isClosing, case .idle = record.receive else { return }
+        guard !record.isSending, !record.isPolling else { return }
+        if record.resetsOnClose { Sockets.resetOnClose(record.fd) }
+        ring.close(record.fd, Token(kind: Operation.aside, generation: 0, index: connection))
+        _ = totals.subtract(1, at: 0)
+        forget(connection)
+    }
+
+    /// The slot is free: the connection has been closed, or handed over.
+    @_noLocks
+    mutating func forget(_ connection: Int32) {
+        pool.clear(&connections[connection].received)
+        pool.clear(&connections[connection].outgoing)
+        timers.cancel(connection)
+        connections[connection].isDirty = false
+        connections[connection].isStarved = false
+        connections[connection].isPostponed = false
+        // Whoever looks through all slots knows by it that nobody is there.
+        connections[connection].fd = -1
+        connections.remove(connection)
+        set(.connections, to: connections.count)
+        if isAcceptPaused { resumeAccept() }
+    }
+
+    /// The process holds more than it may: of the connections here whose bytes nobody takes, the one with most ends.
+    @_noLocks
+    mutating func resetLargest() {
+        var largest = Int32(-1)
+        var most = 0
+        for connection in 0..<Int32(connections.touched) {
+            let record = connections[connection]
+            let held = record.outgoing.count + record.received.count
+            guard record.fd >= 0, !record.isClosing, held > most else { continue }
+            guard record.lastProgress + 1_000 < now else { continue }
+            most = held
+            largest = connection
+        }
+        guard largest >= 0, most > 0 else { return }
+        bump(.resets)
+        close(largest, reset: true)
+    }
+}

@@ -1,0 +1,127 @@
+import Memory
+import Reactor
+import Routing
+import Yamux
+
+extension Worker {
+    mutating func take(_ command: Command) {
+        switch command.kind {
+        case .handOver: takeOver(command)
+        case .takeBack:
+            var chain = command.chain
+            pool.clear(&chain)
+        case .adoptSession: adopt(command)
+        case .announceSession: announce(command)
+        case .probeSession: probe(command)
+        case .endSession:
+            if isLive(command.session) { loseSession(Int32(command.session.index), .stopped) }
+        case .prepareListener:
+            listenerCount = max(listenerCount, Int(command.listener) + 1)
+            unsafe listeners[Int(command.listener)] = ListenerSlot(generation: command.generation)
+        case .openListener:
+            unsafe listeners[Int(command.listener)].fd = command.fd
+            if !isAcceptPaused, !isDraining { armAccept(command.listener) }
+        case .closeListener: closeListener(command.listener)
+        case .drain: drain()
+        case .stop: isStopped = true
+        }
+    }
+
+    /// A session is ours. Its frames are answered when its registration has been.
+    private mutating func adopt(_ command: Command) {
+        let session = Int32(command.session.index)
+        let slot = unsafe sessions + Int(session)
+        guard case .free = unsafe slot.pointee.phase else {
+            preconditionFailure("the control thread gave a session's slot out twice")
+        }
+        let isDirty = unsafe slot.pointee.isDirty
+        unsafe slot.pointee = Session(limits: SessionLimits())
+        unsafe slot.pointee.isDirty = isDirty
+        unsafe slot.pointee.fd = command.fd
+        unsafe slot.pointee.generation = command.session.generation
+        unsafe slot.pointee.phase = .live
+        unsafe slot.pointee.reusesStreams = command.flags & Command.reusesStreams != 0
+        unsafe slot.pointee.lastSent = now
+        unsafe slot.pointee.state.noteReceived(now: now)
+        report(session, SessionWord.make(SessionWord.live, generation: command.session.generation))
+        bump(.sessions)
+        if let bytes = unsafe UnsafeMutableRawPointer(bitPattern: command.address) {
+            unsafe sessionReceived(session, UnsafeRawBufferPointer(start: bytes, count: command.count))
+            unsafe bytes.deallocate()
+        }
+        armSessionReceive(session)
+        scheduleTick(session)
+    }
+
+    /// The routes to the session can be seen by everybody: its service may hear so.
+    private mutating func announce(_ command: Command) {
+        guard let bytes = unsafe UnsafeMutableRawPointer(bitPattern: command.address) else { return }
+        if isLive(command.session) {
+            let slot = unsafe sessions + command.session.index
+            var first = Chain()
+            let response = unsafe UnsafeRawBufferPointer(start: bytes, count: command.count)
+            if unsafe pool.append(response, to: &first) {
+                unsafe pool.join(&first, to: &slot.pointee.flight)
+                unsafe slot.pointee.isAnnounced = true
+                markDirty(session: Int32(command.session.index))
+            } else {
+                loseSession(Int32(command.session.index), .noMemory)
+            }
+        }
+        unsafe bytes.deallocate()
+    }
+
+    private mutating func probe(_ command: Command) {
+        guard isLive(command.session) else { return }
+        let slot = unsafe sessions + command.session.index
+        let value = unsafe slot.pointee.state.probe(now: now, within: 2_000)
+        writeHeader(FrameHeader.ping(value), Int32(command.session.index), isControl: true)
+        scheduleTick(Int32(command.session.index))
+    }
+
+    private mutating func closeListener(_ listener: Int32) {
+        let slot = unsafe listeners + Int(listener)
+        guard unsafe slot.pointee.fd >= 0 else { return }
+        unsafe slot.pointee.isClosing = true
+        if unsafe slot.pointee.isArmed {
+            ring.cancel(acceptToken(listener), Token(kind: Operation.aside, generation: 0, index: listener))
+        } else {
+            finishListener(listener)
+        }
+    }
+
+    /// No new clients: those between requests go now, the others when their reply is out.
+    private mutating func drain() {
+        isDraining = true
+        timers.cancel(acceptTimer)
+        for listener in 0..<Int32(listenerCount) where unsafe listeners[Int(listener)].isArmed {
+            ring.cancel(acceptToken(listener), Token(kind: Operation.aside, generation: 0, index: listener))
+        }
+        for connection in 0..<Int32(connections.touched) where isIdle(connection) {
+            close(connection, reset: false)
+        }
+    }
+
+    private func isIdle(_ connection: Int32) -> Bool {
+        let record = connections[connection]
+        guard record.fd >= 0, !record.isClosing, record.outgoing.isEmpty, record.received.isEmpty else { return false }
+        switch (record.mode, record.request, record.reply) {
+        case (.http, .head, .none), (.undecided, _, _): return true
+        default: return false
+        }
+    }
+
+    mutating func reportIfDrained() {
+        guard connections.count == 0, finished.load(0) == 0 else { return }
+        finished.store(1, at: 0)
+        controlBell.ring()
+    }
+
+    /// What goes out before the reactor stops: nothing more than what the kernel takes at once.
+    mutating func stopSessions() {
+        for session in 0..<limits.sessions {
+            if case .live = unsafe sessions[session].phase { loseSession(Int32(session), .stopped) }
+        }
+        ring.submitAndWait(milliseconds: 0)
+    }
+}

@@ -1,0 +1,146 @@
+import Memory
+import Reactor
+import Routing
+
+extension Worker {
+    /// The connection goes on at a reactor that owns a session for it: as soon as nothing of it is left in this ring.
+    @_noLocks
+    mutating func handOver(_ connection: Int32, to reactor: Int) {
+        stopWaiting(connection)
+        if case .http = connections[connection].mode { connections[connection].request = .head }
+        connections[connection].isHandingOver = true
+        connections[connection].target = UInt8(truncatingIfNeeded: reactor)
+        timers.cancel(connection)
+        if case .armed = connections[connection].receive { cancelReceive(connection) }
+        // What it was reading is kept by whoever called; the end of the turn looks whether it can go.
+        markDirty(connection: connection)
+    }
+
+    /// Sends the connection to its new reactor if the ring holds nothing of it any more.
+    @_noLocks
+    mutating func finishHandOver(_ connection: Int32) {
+        let record = connections[connection]
+        guard case .idle = record.receive else { return }
+        guard !record.isSending, !record.isPolling, record.outgoing.isEmpty else { return }
+        var command = Command(.handOver)
+        command.fd = record.fd
+        command.listener = record.listener
+        command.generation = record.listenerGeneration
+        command.chain = record.received
+        command.sender = UInt8(truncatingIfNeeded: index)
+        command.handOvers = record.handOvers &+ 1
+        command.mode = record.mode
+        command.clientFinished = record.clientFinished
+        command.hasServed = record.hasServed
+        let peer = unsafe peers + Int(record.target)
+        guard unsafe peer.pointee.commands.push(command) else { return postpone(connection) }
+        unsafe peer.pointee.doorbell.ring()
+        bump(.handedOver)
+        // The blocks are the receiver's to read until it sends them back.
+        connections[connection].received = Chain()
+        forget(connection)
+    }
+
+    /// Nobody waits for a full queue: it is tried again next turn.
+    @_noLocks
+    private mutating func postpone(_ connection: Int32) {
+        guard !connections[connection].isPostponed else { return }
+        connections[connection].isPostponed = true
+        postponed.push(connection)
+    }
+
+    @_noLocks
+    mutating func retryPostponed() {
+        let count = postponed.count
+        guard count > 0 else { return }
+        let again = count
+        var items = 0
+        // Those that fail again are pushed behind; the list is compacted by taking a copy of its length first.
+        while items < again {
+            let connection = postponed.item(items)
+            items += 1
+            guard connections[connection].isPostponed else { continue }
+            connections[connection].isPostponed = false
+            markDirty(connection: connection)
+        }
+        postponed.removeAll()
+    }
+
+    /// A connection arrives from another reactor, with what its client has said so far.
+    @_noLocks
+    mutating func takeOver(_ command: Command) {
+        var record = Connection(
+            fd: command.fd, listener: command.listener, listenerGeneration: command.generation, now: now)
+        record.handOvers = command.handOvers
+        record.mode = command.mode
+        record.clientFinished = command.clientFinished
+        record.hasServed = command.hasServed
+        let kept = copyChain(command, to: &record.received)
+        var back = Command(.takeBack)
+        back.chain = command.chain
+        giveBack(back, to: Int(command.sender))
+        let connection = kept ? connections.insert(record) : -1
+        guard connection >= 0 else {
+            pool.clear(&record.received)
+            Sockets.resetOnClose(command.fd)
+            Sockets.close(command.fd)
+            _ = totals.subtract(1, at: 0)
+            bump(.refused)
+            return
+        }
+        set(.connections, to: connections.count)
+        resume(connection)
+    }
+
+    @_noLocks
+    private mutating func resume(_ connection: Int32) {
+        switch connections[connection].mode {
+        case .relay: routeRaw(connection)
+        case .undecided: schedule(connection, at: now + DataPlaneLimits.sniffMilliseconds)
+        case .http: schedule(connection, at: now + limits.headTimeout)
+        }
+        if !connections[connection].isClosing { feedReceived(connection) }
+        settle(connection)
+    }
+
+    @_noLocks
+    private mutating func copyChain(_ command: Command, to chain: inout Chain) -> Bool {
+        guard command.chain.head >= 0 else { return true }
+        guard let view = unsafe peers[Int(command.sender)].blocks else { return false }
+        var block = command.chain.head
+        while block >= 0 {
+            let (bytes, next) = unsafe view.block(block)
+            guard unsafe pool.append(bytes, to: &chain) else { return false }
+            block = next
+        }
+        return true
+    }
+
+    /// Every queue of every reactor full of hand-overs at once.
+    static var returnsCapacity: Int { @_noLocks get { 1 << 20 } }
+
+    /// Sends blocks back to the reactor that they belong to; if its queue is full they are kept until next turn.
+    @_noLocks
+    private mutating func giveBack(_ command: Command, to sender: Int) {
+        guard command.chain.head >= 0 else { return }
+        let peer = unsafe peers + sender
+        if unsafe !peer.pointee.commands.push(command) {
+            precondition(returnCount < Self.returnsCapacity, "more chains are under way than queues can hold")
+            unsafe returns[returnCount] = (command.chain, sender)
+            returnCount += 1
+        }
+        unsafe peer.pointee.doorbell.ring()
+    }
+
+    @_noLocks
+    mutating func retryReturns() {
+        while returnCount > 0 {
+            let (chain, sender) = unsafe returns[returnCount - 1]
+            var command = Command(.takeBack)
+            command.chain = chain
+            guard unsafe peers[sender].commands.push(command) else { return }
+            unsafe peers[sender].doorbell.ring()
+            returnCount -= 1
+        }
+    }
+}

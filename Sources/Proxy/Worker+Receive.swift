@@ -1,0 +1,206 @@
+import HTTP1
+import Memory
+import Reactor
+
+extension Worker {
+    @_noLocks
+    mutating func receiveCompleted(_ completion: Completion) {
+        let connection = completion.token.index
+        let isCurrent = connections.generation(of: connection) == completion.token.generation
+        if isCurrent, !completion.hasMore { connections[connection].receive = .idle }
+        if completion.buffer >= 0 {
+            if isCurrent, completion.result > 0, !connections[connection].isClosing {
+                unsafe took(connection, clientBuffers.bytes(completion.buffer, count: completion.result))
+            }
+            clientBuffers.giveBack(completion.buffer)
+        }
+        guard isCurrent else { return }
+        if completion.result <= 0 { receiveEnded(connection, completion.result) }
+        settle(connection)
+    }
+
+    /// A receive brought no bytes: the client has finished or vanished, or we must ask again.
+    @_noLocks
+    private mutating func receiveEnded(_ connection: Int32, _ result: Int32) {
+        guard !connections[connection].isClosing else { return }
+        switch result {
+        case 0: clientFinished(connection)
+        case KernelError.noBuffers:
+            guard !connections[connection].isStarved else { return }
+            connections[connection].isStarved = true
+            starvedConnections.push(connection)
+        case KernelError.canceled, KernelError.wouldBlock, KernelError.interrupted: break
+        default: clientVanished(connection)
+        }
+    }
+
+    /// Bytes of the client; they stay where they are only until this returns.
+    @_noLocks
+    private mutating func took(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
+        connections[connection].lastProgress = now
+        if connections[connection].received.isEmpty, !connections[connection].isHandingOver {
+            let used = unsafe feed(connection, bytes)
+            guard !connections[connection].isClosing, used < bytes.count else { return }
+            unsafe keep(connection, UnsafeRawBufferPointer(rebasing: bytes[used...]))
+        } else {
+            unsafe keep(connection, bytes)
+            feedReceived(connection)
+        }
+    }
+
+    /// Puts bytes aside that cannot go on now.
+    @_noLocks
+    private mutating func keep(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
+        guard unsafe pool.append(bytes, to: &connections[connection].received) else {
+            bump(.resets)
+            close(connection, reset: true)
+            return
+        }
+        if connections[connection].isMidHead { unsafe noteHeadBytes(connection, bytes) }
+    }
+
+    /// Passes on what lies aside, as far as it goes.
+    @_noLocks
+    mutating func feedReceived(_ connection: Int32) {
+        while !connections[connection].isClosing, !connections[connection].isHandingOver {
+            let chain = connections[connection].received
+            guard !chain.isEmpty else { return }
+            if case .http = connections[connection].mode, case .head = connections[connection].request {
+                guard feedHead(connection) else { return }
+                continue
+            }
+            let used = unsafe feed(connection, pool.front(of: chain))
+            guard used > 0, !connections[connection].isClosing else { return }
+            pool.drop(used, from: &connections[connection].received)
+        }
+    }
+
+    /// Gives bytes to whatever the connection is at. Returns how many it took; the rest has to be kept.
+    @_noLocks
+    mutating func feed(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
+        var offset = 0
+        while offset < bytes.count, !connections[connection].isClosing, !connections[connection].isHandingOver {
+            let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[offset...])
+            let used: Int
+            switch connections[connection].mode {
+            case .undecided:
+                guard unsafe sniff(connection, rest) else { return offset }
+                continue
+            case .relay: used = unsafe passOn(connection, rest)
+            case .http: used = unsafe feedHTTP(connection, rest)
+            }
+            guard used > 0 else { return offset }
+            offset += used
+        }
+        return offset
+    }
+
+    @_noLocks
+    private mutating func feedHTTP(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
+        switch connections[connection].request {
+        case .head: unsafe beginRequest(connection, bytes)
+        case .waiting, .finished: 0
+        case .body: unsafe passBody(connection, bytes)
+        case .discarded: bytes.count
+        }
+    }
+
+    /// Which kind of route the client's first bytes want. False: too early to tell.
+    @_noLocks
+    private mutating func sniff(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Bool {
+        switch unsafe RequestSniffer.judge(bytes) {
+        case .http:
+            connections[connection].mode = .http
+            connections[connection].phaseSince = now
+            schedule(connection, at: now + limits.headTimeout)
+        case .notHTTP: becomeRaw(connection)
+        case .undecided: return false
+        }
+        return true
+    }
+
+    /// The client is one of the raw routes'.
+    @_noLocks
+    mutating func becomeRaw(_ connection: Int32) {
+        connections[connection].mode = .relay
+        timers.cancel(connection)
+        routeRaw(connection)
+    }
+
+    /// Arms a receive if the connection can take bytes and has none armed; stops it when too many lie aside.
+    @_noLocks
+    mutating func continueReceiving(_ connection: Int32) {
+        let record = connections[connection]
+        guard !record.isClosing, !record.clientFinished, !record.isHandingOver, !record.isStarved else { return }
+        if record.received.count >= DataPlaneLimits.receivedBytes {
+            stopReceiving(connection)
+        } else if case .idle = record.receive, !record.closesAfterFlush {
+            armReceive(connection)
+        }
+    }
+
+    @_noLocks
+    mutating func armReceive(_ connection: Int32) {
+        guard case .idle = connections[connection].receive, !connections[connection].isClosing else { return }
+        connections[connection].receive = .armed
+        let fd = connections[connection].fd
+        // The first ones are single, so that a hand-over has nothing to cancel.
+        let repeats = connections[connection].isSettled
+        ring.receive(fd, group: 0, repeatedly: repeats, token(Operation.receive, connection: connection))
+    }
+
+    /// Leaves the client's further bytes in the kernel, and asks to be told if it vanishes meanwhile.
+    @_noLocks
+    mutating func stopReceiving(_ connection: Int32) {
+        if case .armed = connections[connection].receive { cancelReceive(connection) }
+        guard !connections[connection].isPolling else { return }
+        connections[connection].isPolling = true
+        ring.pollForHangUp(connections[connection].fd, token(Operation.poll, connection: connection))
+    }
+
+    @_noLocks
+    mutating func cancelReceive(_ connection: Int32) {
+        connections[connection].receive = .canceling
+        let aside = Token(kind: Operation.aside, generation: 0, index: connection)
+        ring.cancel(token(Operation.receive, connection: connection), aside)
+    }
+
+    @_noLocks
+    mutating func pollCompleted(_ completion: Completion) {
+        let connection = completion.token.index
+        guard connections.generation(of: connection) == completion.token.generation else { return }
+        connections[connection].isPolling = false
+        let brokenEvents: Int32 = 0x08 | 0x10  // POLLERR, POLLHUP
+        if !connections[connection].isClosing, completion.result > 0, completion.result & brokenEvents != 0 {
+            clientVanished(connection)
+        }
+        settle(connection)
+    }
+
+    /// The client sends no more (FIN).
+    @_noLocks
+    private mutating func clientFinished(_ connection: Int32) {
+        connections[connection].clientFinished = true
+        switch connections[connection].mode {
+        case .relay:
+            connections[connection].phaseSince = now
+            // A client that has said nothing and waits is gone; what it has said is delivered, and its end after it.
+            if isWaiting(connection), connections[connection].received.isEmpty { close(connection, reset: false) }
+        case .undecided: close(connection, reset: false)
+        case .http:
+            switch connections[connection].request {
+            // What lies aside may be the rest of the body; `settle` sees when it was not.
+            case .finished, .body, .discarded: break
+            case .head where !connections[connection].outgoing.isEmpty || connections[connection].isSending:
+                connections[connection].closesAfterFlush = true
+            case .head, .waiting: close(connection, reset: false)
+            }
+        }
+    }
+
+    /// The client is gone without an orderly end: its stream is reset.
+    @_noLocks
+    mutating func clientVanished(_ connection: Int32) {
+        close(connection, reset: true)
+    }
+}

@@ -1,0 +1,98 @@
+import Memory
+import Reactor
+import Routing
+import Yamux
+
+extension Worker {
+    /// A raw connection gets its stream at once: it may be the service that speaks first.
+    @_noLocks
+    mutating func routeRaw(_ connection: Int32) {
+        let found = isOrphan(connection) ? -1 : snapshot.rawRoute(listener: Int(connections[connection].listener))
+        guard found >= 0 else {
+            if now < limits.graceEnd { return waitForRoute(connection, Self.unknownRoute) }
+            return close(connection, reset: false)
+        }
+        switch choose(connection, route: found) {
+        case .local(let session): startRelay(connection, session)
+        case .remote(let reactor): handOver(connection, to: reactor)
+        case .fullSession(let session): waitForSession(connection, session)
+        case .nobody: waitForRoute(connection, snapshot.route(found).id)
+        }
+    }
+
+    @_noLocks
+    private mutating func startRelay(_ connection: Int32, _ session: Int32) {
+        let stream = openStream(connection, session)
+        guard stream >= 0 else { return close(connection, reset: true) }
+        bump(.requests)
+        stopWaiting(connection)
+        timers.cancel(connection)
+        connections[connection].isSettled = true
+        connections[connection].hasServed = true
+        connections[connection].handOvers = 0
+        if connections[connection].received.isEmpty {
+            let flags = streams[stream].state.flagsForNextFrame()
+            writeHeader(FrameHeader.windowUpdate(streams[stream].state.id, 0, flags: flags), session, isControl: false)
+        } else {
+            feedReceived(connection)
+        }
+        // The queue of the session may have kept even the first bytes back: the service must learn of the stream.
+        guard !connections[connection].isClosing, !streams[stream].state.isAnnounced else { return }
+        let flags = streams[stream].state.flagsForNextFrame()
+        writeHeader(FrameHeader.windowUpdate(streams[stream].state.id, 0, flags: flags), session, isControl: false)
+    }
+
+    /// Passes on bytes of a relay. Returns how many were taken.
+    @_noLocks
+    mutating func passOn(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
+        let stream = connections[connection].stream
+        guard stream >= 0 else { return 0 }
+        // The service has ended the stream for good, and nobody reads what the client still says.
+        if streams[stream].state.isReset { return bytes.count }
+        let count = sendingRoom(connection, wanted: bytes.count)
+        guard count > 0 else { return 0 }
+        let none = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
+        unsafe writeFrame(stream, UnsafeRawBufferPointer(rebasing: bytes[..<count]), none)
+        return count
+    }
+
+    /// Passes the ends of both directions on, each when all bytes before it are out.
+    @_noLocks
+    mutating func settleRelay(_ connection: Int32) {
+        let stream = connections[connection].stream
+        guard stream >= 0 else { return }
+        passClientEnd(connection, stream)
+        let record = connections[connection]
+        if hasEnded(stream), record.outgoing.isEmpty, !record.isSending, !record.finishSent {
+            connections[connection].finishSent = true
+            Sockets.finish(record.fd)
+        }
+        if connections[connection].finishSent, streams[stream].state.finSent { close(connection, reset: false) }
+    }
+
+    /// The service's FIN has come, and all bytes before it.
+    @_noLocks
+    private func hasEnded(_ stream: Int32) -> Bool {
+        streams[stream].state.finReceived
+            && (unsafe sessions[Int(streams[stream].session)].payloadStream) != stream
+    }
+
+    /// A FIN before the service has accepted the stream would never be acknowledged, so it waits for the first frame,
+    /// but not for ever.
+    @_noLocks
+    private mutating func passClientEnd(_ connection: Int32, _ stream: Int32) {
+        let record = connections[connection]
+        guard record.clientFinished, record.received.isEmpty, streams[stream].state.canSendFin else { return }
+        let due = record.phaseSince + DataPlaneLimits.finHoldMilliseconds
+        guard streams[stream].state.isAcknowledged || now >= due else { return schedule(connection, at: due) }
+        sendFin(stream)
+    }
+
+    @_noLocks
+    mutating func sendFin(_ stream: Int32) {
+        let flags = streams[stream].state.flagsForNextFrame().union(.fin)
+        streams[stream].state.sendFin()
+        let header = FrameHeader.windowUpdate(streams[stream].state.id, 0, flags: flags)
+        writeHeader(header, streams[stream].session, isControl: false)
+    }
+}

@@ -1,0 +1,212 @@
+import HTTP1
+import Memory
+import Reactor
+import Routing
+import Yamux
+
+extension Worker {
+    /// Bytes of a client that may begin a request, none of it kept so far. Returns how many were taken.
+    @_noLocks
+    mutating func beginRequest(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
+        guard mayBegin(connection) else { return 0 }
+        switch unsafe requestHead.scan(bytes, limits: headLimits) {
+        case .complete: return unsafe route(connection, bytes)
+        case .refused:
+            refuse(connection, status: requestHead.refusal.status)
+            return bytes.count
+        case .incomplete:
+            if !connections[connection].isMidHead { beginHead(connection) }
+            return 0
+        }
+    }
+
+    /// Requests of a pipeline begin one after the other, and not before the client takes its replies.
+    @_noLocks
+    private func mayBegin(_ connection: Int32) -> Bool {
+        if case .none = connections[connection].reply {
+            return connections[connection].outgoing.count <= DataPlaneLimits.outgoingBytesToBegin
+        }
+        return false
+    }
+
+    @_noLocks
+    private mutating func beginHead(_ connection: Int32) {
+        connections[connection].isMidHead = true
+        connections[connection].headEnd = HeadEndFinder()
+        connections[connection].phaseSince = now
+        schedule(connection, at: now + limits.headTimeout)
+    }
+
+    /// Looks for the end of a head in new bytes alone, so that a head that comes in many pieces is scanned once.
+    @_noLocks
+    mutating func noteHeadBytes(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
+        if unsafe connections[connection].headEnd.advance(bytes) >= 0 { connections[connection].isMidHead = false }
+        if connections[connection].received.count > limits.headBytes { connections[connection].isMidHead = false }
+    }
+
+    /// A head that lies aside: puts it together and takes it from there. False: it must wait, or is not complete.
+    @_noLocks
+    mutating func feedHead(_ connection: Int32) -> Bool {
+        // In the middle of a head nothing is done until its end has been seen.
+        guard !connections[connection].isMidHead, mayBegin(connection) else { return false }
+        let chain = connections[connection].received
+        var bytes = unsafe pool.front(of: chain)
+        if bytes.count < chain.count {
+            let count = unsafe pool.copy(chain, to: assembly)
+            unsafe bytes = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(assembly)[..<count])
+        }
+        switch unsafe requestHead.scan(bytes, limits: headLimits) {
+        case .complete:
+            let used = unsafe route(connection, bytes)
+            guard used > 0, !connections[connection].isClosing else { return false }
+            pool.drop(used, from: &connections[connection].received)
+            return true
+        case .refused:
+            refuse(connection, status: requestHead.refusal.status)
+            return false
+        case .incomplete:
+            beginHead(connection)
+            // What lies there has been looked at; its last bytes may be the beginning of the end.
+            unsafe noteHeadBytes(connection, UnsafeRawBufferPointer(rebasing: bytes.suffix(3)))
+            return false
+        }
+    }
+
+    /// A complete head, in `requestHead` and `bytes`: finds its route and a session, and passes it on. Returns the
+    /// bytes taken: 0 when the request has to wait.
+    @_noLocks
+    private mutating func route(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
+        connections[connection].isMidHead = false
+        guard let path = unsafe requestHead.routingPath(in: bytes, scratch: pathSpace) else {
+            refuse(connection, status: 400)
+            return bytes.count
+        }
+        if !connections[connection].countsAsWaiting { noteRequest(connection) }
+        let host = requestHead.host
+        let hostBytes = unsafe UnsafeRawBufferPointer(rebasing: bytes[host.lowerBound..<host.upperBound])
+        let listener = isOrphan(connection) ? limits.listeners : Int(connections[connection].listener)
+        let found = unsafe snapshot.httpRoute(listener: listener, host: hostBytes, path: path)
+        guard found >= 0 else { return unsafe unrouted(connection, bytes) }
+        switch choose(connection, route: found) {
+        case .local(let session):
+            return unsafe start(connection, session, bytes)
+        case .remote(let reactor):
+            handOver(connection, to: reactor)
+            return 0
+        case .fullSession(let session):
+            waitForSession(connection, session)
+            return 0
+        case .nobody:
+            waitForRoute(connection, snapshot.route(found).id)
+            return 0
+        }
+    }
+
+    /// Nobody has registered this host and path; shortly after the start somebody may still be on the way back.
+    @_noLocks
+    private mutating func unrouted(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
+        if now < limits.graceEnd {
+            waitForRoute(connection, Self.unknownRoute)
+            return 0
+        }
+        return unsafe answer(connection, status: 404, bytes)
+    }
+
+    /// Answers a request by ourselves. The connection goes on if the request had no body.
+    @_noLocks
+    private mutating func answer(_ connection: Int32, status: UInt16, _ bytes: UnsafeRawBufferPointer) -> Int {
+        if case .none = requestHead.framing, requestHead.keepAlive, !requestHead.isUpgrade, !isDraining {
+            var bodyless = false
+            if case .head = requestHead.method { bodyless = true }
+            reply(connection, status: status, retryAfter: 0, close: false, bodyless: bodyless)
+            stopWaiting(connection)
+            connections[connection].request = .head
+            connections[connection].hasServed = true
+            becomeIdle(connection)
+            return requestHead.byteCount
+        }
+        refuse(connection, status: status)
+        return bytes.count
+    }
+
+    /// What is remembered of the head for as long as the request lasts.
+    @_noLocks
+    private mutating func noteRequest(_ connection: Int32) {
+        bump(.requests)
+        connections[connection].method = requestHead.method
+        connections[connection].requestFraming = requestHead.framing
+        connections[connection].requestLeft = requestHead.contentLength
+        connections[connection].keepsAlive = requestHead.keepAlive && !isDraining
+        connections[connection].expectsContinue = requestHead.expectsContinue
+        connections[connection].isUpgrade = requestHead.isUpgrade
+        connections[connection].isHTTP10 = requestHead.minorVersion == 0
+        connections[connection].isIdempotent = requestHead.isIdempotent
+        connections[connection].phaseSince = now
+    }
+
+    /// Opens a stream and writes the head to it, with as much of the body as lies behind it in the same frame.
+    @_noLocks
+    private mutating func start(_ connection: Int32, _ session: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
+        let stream = streamForRequest(connection, session)
+        guard stream >= 0, unsafe pool.hasRoom(for: edited.count + DataPlaneLimits.frameBytes) else {
+            if stream >= 0 { abandon(stream) }
+            connections[connection].stream = -1
+            refuse(connection, status: 503)
+            return bytes.count
+        }
+        stopWaiting(connection)
+        let headCount = unsafe writeHead(connection, bytes)
+        let bodyStart = requestHead.byteCount
+        let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[bodyStart...])
+        connections[connection].isSettled = true
+        connections[connection].hasServed = true
+        connections[connection].handOvers = 0
+        connections[connection].reply = .head
+        connections[connection].requestChunks = ChunkedReader()
+        setBodyPhase(connection)
+        // The head is never split by a window: a fresh stream has 256 KiB. One that is used again has what it has.
+        let window = Int(streams[stream].state.sendWindow)
+        let room = max(0, min(window, DataPlaneLimits.frameBytes) - headCount)
+        let bodyCount = unsafe takeBody(connection, rest, atMost: room)
+        let head = unsafe UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(edited)[..<headCount])
+        unsafe writeFrame(stream, head, UnsafeRawBufferPointer(rebasing: rest[..<bodyCount]))
+        if connections[connection].isClosing { return bytes.count }
+        return bodyStart + bodyCount
+    }
+
+    @_noLocks
+    private mutating func setBodyPhase(_ connection: Int32) {
+        switch connections[connection].requestFraming {
+        case .counted, .chunked: connections[connection].request = .body
+        case .none, .untilClose: connections[connection].request = .finished
+        }
+    }
+
+    @_noLocks
+    private mutating func writeHead(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
+        if connections[connection].addressCount == 0 { noteAddress(connection) }
+        let count = Int(connections[connection].addressCount)
+        let isTrusted = connections[connection].isTrusted
+        let forwarding = unsafe withUnsafeBytes(of: connections[connection].address) { text in
+            let address = unsafe UnsafeRawBufferPointer(rebasing: text[..<count])
+            return unsafe Forwarding(address: address, isTLS: false, isTrusted: isTrusted)
+        }
+        return unsafe requestHead.writeEdited(from: bytes, forwarding: forwarding, to: edited)
+    }
+
+    /// The client's address as text, and whether what it says of others is believed.
+    @_noLocks
+    private mutating func noteAddress(_ connection: Int32) {
+        var bytes = InlineArray<16, UInt8>(repeating: 0)
+        var span = bytes.mutableSpan
+        let fd = connections[connection].fd
+        let family = unsafe span.withUnsafeMutableBufferPointer { unsafe Sockets.peerAddress(fd, to: $0.baseAddress!) }
+        connections[connection].addressCount = UInt8(
+            truncatingIfNeeded: AddressText.write(bytes, family: family, to: &connections[connection].address))
+        guard trustedCount > 0 else { return }
+        let words = AddressText.words(bytes)
+        for place in 0..<trustedCount where unsafe trusted[place].contains(high: words.high, low: words.low) {
+            connections[connection].isTrusted = true
+        }
+    }
+}

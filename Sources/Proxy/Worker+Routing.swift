@@ -1,0 +1,125 @@
+import HTTP1
+import Memory
+import Reactor
+import Routing
+import Yamux
+
+/// Who serves a connection.
+enum Choice {
+    case local(session: Int32)
+    /// Another reactor owns sessions of the route.
+    case remote(reactor: Int)
+    /// The sessions here have as many unaccepted streams as they may have.
+    case fullSession(session: Int32)
+    /// The route is held, or all that the snapshot names are gone.
+    case nobody
+}
+
+extension Worker {
+    /// Picks a session of the route: one of this reactor if there is one, else a reactor that has some.
+    @_noLocks
+    mutating func choose(_ connection: Int32, route: Int32) -> Choice {
+        let count = snapshot.route(route).sessionCount
+        guard count > 0 else { return .nobody }
+        let mine = snapshot.sessions(route, ofReactor: index)
+        if limits.forceHandOver, limits.reactors > 1, connections[connection].handOvers == 0 {
+            return .remote(reactor: (index + 1) % limits.reactors)
+        }
+        if mine.isEmpty || count > mine.count {
+            let other = otherReactor(connection, route: route, count: count, mine: mine)
+            if other >= 0 { return .remote(reactor: other) }
+        }
+        return chooseLocal(route: route, mine: mine)
+    }
+
+    /// Of two picked at random the one with fewer streams; if neither can take one, whichever can.
+    @_noLocks
+    private mutating func chooseLocal(route: Int32, mine: Range<Int>) -> Choice {
+        guard !mine.isEmpty else { return .nobody }
+        let first = localSession(route, mine.lowerBound + Int(nextRandom() % UInt64(mine.count)))
+        let second = localSession(route, mine.lowerBound + Int(nextRandom() % UInt64(mine.count)))
+        let best = lessLoaded(first, second)
+        if best >= 0 { return .local(session: best) }
+        var full = Int32(-1)
+        for place in mine {
+            let session = localSession(route, place)
+            if canOpen(session) { return .local(session: session) }
+            if session >= 0, unsafe !sessions[Int(session)].isDraining { full = session }
+        }
+        return full >= 0 ? .fullSession(session: full) : .nobody
+    }
+
+    /// The session's slot, or -1 if it is gone.
+    @_noLocks
+    private func localSession(_ route: Int32, _ place: Int) -> Int32 {
+        let handle = snapshot.session(route, place)
+        return isLive(handle) ? Int32(truncatingIfNeeded: handle.index) : -1
+    }
+
+    @_noLocks
+    private mutating func lessLoaded(_ first: Int32, _ second: Int32) -> Int32 {
+        guard canOpen(first) else { return canOpen(second) ? second : -1 }
+        guard canOpen(second) else { return first }
+        return unsafe sessions[Int(first)].streams.count <= sessions[Int(second)].streams.count ? first : second
+    }
+
+    @_noLocks
+    mutating func canOpen(_ session: Int32) -> Bool {
+        guard session >= 0, !streams.isFull else { return false }
+        let slot = unsafe sessions + Int(session)
+        return unsafe slot.pointee.state.canOpenStream || slot.pointee.state.mayProbe(now: now)
+    }
+
+    /// A reactor that should serve the connection instead of this one, or -1. It must: if no session is here. It had
+    /// better: if the connection is new and this reactor is 20 % and 8 connections fuller than another that can.
+    @_noLocks
+    private mutating func otherReactor(_ connection: Int32, route: Int32, count: Int, mine: Range<Int>) -> Int {
+        // Twice handed over without service: it waits here until something changes.
+        guard connections[connection].handOvers < 2 else { return -1 }
+        let start = Int(nextRandom() % UInt64(count))
+        var best = -1
+        var fewest = UInt64.max
+        for step in 0..<min(count, 16) {
+            let handle = snapshot.session(route, (start + step) % count)
+            guard handle.reactor != index, handle.reactor < limits.reactors else { continue }
+            let load = unsafe peers[handle.reactor].counters.loadRelaxed(Counter.connections.place)
+            if load < fewest {
+                fewest = load
+                best = handle.reactor
+            }
+        }
+        guard best >= 0, !mine.isEmpty else { return best }
+        let own = UInt64(connections.count)
+        let isNew = !connections[connection].isSettled && connections[connection].handOvers == 0
+        return isNew && own >= 8 && own * 10 > fewest * 12 ? best : -1
+    }
+
+    /// A stream for a request: an idle one if the request may be sent again and the service wants that, else a new one.
+    @_noLocks
+    mutating func streamForRequest(_ connection: Int32, _ session: Int32) -> Int32 {
+        if connections[connection].isIdempotent, unsafe !sessions[Int(session)].idle.isEmpty {
+            let stream = unsafe unusedLinks.removeFirst(from: &sessions[Int(session)].idle)
+            streams[stream].isIdle = false
+            streams[stream].connection = connection
+            streams[stream].headEnd = HeadEndFinder()
+            connections[connection].stream = stream
+            return stream
+        }
+        return openStream(connection, session)
+    }
+
+    /// Opens a stream for the connection; nothing is written yet. -1: no slot is left.
+    @_noLocks
+    mutating func openStream(_ connection: Int32, _ session: Int32) -> Int32 {
+        guard canOpen(session) else { return -1 }
+        let slot = unsafe sessions + Int(session)
+        let id = unsafe slot.pointee.state.openStream()
+        let stream = streams.insert(Stream(id: id, session: session, connection: connection))
+        precondition(stream >= 0, "looked at before")
+        table.insert(session: session, id: id, slot: stream)
+        unsafe streamLinks.append(stream, to: &slot.pointee.streams)
+        connections[connection].stream = stream
+        set(.streams, to: streams.count)
+        return stream
+    }
+}

@@ -1,0 +1,152 @@
+import Memory
+import Reactor
+import Yamux
+
+extension Worker {
+    /// Puts bytes behind those that the client has to be sent.
+    @_noLocks
+    mutating func send(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
+        guard !connections[connection].isClosing, bytes.count > 0 else { return }
+        guard unsafe pool.append(bytes, to: &connections[connection].outgoing) else {
+            bump(.resets)
+            return close(connection, reset: true)
+        }
+        markDirty(connection: connection)
+    }
+
+    @_noLocks
+    mutating func markDirty(connection: Int32) {
+        guard !connections[connection].isDirty else { return }
+        connections[connection].isDirty = true
+        // A slot that was freed and taken again within the turn may be in the list twice.
+        if dirtyConnections.count == limits.connections { flushConnections() }
+        dirtyConnections.push(connection)
+    }
+
+    /// What has to be looked at again before anything is sent: requests that waited for a reply before them.
+    @_noLocks
+    mutating func serveDirty() {
+        var place = 0
+        while place < dirtyConnections.count {
+            let connection = dirtyConnections.item(place)
+            place += 1
+            guard connections[connection].isDirty, connections[connection].wantsTurn else { continue }
+            connections[connection].wantsTurn = false
+            feedReceived(connection)
+            settle(connection)
+        }
+    }
+
+    @_noLocks
+    mutating func flushConnections() {
+        for place in 0..<dirtyConnections.count {
+            let connection = dirtyConnections.item(place)
+            guard connections[connection].isDirty else { continue }
+            connections[connection].isDirty = false
+            flush(connection)
+        }
+        dirtyConnections.removeAll()
+    }
+
+    @_noLocks
+    private mutating func flush(_ connection: Int32) {
+        guard !connections[connection].isSending, !connections[connection].isClosing else { return }
+        guard !connections[connection].outgoing.isEmpty else { return settle(connection) }
+        connections[connection].isSending = true
+        let token = token(Operation.send, connection: connection)
+        ring.send(
+            connections[connection].fd, connections[connection].outgoing, of: pool, gathering: &gather, token)
+    }
+
+    @_noLocks
+    mutating func sendCompleted(_ completion: Completion) {
+        let connection = completion.token.index
+        guard connections.generation(of: connection) == completion.token.generation else { return }
+        connections[connection].isSending = false
+        if connections[connection].isClosing {
+            finishClose(connection)
+            return
+        }
+        switch completion.result {
+        case 1...: sent(connection, Int(completion.result))
+        case 0, KernelError.wouldBlock, KernelError.interrupted: markDirty(connection: connection)
+        default: clientVanished(connection)
+        }
+    }
+
+    /// The client's socket has taken bytes: the service gets its credit back.
+    @_noLocks
+    private mutating func sent(_ connection: Int32, _ count: Int) {
+        pool.drop(count, from: &connections[connection].outgoing)
+        connections[connection].lastProgress = now
+        let left = connections[connection].outgoing.count
+        let owed = connections[connection].owedCredit
+        let credit = left == 0 ? owed : min(owed, UInt32(truncatingIfNeeded: count))
+        connections[connection].owedCredit -= credit
+        let stream = connections[connection].stream
+        if stream >= 0, credit > 0 { giveCredit(stream, credit) }
+        if left > 0 { markDirty(connection: connection) }
+        // A pipeline may have stopped because too much was unsent.
+        if !connections[connection].received.isEmpty { feedReceived(connection) }
+        settle(connection)
+    }
+
+    /// Tells the service that it may send more, when half of the window has been taken.
+    @_noLocks
+    private mutating func giveCredit(_ stream: Int32, _ count: UInt32) {
+        let credit = streams[stream].state.consumed(count, mayAnnounce: !isOverBufferLimit)
+        guard credit > 0 else { return }
+        let header = FrameHeader.windowUpdate(streams[stream].state.id, credit, flags: FrameFlags(rawValue: 0))
+        writeHeader(header, streams[stream].session, isControl: true)
+    }
+
+    /// The process holds few enough bytes again: streams get what was withheld.
+    @_noLocks
+    mutating func giveWithheldCredit() {
+        for session in 0..<Int32(limits.sessions) {
+            guard case .live = unsafe sessions[Int(session)].phase else { continue }
+            var stream = unsafe sessions[Int(session)].streams.first
+            while stream >= 0 {
+                if streams[stream].connection >= 0 { giveCredit(stream, 0) }
+                stream = streamLinks.next(of: stream)
+            }
+        }
+    }
+
+    /// Does what has become possible: ends that were waiting for bytes to go out, and the next receive.
+    @_noLocks
+    mutating func settle(_ connection: Int32) {
+        if connections[connection].isClosing { return finishClose(connection) }
+        if connections[connection].isHandingOver { return finishHandOver(connection) }
+        switch connections[connection].mode {
+        case .relay: settleRelay(connection)
+        case .http: settleHTTP(connection)
+        case .undecided: break
+        }
+        guard !connections[connection].isClosing, !connections[connection].isHandingOver else { return }
+        continueReceiving(connection)
+    }
+
+    @_noLocks
+    private mutating func settleHTTP(_ connection: Int32) {
+        let record = connections[connection]
+        if record.clientFinished, record.received.isEmpty {
+            switch record.request {
+            case .body: return clientVanished(connection)
+            case .head: connections[connection].closesAfterFlush = true
+            case .waiting, .finished, .discarded: break
+            }
+        }
+        guard connections[connection].closesAfterFlush, record.outgoing.isEmpty, !record.isSending else { return }
+        if case .none = record.reply {} else { return }
+        guard record.lingers, !record.clientFinished else { return close(connection, reset: false) }
+        if !record.finishSent {
+            connections[connection].finishSent = true
+            Sockets.finish(record.fd)
+            connections[connection].phaseSince = now
+            schedule(connection, at: now + DataPlaneLimits.closingMilliseconds)
+        }
+        // What the client still sends is taken and dropped, or a reset would overtake the reply.
+        if case .idle = record.receive, !record.isStarved { armReceive(connection) }
+    }
+}

@@ -1,0 +1,138 @@
+import HTTP1
+import Memory
+import Reactor
+import Yamux
+
+extension Worker {
+    /// The exchange on the connection's stream is over in good order: FIN at once, without waiting for the service's,
+    /// because older yamux sends none of its own until ours comes; or the stream is kept for the next request.
+    @_noLocks
+    mutating func retire(_ connection: Int32) {
+        let stream = connections[connection].stream
+        guard stream >= 0 else { return }
+        leaveSessionQueue(connection)
+        returnCredit(connection, stream)
+        connections[connection].stream = -1
+        streams[stream].connection = -1
+        streams[stream].unusedSince = now
+        guard streams[stream].state.canSendFin else { return free(stream) }
+        if mayKeep(connection, stream) { return keep(stream) }
+        sendFin(stream)
+        if streams[stream].state.isFinished { return free(stream) }
+        linger(stream)
+    }
+
+    /// What was received for the connection and has been passed on is the service's again.
+    @_noLocks
+    private mutating func returnCredit(_ connection: Int32, _ stream: Int32) {
+        let owed = connections[connection].owedCredit
+        connections[connection].owedCredit = 0
+        if owed > 0 { _ = streams[stream].state.consumed(owed, mayAnnounce: false) }
+    }
+
+    /// Whether the stream may carry another request: both messages ended and left it open.
+    @_noLocks
+    private mutating func mayKeep(_ connection: Int32, _ stream: Int32) -> Bool {
+        let session = unsafe sessions + Int(streams[stream].session)
+        guard unsafe session.pointee.reusesStreams, unsafe !session.pointee.isDraining,
+            unsafe session.pointee.idle.count < DataPlaneLimits.idleStreams
+        else { return false }
+        guard case .finished = connections[connection].request, !streams[stream].state.finReceived else { return false }
+        if case .untilClose = connections[connection].replyFraming { return false }
+        return connections[connection].serviceKeepsStream && streams[stream].state.sendWindow > UInt32(DataPlaneLimits.frameBytes)
+            && streams[stream].state.isAcknowledged
+    }
+
+    @_noLocks
+    private mutating func keep(_ stream: Int32) {
+        streams[stream].isIdle = true
+        let credit = streams[stream].state.consumed(0, mayAnnounce: !isOverBufferLimit)
+        let session = streams[stream].session
+        if credit > 0 {
+            let header = FrameHeader.windowUpdate(streams[stream].state.id, credit, flags: FrameFlags(rawValue: 0))
+            writeHeader(header, session, isControl: true)
+        }
+        unsafe unusedLinks.append(stream, to: &sessions[Int(session)].idle)
+    }
+
+    /// The stream waits for the service's FIN, with a bound on how many do.
+    @_noLocks
+    private mutating func linger(_ stream: Int32) {
+        let session = unsafe sessions + Int(streams[stream].session)
+        unsafe unusedLinks.append(stream, to: &session.pointee.lingering)
+        if unsafe session.pointee.lingering.count > DataPlaneLimits.lingeringStreams {
+            unsafe abandon(session.pointee.lingering.first)
+        }
+    }
+
+    /// Ends the stream by RST, if the service knows of it and it is not over, and frees it.
+    @_noLocks
+    mutating func abandon(_ stream: Int32) {
+        let session = unsafe sessions + Int(streams[stream].session)
+        let id = streams[stream].state.id
+        if streams[stream].connection >= 0 { leaveSessionQueue(streams[stream].connection) }
+        if case .live = unsafe session.pointee.phase {
+            if streams[stream].state.canSendReset {
+                streams[stream].state.sendReset()
+                writeHeader(FrameHeader.reset(id), streams[stream].session, isControl: false)
+                if !streams[stream].state.isAcknowledged { unsafe session.pointee.state.aborted(id) }
+            } else if !streams[stream].state.isAnnounced {
+                unsafe session.pointee.state.withdrawn(id)
+            }
+        }
+        free(stream)
+    }
+
+    /// The stream is over; its slot and id are forgotten.
+    @_noLocks
+    mutating func free(_ stream: Int32) {
+        let number = streams[stream].session
+        let session = unsafe sessions + Int(number)
+        let connection = streams[stream].connection
+        if connection >= 0, connections[connection].stream == stream {
+            leaveSessionQueue(connection)
+            connections[connection].stream = -1
+            connections[connection].owedCredit = 0
+        }
+        if unusedLinks.isLinked(stream) {
+            if streams[stream].isIdle {
+                unsafe unusedLinks.remove(stream, from: &session.pointee.idle)
+            } else {
+                unsafe unusedLinks.remove(stream, from: &session.pointee.lingering)
+            }
+        }
+        if unsafe session.pointee.payloadStream == stream { unsafe session.pointee.payloadStream = -1 }
+        pool.clear(&streams[stream].partial)
+        table.remove(session: number, id: streams[stream].state.id)
+        unsafe streamLinks.remove(stream, from: &session.pointee.streams)
+        streams.remove(stream)
+        set(.streams, to: streams.count)
+        endIfDrained(number)
+    }
+
+    /// The service ended a stream that serves nobody.
+    @_noLocks
+    mutating func finishUnused(_ stream: Int32) {
+        if streams[stream].state.canSendFin { sendFin(stream) }
+        if streams[stream].state.isFinished { free(stream) }
+    }
+
+    /// The connection is no longer among those that wait for room in the session's egress.
+    @_noLocks
+    func leaveSessionQueue(_ connection: Int32) {
+        let stream = connections[connection].stream
+        guard stream >= 0, case .none = connections[connection].wait, connectionLinks.isLinked(connection) else {
+            return
+        }
+        unsafe connectionLinks.remove(connection, from: &sessions[Int(streams[stream].session)].ready)
+    }
+
+    /// A session that said GoAway has nothing left to do when its streams have ended.
+    @_noLocks
+    private mutating func endIfDrained(_ session: Int32) {
+        let slot = unsafe sessions + Int(session)
+        guard case .live = unsafe slot.pointee.phase, unsafe slot.pointee.isDraining else { return }
+        // Its FINs go out first; the end of the turn looks again.
+        if unsafe slot.pointee.streams.isEmpty { markDirty(session: session) }
+    }
+}

@@ -1,0 +1,141 @@
+import HTTP1
+import Memory
+import Reactor
+import Yamux
+
+extension Worker {
+    /// The connection is looked at then, or sooner if it is scheduled already.
+    @_noLocks
+    mutating func schedule(_ connection: Int32, at deadline: UInt64) {
+        guard timers.deadline(of: connection) > deadline else { return }
+        timers.schedule(connection, at: deadline)
+    }
+
+    /// How often a connection with nothing else to wait for is looked at. Deadlines that move with every request cost
+    /// nothing that way: only the record is written, and the wheel finds out here.
+    var pollingPeriod: UInt64 {
+        @_noLocks get {
+            var shortest = min(limits.idleTimeout, min(limits.stallTimeout, limits.headTimeout))
+            if limits.replyTimeout > 0 { shortest = min(shortest, limits.replyTimeout) }
+            return min(5_000, max(50, shortest / 8))
+        }
+    }
+
+    @_noLocks
+    mutating func connectionExpired(_ connection: Int32) {
+        guard !connections[connection].isClosing, !connections[connection].isHandingOver else { return }
+        let deadline = deadline(of: connection)
+        if now >= deadline {
+            expire(connection)
+            guard !connections[connection].isClosing, !timers.isScheduled(connection) else { return }
+        }
+        if case .relay = connections[connection].mode, !isWaiting(connection) { return }
+        timers.schedule(connection, at: min(max(deadline, now + 16), now + pollingPeriod))
+    }
+
+    /// When the connection's patience ends, as things are now.
+    @_noLocks
+    private func deadline(of connection: Int32) -> UInt64 {
+        let record = connections[connection]
+        if isWaiting(connection) { return waitDeadline(connection) }
+        switch record.mode {
+        case .undecided: return record.phaseSince + DataPlaneLimits.sniffMilliseconds
+        case .relay:
+            return record.clientFinished ? record.phaseSince + DataPlaneLimits.finHoldMilliseconds : .max
+        case .http: break
+        }
+        if !record.outgoing.isEmpty { return record.lastProgress + limits.stallTimeout }
+        switch record.request {
+        case .discarded:
+            return record.phaseSince + (record.finishSent ? DataPlaneLimits.closingMilliseconds : limits.stallTimeout)
+        case .head: return record.isMidHead || !record.hasServed
+            ? record.phaseSince + limits.headTimeout : record.phaseSince + limits.idleTimeout
+        case .body: return record.lastProgress + limits.stallTimeout
+        case .waiting, .finished:
+            guard limits.replyTimeout > 0, case .head = record.reply else { return .max }
+            return record.phaseSince + limits.replyTimeout
+        }
+    }
+
+    /// Its patience has ended.
+    @_noLocks
+    private mutating func expire(_ connection: Int32) {
+        if isWaiting(connection) { return expireWait(connection) }
+        let record = connections[connection]
+        switch record.mode {
+        case .undecided: return becomeRaw(connection)
+        case .relay: return settle(connection)
+        case .http: break
+        }
+        if !record.outgoing.isEmpty {
+            bump(.resets)
+            return close(connection, reset: true)
+        }
+        switch record.request {
+        case .discarded: close(connection, reset: false)
+        case .head:
+            // Silence between requests is the end of the connection; silence within a head is told.
+            if record.isMidHead || !record.received.isEmpty {
+                refuse(connection, status: 408)
+            } else {
+                close(connection, reset: false)
+            }
+        case .body:
+            let isServiceSlow = !record.received.isEmpty
+            refuseExchange(connection, status: isServiceSlow ? 504 : 408)
+        case .waiting, .finished: refuseExchange(connection, status: 504)
+        }
+    }
+
+    /// Gives up an exchange: with a status if nothing of the reply was passed on.
+    @_noLocks
+    private mutating func refuseExchange(_ connection: Int32, status: UInt16) {
+        bump(.failed)
+        let isUntouched: Bool
+        if case .head = connections[connection].reply { isUntouched = true } else { isUntouched = false }
+        let stream = connections[connection].stream
+        if stream >= 0 { abandon(stream) }
+        if isUntouched { refuse(connection, status: status) } else { cut(connection) }
+    }
+
+    /// Once a second: is the session alive, and do its unused streams end?
+    @_noLocks
+    mutating func sessionExpired(_ session: Int32) {
+        let slot = unsafe sessions + Int(session)
+        guard case .live = unsafe slot.pointee.phase else { return }
+        switch unsafe slot.pointee.state.nextLivenessStep(now: now) {
+        case .nothing: break
+        case .sendPing(let value): writeHeader(FrameHeader.ping(value), session, isControl: true)
+        case .dead: return loseSession(session, .silent)
+        }
+        if unsafe slot.pointee.isSending, unsafe now > slot.pointee.lastSent + limits.stallTimeout {
+            return loseSession(session, .unresponsive)
+        }
+        endUnused(session)
+        if unsafe !slot.pointee.openers.isEmpty { routeOpeners(session) }
+        scheduleTick(session)
+    }
+
+    @_noLocks
+    mutating func scheduleTick(_ session: Int32) {
+        let slot = unsafe sessions + Int(session)
+        guard case .live = unsafe slot.pointee.phase else { return }
+        let due = unsafe min(now + DataPlaneLimits.sessionTickMilliseconds, max(slot.pointee.state.livenessDueAt, now + 16))
+        timers.schedule(Int32(limits.connections) + session, at: due)
+    }
+
+    @_noLocks
+    private mutating func endUnused(_ session: Int32) {
+        let slot = unsafe sessions + Int(session)
+        while true {
+            let stream = unsafe slot.pointee.lingering.first
+            guard stream >= 0, streams[stream].unusedSince + DataPlaneLimits.lingerMilliseconds <= now else { break }
+            abandon(stream)
+        }
+        while true {
+            let stream = unsafe slot.pointee.idle.first
+            guard stream >= 0, streams[stream].unusedSince + DataPlaneLimits.lingerMilliseconds <= now else { break }
+            retireIdle(stream)
+        }
+    }
+}

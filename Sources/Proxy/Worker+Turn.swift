@@ -1,0 +1,147 @@
+import Memory
+import Reactor
+import Routing
+
+extension Worker {
+    /// Turns until it is told to stop.
+    mutating func run() {
+        armBell()
+        // Whoever started the thread waits for this.
+        bump(.turns)
+        while !isStopped {
+            waitForWork()
+            beginTurn()
+            takeCommands()
+            takeCompletions()
+            expireTimers()
+            endTurn()
+        }
+        stopSessions()
+        mailbox.leave()
+        finished.store(1, at: 0)
+        controlBell.ring()
+    }
+
+    private mutating func waitForWork() {
+        var milliseconds = timers.millisecondsToNext(from: now)
+        doorbell.prepareSleep()
+        let nothingPublished = mailbox.prepareSleep()
+        if !nothingPublished || !commands.isEmpty() || postponed.count > 0 || returnCount > 0 { milliseconds = 0 }
+        ring.submitAndWait(milliseconds: milliseconds)
+        gather.reset()
+        doorbell.awake()
+    }
+
+    private mutating func beginTurn() {
+        now = Sockets.nowMilliseconds()
+        snapshot = mailbox.beginTurn()
+        bump(.turns)
+    }
+
+    private mutating func takeCommands() {
+        while let command = commands.pop() { take(command) }
+        retryPostponed()
+        if returnCount > 0 { retryReturns() }
+        // Behind the commands: the snapshot may name sessions whose adoption was still in the queue.
+        if snapshot.generation != snapshotGeneration {
+            snapshotGeneration = snapshot.generation
+            routeWaiting()
+        }
+    }
+
+    /// All completions there are, without a system call between them.
+    private mutating func takeCompletions() {
+        let count = ring.completionCount()
+        for offset in 0..<count { take(ring.completion(at: offset)) }
+        ring.advance(count)
+        if ring.hasOverflowed() { bump(.overflows) }
+    }
+
+    @_noLocks
+    private mutating func take(_ completion: Completion) {
+        switch completion.token.kind {
+        case Operation.receive: receiveCompleted(completion)
+        case Operation.sessionReceive: sessionReceiveCompleted(completion)
+        case Operation.send: sendCompleted(completion)
+        case Operation.sessionSend: sessionSendCompleted(completion)
+        case Operation.accept: acceptCompleted(completion)
+        case Operation.poll: pollCompleted(completion)
+        case Operation.bell: armBell()
+        default: break
+        }
+    }
+
+    @_noLocks
+    func armBell() {
+        unsafe ring.read(doorbell.fd, bellSpace, Token(kind: Operation.bell, generation: 0, index: 0))
+    }
+
+    /// What the turn has brought together goes out, each socket's bytes in one send.
+    private mutating func endTurn() {
+        serveDirty()
+        flushSessions()
+        flushConnections()
+        clientBuffers.publish()
+        sessionBuffers.publish()
+        rearmStarved()
+        accountBlocks()
+        mailbox.endTurn()
+        if isDraining { reportIfDrained() }
+    }
+
+    /// Receives that found no buffer are armed again, now that the turn has given all of them back.
+    @_noLocks
+    private mutating func rearmStarved() {
+        for place in 0..<starvedConnections.count {
+            let connection = starvedConnections.item(place)
+            guard connections[connection].isStarved else { continue }
+            connections[connection].isStarved = false
+            armReceive(connection)
+        }
+        starvedConnections.removeAll()
+        for place in 0..<starvedSessions.count {
+            let session = starvedSessions.item(place)
+            guard unsafe sessions[Int(session)].isStarved else { continue }
+            unsafe sessions[Int(session)].isStarved = false
+            armSessionReceive(session)
+        }
+        starvedSessions.removeAll()
+    }
+
+    /// Tells the process what lies in blocks here, and hears what it is altogether.
+    @_noLocks
+    private mutating func accountBlocks() {
+        let change = pool.inUse - blocksReported
+        var total = totals.loadRelaxed(1)
+        if change != 0 {
+            blocksReported = pool.inUse
+            total = totals.add(UInt64(bitPattern: Int64(change)), at: 1)
+            set(.blocksInUse, to: pool.inUse)
+        }
+        let bytes = Int(truncatingIfNeeded: total) * BlockPool.blockBytes
+        if bytes > limits.bufferBytes {
+            isOverBufferLimit = true
+            if bytes > limits.bufferBytes + limits.bufferBytes / 4, pool.inUse * limits.reactors > Int(total) / 2 {
+                resetLargest()
+            }
+        } else if isOverBufferLimit, bytes < limits.bufferBytes / 8 * 7 {
+            isOverBufferLimit = false
+            giveWithheldCredit()
+        }
+    }
+
+    private mutating func expireTimers() {
+        timers.advance(to: now)
+        while true {
+            let node = timers.nextExpired()
+            guard node >= 0 else { return }
+            if Int(node) < limits.connections {
+                connectionExpired(node)
+            } else if Int(node) < limits.connections + limits.sessions {
+                sessionExpired(node - Int32(limits.connections))
+            } else {
+                resumeAccept()
+            }
+        }
+    }
+}

@@ -1,0 +1,146 @@
+import Memory
+import Reactor
+import Routing
+
+extension Worker {
+    @_noLocks
+    func isWaiting(_ connection: Int32) -> Bool {
+        if case .none = connections[connection].wait { return false }
+        return true
+    }
+
+    /// The route has no session: the client waits, with what it has said, until one comes or the time is over.
+    @_noLocks
+    mutating func waitForRoute(_ connection: Int32, _ route: UInt32) {
+        guard enterWait(connection) else { return }
+        connections[connection].wait = .route
+        connections[connection].waitingRoute = route
+        connectionLinks.append(connection, to: &waiting)
+        set(.waiting, to: Int(waiting.count))
+        scheduleWait(connection)
+    }
+
+    /// All sessions of the route have as many unaccepted streams as they may have: the client waits for this one.
+    @_noLocks
+    mutating func waitForSession(_ connection: Int32, _ session: Int32) {
+        guard enterWait(connection) else { return }
+        connections[connection].wait = .session
+        connections[connection].waitingSession = session
+        unsafe connectionLinks.append(connection, to: &sessions[Int(session)].openers)
+        scheduleWait(connection)
+    }
+
+    /// Makes room for a wait. False: there are too many, and the client has been told.
+    @_noLocks
+    private mutating func enterWait(_ connection: Int32) -> Bool {
+        if case .http = connections[connection].mode { connections[connection].request = .waiting }
+        if connections[connection].countsAsWaiting { return true }
+        let listener = Int(connections[connection].listener)
+        guard waitingOnListener.add(1, at: listener) <= UInt64(limits.holdLimit) else {
+            _ = waitingOnListener.subtract(1, at: listener)
+            bump(.refused)
+            refuse(connection, status: 503)
+            return false
+        }
+        connections[connection].countsAsWaiting = true
+        connections[connection].phaseSince = now
+        bump(.held)
+        return true
+    }
+
+    @_noLocks
+    private mutating func scheduleWait(_ connection: Int32) {
+        schedule(connection, at: waitDeadline(connection))
+    }
+
+    @_noLocks
+    func waitDeadline(_ connection: Int32) -> UInt64 {
+        let since = connections[connection].phaseSince
+        if case .route = connections[connection].wait, connections[connection].waitingRoute == Self.unknownRoute {
+            return limits.graceEnd
+        }
+        return since + limits.hold
+    }
+
+    /// Takes the connection out of its wait, if it is in one; it may enter another.
+    @_noLocks
+    private mutating func leaveList(_ connection: Int32) {
+        switch connections[connection].wait {
+        case .none: return
+        case .route:
+            connectionLinks.remove(connection, from: &waiting)
+            set(.waiting, to: Int(waiting.count))
+        case .session:
+            let session = Int(connections[connection].waitingSession)
+            unsafe connectionLinks.remove(connection, from: &sessions[session].openers)
+        }
+        connections[connection].wait = .none
+    }
+
+    /// The wait is over, for good or ill.
+    @_noLocks
+    mutating func stopWaiting(_ connection: Int32) {
+        leaveList(connection)
+        guard connections[connection].countsAsWaiting else { return }
+        connections[connection].countsAsWaiting = false
+        _ = waitingOnListener.subtract(1, at: Int(connections[connection].listener))
+    }
+
+    /// A new snapshot: whoever waits for a route is looked at again, oldest first.
+    @_noLocks
+    mutating func routeWaiting() {
+        var left = waiting.count
+        while left > 0, let connection = Optional(waiting.first), connection >= 0 {
+            left -= 1
+            let route = connections[connection].waitingRoute
+            leaveList(connection)
+            routeAgain(connection, waitedFor: route)
+        }
+    }
+
+    /// A session has gone, or can open streams again: those who wait for it are looked at again, as many as it takes.
+    @_noLocks
+    mutating func routeOpeners(_ session: Int32) {
+        var left = unsafe sessions[Int(session)].openers.count
+        while left > 0 {
+            left -= 1
+            let isLive: Bool
+            if case .live = unsafe sessions[Int(session)].phase { isLive = true } else { isLive = false }
+            if isLive, !canOpen(session), unsafe !sessions[Int(session)].isDraining { return }
+            let connection = unsafe sessions[Int(session)].openers.first
+            guard connection >= 0 else { return }
+            leaveList(connection)
+            routeAgain(connection, waitedFor: Self.noRoute)
+        }
+    }
+
+    static var noRoute: UInt32 { @_noLocks get { .max - 1 } }
+
+    @_noLocks
+    private mutating func routeAgain(_ connection: Int32, waitedFor route: UInt32) {
+        // Its route is gone: its time is over. (One that nobody had registered is looked for anew.)
+        if route < Self.noRoute, snapshot.route(withID: route) < 0 {
+            expireWait(connection)
+            return
+        }
+        switch connections[connection].mode {
+        case .relay: routeRaw(connection)
+        case .http:
+            connections[connection].request = .head
+            feedReceived(connection)
+        case .undecided: break
+        }
+        if case .none = connections[connection].wait, connections[connection].stream >= 0 { bump(.released) }
+        if !connections[connection].isClosing { settle(connection) }
+    }
+
+    /// Nobody came in time.
+    @_noLocks
+    mutating func expireWait(_ connection: Int32) {
+        let isUnknown =
+            connections[connection].waitingRoute == Self.unknownRoute && isWaiting(connection)
+        stopWaiting(connection)
+        bump(.expired)
+        refuse(connection, status: isUnknown ? 404 : 503)
+    }
+}

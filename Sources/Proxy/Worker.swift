@@ -1,0 +1,229 @@
+import HTTP1
+import Memory
+import Reactor
+import Routing
+import Yamux
+
+/// What a completion is about.
+enum Operation {
+    static var accept: UInt8 { @_noLocks get { 1 } }
+    static var receive: UInt8 { @_noLocks get { 2 } }
+    static var send: UInt8 { @_noLocks get { 3 } }
+    static var poll: UInt8 { @_noLocks get { 4 } }
+    static var sessionReceive: UInt8 { @_noLocks get { 5 } }
+    static var sessionSend: UInt8 { @_noLocks get { 6 } }
+    static var bell: UInt8 { @_noLocks get { 7 } }
+    /// Its own completion says nothing: a cancel, a close.
+    static var aside: UInt8 { @_noLocks get { 8 } }
+}
+
+/// A listening socket of this reactor.
+struct ListenerSlot: BitwiseCopyable {
+    var fd: Int32 = -1
+    /// Told apart from a former listener in the same slot; 0: none.
+    var generation: UInt32 = 0
+    var isArmed = false
+    var isClosing = false
+
+    @_noLocks
+    init(generation: UInt32 = 0) { self.generation = generation }
+}
+
+/// One reactor's data plane: every connection, session and stream that lives on this thread, and the ring that moves
+/// their bytes. A turn is: wait, commands, completions, expired timers, flush.
+///
+/// It is born on its thread and dies there. All records lie in slabs reserved at start; nothing here allocates, counts
+/// references or takes a lock after that.
+@safe
+struct Worker: ~Copyable {
+    static var unknownRoute: UInt32 { @_noLocks get { .max } }
+
+    let index: Int
+    let limits: DataPlaneLimits
+    let headLimits: HeadLimits
+    let ring: Ring
+    var clientBuffers: ReceiveBuffers
+    var sessionBuffers: ReceiveBuffers
+    var gather: GatherSpace
+
+    var connections: Slab<Connection>
+    var streams: Slab<Stream>
+    let sessions: UnsafeMutablePointer<Session>
+    let listeners: UnsafeMutablePointer<ListenerSlot>
+    let pool: BlockPool
+    var table: StreamTable
+    /// Connections: in a session's list of the ready or of the openers, or waiting for a route.
+    let connectionLinks: IndexLinks
+    /// Streams: in their session's list.
+    let streamLinks: IndexLinks
+    /// Streams without a client: lingering or idle.
+    let unusedLinks: IndexLinks
+    /// Connections that wait for a route, oldest first.
+    var waiting = IndexList()
+    /// A node a connection, then one a session, then one for accepting again.
+    var timers: TimerWheel
+
+    var dirtyConnections: IndexStack
+    var dirtySessions: IndexStack
+    /// Receives that ran out of buffers.
+    var starvedConnections: IndexStack
+    var starvedSessions: IndexStack
+    /// Connections that could not be handed over, because a queue was full.
+    var postponed: IndexStack
+
+    let peers: UnsafeMutablePointer<PeerView>
+    let totals: SharedWords
+    let waitingOnListener: SharedWords
+    let sessionWords: SharedWords
+    let listenerWords: SharedWords
+    let counters: SharedWords
+    let finished: SharedWords
+    let controlBell: ControlBell
+    let mailbox: SnapshotMailbox
+    let commands: MessageQueue<Command>
+    let doorbell: Doorbell
+
+    /// Of this turn.
+    var snapshot: Snapshot
+    var snapshotGeneration: UInt64 = 0
+    var now: UInt64
+    var random: UInt64
+    /// Where heads are put together, and edited.
+    let assembly: UnsafeMutableRawBufferPointer
+    let edited: UnsafeMutableRawBufferPointer
+    let pathSpace: UnsafeMutableRawBufferPointer
+    let bellSpace: UnsafeMutableRawBufferPointer
+    var requestHead = RequestHead()
+    var responseHead = ResponseHead()
+
+    /// Chains of other reactors that could not be sent back, because a queue was full.
+    let returns: UnsafeMutablePointer<(Chain, Int)>
+    var returnCount = 0
+
+    var isAcceptPaused = false
+    var isDraining = false
+    var isStopped = false
+    /// Blocks that `totals` knows of.
+    var blocksReported = 0
+    var isOverBufferLimit = false
+    /// Highest listener slot in use, plus one.
+    var listenerCount = 0
+    var trustedCount: Int
+    let trusted: UnsafeMutablePointer<Network>
+
+    init(_ start: WorkerStart) {
+        let limits = start.plane.limits
+        let peer = start.plane.peers[start.index]
+        self.index = start.index
+        self.limits = limits
+        self.headLimits = HeadLimits(headBytes: limits.headBytes)
+        guard let ring = start.takeRing() else { preconditionFailure("a worker is started once") }
+        ring.enable()
+        guard
+            let clients = ReceiveBuffers(
+                ring, group: 0, count: limits.receiveBuffers, bufferBytes: limits.receiveBufferBytes),
+            let services = ReceiveBuffers(
+                ring, group: 1, count: DataPlaneLimits.sessionBuffers, bufferBytes: DataPlaneLimits.sessionBufferBytes)
+        else { preconditionFailure("the kernel refused the receive buffers: raise the limit on locked memory") }
+        self.clientBuffers = clients
+        self.sessionBuffers = services
+        self.ring = ring
+        self.gather = GatherSpace(sends: limits.ringEntries)
+        self.connections = Slab(capacity: limits.connections)
+        self.streams = Slab(capacity: limits.streamsPerReactor)
+        unsafe self.sessions = .allocate(capacity: limits.sessions)
+        for slot in 0..<limits.sessions { unsafe (sessions + slot).initialize(to: Session(limits: SessionLimits())) }
+        unsafe self.listeners = .allocate(capacity: limits.listeners)
+        unsafe listeners.initialize(repeating: ListenerSlot(), count: limits.listeners)
+        self.pool = BlockPool(capacity: limits.blocksPerReactor)
+        self.table = StreamTable(capacity: limits.streamsPerReactor)
+        self.connectionLinks = IndexLinks(capacity: limits.connections)
+        self.streamLinks = IndexLinks(capacity: limits.streamsPerReactor)
+        self.unusedLinks = IndexLinks(capacity: limits.streamsPerReactor)
+        self.now = Sockets.nowMilliseconds()
+        self.timers = TimerWheel(capacity: limits.connections + limits.sessions + 1, now: now)
+        self.dirtyConnections = IndexStack(capacity: limits.connections)
+        self.dirtySessions = IndexStack(capacity: limits.sessions)
+        self.starvedConnections = IndexStack(capacity: limits.connections)
+        self.starvedSessions = IndexStack(capacity: limits.sessions)
+        self.postponed = IndexStack(capacity: limits.connections)
+        unsafe self.returns = .allocate(capacity: Self.returnsCapacity)
+        unsafe self.peers = start.peers
+        unsafe peers[start.index].blocks = pool.view
+        self.totals = start.plane.totals
+        self.waitingOnListener = start.plane.waitingOnListener
+        self.sessionWords = peer.sessionWords
+        self.listenerWords = peer.listenerWords
+        self.counters = peer.counters
+        self.finished = peer.finished
+        self.controlBell = start.plane.controlBell
+        self.mailbox = peer.snapshots
+        self.commands = peer.commands
+        self.doorbell = peer.doorbell
+        self.snapshot = peer.snapshots.beginTurn()
+        mailbox.endTurn()
+        self.random = start.seed | 1
+        let headSpace = limits.headBytes + limits.receiveBufferBytes + RequestHead.editedHeadSlack + 8192
+        unsafe self.assembly = Self.space(headSpace)
+        unsafe self.edited = Self.space(headSpace)
+        unsafe self.pathSpace = Self.space(limits.headBytes)
+        unsafe self.bellSpace = Self.space(8)
+        self.trustedCount = limits.trusted.count
+        unsafe self.trusted = .allocate(capacity: max(1, limits.trusted.count))
+        for (place, network) in limits.trusted.enumerated() { unsafe (trusted + place).initialize(to: network) }
+    }
+
+    private static func space(_ count: Int) -> UnsafeMutableRawBufferPointer {
+        // Scanners read up to 64 bytes beyond what they are given.
+        unsafe UnsafeMutableRawBufferPointer(start: Region(byteCount: count + 64).base, count: count)
+    }
+
+    /// A token for an operation on a connection.
+    @_noLocks
+    func token(_ operation: UInt8, connection: Int32) -> Token {
+        Token(kind: operation, generation: connections.generation(of: connection), index: connection)
+    }
+
+    @_noLocks
+    func token(_ operation: UInt8, session: Int32) -> Token {
+        unsafe Token(kind: operation, generation: sessions[Int(session)].generation, index: session)
+    }
+
+    @_noLocks
+    func bump(_ counter: Counter, by amount: UInt64 = 1) {
+        let place = counter.place
+        counters.storeRelaxed(counters.loadRelaxed(place) &+ amount, at: place)
+    }
+
+    @_noLocks
+    func set(_ counter: Counter, to value: Int) {
+        counters.storeRelaxed(UInt64(truncatingIfNeeded: value), at: counter.place)
+    }
+
+    /// xorshift64: which of two sessions is looked at needs no better.
+    @_noLocks
+    mutating func nextRandom() -> UInt64 {
+        random ^= random << 13
+        random ^= random >> 7
+        random ^= random << 17
+        return random
+    }
+
+    /// A session that is still the one that the handle means.
+    @_noLocks
+    func isLive(_ handle: SessionHandle) -> Bool {
+        guard handle.reactor == index, handle.index < limits.sessions else { return false }
+        let session = unsafe sessions + handle.index
+        if case .live = unsafe session.pointee.phase {
+            return unsafe session.pointee.generation == handle.generation
+        }
+        return false
+    }
+}
+
+extension Counter {
+    /// Without the generic accessor of raw values, which debug builds do not inline.
+    var place: Int {
+        @_noLocks get { Int(unsafe unsafeBitCast(self, to: UInt8.self)) }
+    }
+}

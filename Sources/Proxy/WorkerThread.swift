@@ -1,0 +1,70 @@
+import Glibc
+import Memory
+public import Reactor
+import Routing
+import Synchronization
+
+/// The threads of the data plane. Rings are made first, so that what forbids them is known before anything starts.
+public final class DataPlane: Sendable {
+    public let plane: Plane
+    private let starts: [WorkerStart]
+    private let threads: Mutex<[pthread_t]>
+
+    /// - Parameters:
+    ///   - seed: for choices at random.
+    ///   - processors: where to pin the reactors, or empty.
+    public init(plane: Plane, seed: UInt64, processors: [Int]) throws(RingFailure) {
+        self.plane = plane
+        let limits = plane.limits
+        let peers = UnsafeMutablePointer<PeerView>.allocate(capacity: limits.reactors)
+        for (place, peer) in plane.peers.enumerated() {
+            let view = PeerView(commands: peer.commands, doorbell: peer.doorbell, counters: peer.counters, blocks: nil)
+            unsafe (peers + place).initialize(to: view)
+        }
+        let size = RingConfiguration(
+            entries: UInt32(limits.ringEntries), completionEntries: UInt32(limits.completionEntries))
+        var starts: [WorkerStart] = []
+        for index in 0..<limits.reactors {
+            let start = WorkerStart(
+                index: index,
+                plane: plane,
+                ring: try Ring(size),
+                peersAddress: UInt(bitPattern: peers),
+                seed: seed &+ UInt64(index) &* 0x9E37_79B9_7F4A_7C15,
+                processor: processors.isEmpty ? nil : processors[index % processors.count]
+            )
+            starts.append(start)
+        }
+        self.starts = starts
+        self.threads = Mutex([])
+    }
+
+    /// Starts all reactors and returns when each of them is ready.
+    public func start() {
+        for start in starts {
+            var thread = pthread_t()
+            let argument = unsafe Unmanaged.passRetained(start).toOpaque()
+            let result = unsafe pthread_create(&thread, nil, workerMain, argument)
+            precondition(result == 0, "no thread for reactor \(start.index): error \(result)")
+            threads.withLock { $0.append(thread) }
+        }
+        for start in starts {
+            while plane.peers[start.index].counters.loadRelaxed(Counter.turns.rawValue) == 0 { Sockets.pause() }
+        }
+    }
+
+    /// Waits for all reactors to end, after `stop`.
+    public func join() {
+        for thread in threads.withLock({ $0 }) { pthread_join(thread, nil) }
+    }
+}
+
+private func workerMain(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+    guard let argument = unsafe argument else { return nil }
+    let start = unsafe Unmanaged<WorkerStart>.fromOpaque(argument).takeRetainedValue()
+    Threads.name("reactor \(start.index)")
+    if let processor = start.processor { Threads.pin(to: processor) }
+    var worker = Worker(start)
+    worker.run()
+    return nil
+}

@@ -1,0 +1,142 @@
+internal import CKernel
+internal import Memory
+
+/// Why a ring could not be set up. Each case has a way out that the program tells its operator.
+public enum RingFailure: Error, Equatable, Sendable {
+    /// By the sysctl `kernel.io_uring_disabled` or a seccomp filter (EPERM).
+    case forbidden
+    /// Not built into the kernel, or hidden by a seccomp filter (ENOSYS).
+    case missing
+    /// Older than Linux 6.1.
+    case kernelTooOld
+    /// RLIMIT_MEMLOCK is too small (ENOMEM).
+    case lockedMemory
+    case other(error: Int32)
+}
+
+/// How large a ring is.
+public struct RingConfiguration: Sendable {
+    /// Operations that can be queued in a turn before they are submitted early.
+    public var entries: UInt32
+    /// Completions that can wait: every provided buffer, and whatever else may be under way.
+    public var completionEntries: UInt32
+
+    public init(entries: UInt32, completionEntries: UInt32) {
+        self.entries = entries
+        self.completionEntries = completionEntries
+    }
+}
+
+/// One thread's io_uring: operations are queued, handed over all at once when the turn ends, and reported as
+/// completions. Only one send may be under way on a socket: a later one can overtake an earlier one that waits.
+@safe
+public struct Ring: ~Copyable {
+    let ring: UnsafeMutablePointer<ck_ring>
+
+    /// Sets the ring up, disabled, on any thread: failures show at start.
+    public init(_ configuration: RingConfiguration) throws(RingFailure) {
+        unsafe self.ring = .allocate(capacity: 1)
+        var cause = CK_SETUP_FINE
+        let result = unsafe ck_ring_init(ring, configuration.entries, configuration.completionEntries, &cause)
+        guard result == 0 else {
+            switch cause {
+            case CK_SETUP_FORBIDDEN: throw .forbidden
+            case CK_SETUP_MISSING: throw .missing
+            case CK_SETUP_OLD_KERNEL: throw .kernelTooOld
+            case CK_SETUP_LOCKED_MEMORY: throw .lockedMemory
+            default: throw .other(error: -result)
+            }
+        }
+        guard unsafe ck_ring_missing_operation(ring) < 0 else { throw .kernelTooOld }
+    }
+
+    /// Makes the calling thread the only one that submits.
+    public borrowing func enable() {
+        let result = unsafe ck_ring_enable(ring)
+        precondition(result == 0, "the ring was set up and cannot be enabled: error \(-result)")
+    }
+
+    /// The kernel's feature bits (`IORING_FEAT_*`).
+    public var features: UInt32 { unsafe ring.pointee.features }
+
+    deinit {
+        unsafe ck_ring_exit(ring)
+        unsafe ring.deallocate()
+    }
+
+    /// Submits what is queued and waits for a completion, at most that long (negative: until there is one; 0: not).
+    @_noLocks
+    public borrowing func submitAndWait(milliseconds: Int64) {
+        let wait: UInt32 = milliseconds == 0 ? 0 : 1
+        let timeout = milliseconds < 0 ? -1 : milliseconds &* 1_000_000
+        let result = unsafe ck_submit_and_wait(ring, wait, timeout)
+        // Everything else is a misuse of ours: a bad ring, bad flags, a wrong thread.
+        precondition(
+            result >= 0 || result == -ETIME || result == -EINTR || result == -EBUSY || result == -EAGAIN
+                || result == -ENOMEM
+        )
+    }
+
+    /// Completions that can be taken.
+    @_noLocks
+    public borrowing func completionCount() -> Int { unsafe Int(ck_cq_ready(ring)) }
+
+    /// The completion at that place behind the oldest; it stays until `advance`.
+    @_noLocks
+    public borrowing func completion(at offset: Int) -> Completion {
+        let entry = unsafe ck_cqe_at(ring, UInt32(truncatingIfNeeded: offset))
+        return Completion(token: Token(rawValue: entry.user_data), result: entry.res, flags: entry.flags)
+    }
+
+    /// Gives the places of that many completions back to the kernel.
+    @_noLocks
+    public borrowing func advance(_ count: Int) { unsafe ck_cq_advance(ring, UInt32(truncatingIfNeeded: count)) }
+
+    /// Whether completions had to be kept outside the queue; its size is meant to make that impossible.
+    @_noLocks
+    public borrowing func hasOverflowed() -> Bool { unsafe ck_cq_overflowed(ring) }
+
+    // MARK: operations
+
+    /// Reports every connection that the listening socket gets, until canceled or failed.
+    @_noLocks
+    public borrowing func accept(_ fd: Int32, _ token: Token) {
+        unsafe ck_accept_multishot(ring, fd, token.rawValue)
+    }
+
+    /// Receives into a buffer of the group; with `repeatedly` until it is canceled or ends.
+    @_noLocks
+    public borrowing func receive(_ fd: Int32, group: UInt16, repeatedly: Bool, _ token: Token) {
+        unsafe ck_receive(ring, fd, group, repeatedly, token.rawValue)
+    }
+
+    /// Sends from memory that must stay until the completion.
+    @_noLocks
+    public borrowing func send(_ fd: Int32, _ bytes: UnsafeRawBufferPointer, _ token: Token) {
+        unsafe ck_send(ring, fd, bytes.baseAddress, UInt32(truncatingIfNeeded: bytes.count), token.rawValue)
+    }
+
+    /// Cancels the operation with that token. Its last completion still comes; so does one of `token`.
+    @_noLocks
+    public borrowing func cancel(_ target: Token, _ token: Token) {
+        unsafe ck_cancel(ring, target.rawValue, token.rawValue)
+    }
+
+    /// Waits for the peer's end, its reset or an error, without reading (`POLLRDHUP`, `POLLHUP`, `POLLERR`).
+    @_noLocks
+    public borrowing func pollForHangUp(_ fd: Int32, _ token: Token) {
+        unsafe ck_poll(ring, fd, UInt32(POLLRDHUP), token.rawValue)
+    }
+
+    /// Reads from the descriptor into memory that must stay until the completion.
+    @_noLocks
+    public borrowing func read(_ fd: Int32, _ bytes: UnsafeMutableRawBufferPointer, _ token: Token) {
+        unsafe ck_read(ring, fd, bytes.baseAddress, UInt32(truncatingIfNeeded: bytes.count), token.rawValue)
+    }
+
+    /// Closes the descriptor; no completion comes.
+    @_noLocks
+    public borrowing func close(_ fd: Int32, _ token: Token) {
+        unsafe ck_close(ring, fd, token.rawValue)
+    }
+}

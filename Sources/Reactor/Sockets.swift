@@ -1,0 +1,32 @@
+internal import CKernel
+
+/// Calls on sockets and the clock that the data plane makes directly: each is too rare or too cheap for the ring.
+public enum Sockets {
+    /// No more bytes to the peer: FIN after what was sent.
+    @_noLocks
+    public static func finish(_ fd: Int32) { _ = ck_shutdown(fd, CInt(SHUT_WR)) }
+
+    /// The next close tells the peer by a reset.
+    @_noLocks
+    public static func resetOnClose(_ fd: Int32) { _ = ck_reset_on_close(fd) }
+
+    @_noLocks
+    public static func close(_ fd: Int32) { _ = ck_close_now(fd) }
+
+    /// A connection that waits in the listener's queue, or a negative error number.
+    @_noLocks
+    public static func acceptNow(_ fd: Int32) -> Int32 { ck_accept_now(fd) }
+
+    /// The peer's address: 4 or 6 with 16 bytes (IPv4 is mapped), 0 when it has none.
+    @_noLocks
+    public static func peerAddress(_ fd: Int32, to bytes: UnsafeMutablePointer<UInt8>) -> Int32 {
+        unsafe ck_peer_address(fd, bytes)
+    }
+
+    /// Milliseconds of the monotonic clock.
+    @_noLocks
+    public static func nowMilliseconds() -> UInt64 { ck_now_milliseconds() }
+
+    /// A millisecond, for a thread that may wait for another one.
+    public static func pause() { ck_pause_milliseconds(1) }
+}

@@ -1,0 +1,13 @@
+internal import CKernel
+
+/// The calling thread, as the system sees it.
+public enum Threads {
+    /// At most 15 bytes are kept.
+    public static func name(_ name: String) {
+        unsafe name.withCString { unsafe ck_name_thread($0) }
+    }
+
+    /// Keeps the thread on one processor. False when it may not run there.
+    @discardableResult
+    public static func pin(to processor: Int) -> Bool { ck_pin_thread(CInt(processor)) == 0 }
+}

@@ -1,0 +1,66 @@
+/// What a service asks for when it registers: where its clients shall connect, and which of them it wants.
+///
+/// This is the definition as it travels, nothing in it has been judged. `CanonicalDefinition` is what becomes of it.
+public struct SocketDefinition: Hashable, Sendable {
+    /// The address to listen on; empty for all of them. At most `RegistrationLimits.addressBytes`.
+    public var address: String
+    /// The port to listen on, 0...65535; 0 asks for any free one.
+    public var port: Int
+    /// Which HTTP requests the service wants; without it, it gets raw connections.
+    public var http: HTTP?
+    /// The certificate under which the port is served; without it, the port speaks plain unless another service brings
+    /// one.
+    public var tls: TLS?
+    /// Named extras. `nil` is a service that does not know of them: it gets none in the response either.
+    public var attributes: [String: String]?
+
+    public init(
+        address: String = "", port: Int, http: HTTP? = nil, tls: TLS? = nil, attributes: [String: String]? = nil
+    ) {
+        self.address = address
+        self.port = port
+        self.http = http
+        self.tls = tls
+        self.attributes = attributes
+    }
+
+    /// Which requests of a port a service wants. Empty texts match everything.
+    public struct HTTP: Hashable, Sendable {
+        /// The host itself or whole labels at its end; with a leading dot only sub-domains.
+        public var domainSuffix: String
+        /// The beginning of the decoded path, compared byte by byte.
+        public var pathPrefix: String
+
+        public init(domainSuffix: String = "", pathPrefix: String = "") {
+            self.domainSuffix = domainSuffix
+            self.pathPrefix = pathPrefix
+        }
+    }
+
+    /// What it takes to speak TLS to clients, both in PEM.
+    public struct TLS: Hashable, Sendable {
+        /// The certificate, followed by its chain if there is one.
+        public var certificate: [UInt8]
+        /// The private key that belongs to the certificate.
+        public var key: [UInt8]
+
+        public init(certificate: [UInt8], key: [UInt8]) {
+            self.certificate = certificate
+            self.key = key
+        }
+    }
+}
+
+/// The names of the attributes that both sides know. Others are ignored.
+public enum RegistrationAttribute {
+    /// What the service calls itself, for the log.
+    public static let name = "name"
+    /// `true`: idempotent requests may take a stream that has already carried one.
+    public static let reuseStreams = "reuse-streams"
+    /// How the service wants to be told its client's address.
+    public static let clientAddress = "client-address"
+    /// In the response: the port that is listened on, which matters when the service asked for port 0.
+    public static let port = "port"
+    /// In the response: how many reactors there are to spread over.
+    public static let reactors = "reactors"
+}

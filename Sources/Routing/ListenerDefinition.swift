@@ -1,0 +1,43 @@
+/// A listener as the control thread describes it for the next snapshot.
+public struct ListenerDefinition: Sendable {
+    /// Its slot, which reactors know it by. Stable as long as it is open; at most `maximumIndex`.
+    public var index: Int
+    /// At most one raw one, and no two with the same suffix and prefix: equal registrations share a route.
+    public var routes: [RouteDefinition]
+    /// Whether clients speak TLS here.
+    public var speaksTLS: Bool
+
+    public init(index: Int, routes: [RouteDefinition], speaksTLS: Bool) {
+        self.index = index
+        self.routes = routes
+        self.speaksTLS = speaksTLS
+    }
+
+    /// The table has a record for each slot up to the highest one in use.
+    public static let maximumIndex = 65_535
+}
+
+/// A route as the control thread describes it for the next snapshot.
+public struct RouteDefinition: Sendable {
+    public enum Kind: Sendable {
+        /// Everything that comes.
+        case raw
+        /// Both texts in canonical form, as `Registration.RoutePattern` has them.
+        case http(domainSuffix: String, pathPrefix: String)
+    }
+
+    /// The same in every snapshot as long as the route exists. No two routes of a snapshot share one.
+    public var id: UInt32
+    public var kind: Kind
+    /// In any order. None: the route is held.
+    public var sessions: [SessionHandle]
+    /// Whether idempotent requests may take a stream that has already carried one.
+    public var reuseStreams: Bool
+
+    public init(id: UInt32, kind: Kind, sessions: [SessionHandle], reuseStreams: Bool) {
+        self.id = id
+        self.kind = kind
+        self.sessions = sessions
+        self.reuseStreams = reuseStreams
+    }
+}

@@ -1,0 +1,64 @@
+internal import ArgumentParser
+internal import Control
+internal import Logging
+
+/// The program: flags in, exit code out. Everything between is `Control`.
+@main
+struct Program: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "socketmaster",
+        abstract: "A reverse proxy without configuration: services register themselves and get their clients.",
+        discussion: """
+            Times are a whole number and a unit: 500ms, 30s, 2m, 1h. Sizes are bytes, or have a unit: 64k, 1m, 2g. \
+            SIGTERM and SIGINT let requests under way end and then end the program with 0; a second one ends it at \
+            once, with 128 and the signal's number.
+            """,
+        version: "socketmaster \(Version.text)")
+
+    @OptionGroup(title: "Services")
+    var services: ServiceFlags
+    @OptionGroup(title: "Clients")
+    var clients: ClientFlags
+    @OptionGroup(title: "Machine")
+    var machine: MachineFlags
+
+    /// The settings that the flags amount to.
+    func settings() throws(UnusableValue) -> Settings {
+        var settings = Settings()
+        services.apply(to: &settings)
+        clients.apply(to: &settings)
+        machine.apply(to: &settings)
+        try settings.check()
+        return settings
+    }
+
+    func run() throws {
+        do {
+            let control = try ControlThread.start(settings())
+            Self.leave(control.serve())
+        } catch let failure as StartFailure {
+            Self.fail(failure.description, failure.exitCode)
+        }
+    }
+
+    func validate() throws {
+        do {
+            _ = try settings()
+        } catch {
+            throw ValidationError(error.description)
+        }
+    }
+
+    static func main() {
+        do {
+            var command = try parseAsRoot()
+            try command.run()
+        } catch {
+            // Help and version are asked for, and so are told on standard output.
+            if exitCode(for: error).isSuccess { exit(withError: error) }
+            let message = message(for: error)
+            let sentence = message.hasSuffix(".") ? String(message.dropLast()) : message
+            fail("\(sentence); see socketmaster --help.", .usage)
+        }
+    }
+}

@@ -1,0 +1,292 @@
+package endtoend
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"socketmaster/endtoend/service"
+)
+
+// usage is EX_USAGE of sysexits(3).
+const usage = 64
+
+// expectSentence checks that something is said about the fault, and no crash report instead.
+func expectSentence(t *testing.T, what string, p *process, words ...string) {
+	t.Helper()
+	said := p.stderr.text()
+	if !strings.Contains(strings.TrimSpace(said), " ") || strings.Contains(said, "Fatal error") {
+		t.Errorf("%s: %q is no sentence", what, said)
+	}
+	for _, word := range words {
+		if !strings.Contains(said, word) {
+			t.Errorf("%s: %q does not say %q", what, said, word)
+		}
+	}
+}
+
+func TestProgramTellsItsVersion(t *testing.T) {
+	p := startProcess(t, program(), "--version")
+	if code := p.exitCode(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if p.stdout.find(`\d+\.\d+`, 0) < 0 {
+		t.Errorf("the version is %q", p.stdout.text())
+	}
+}
+
+func TestProgramTellsItsFlags(t *testing.T) {
+	p := startProcess(t, program(), "--help")
+	if code := p.exitCode(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	p.stdout.find("--version", 0)
+	for _, flag := range []string{
+		"--bind", "--reactors", "--pin", "--hold", "--start-grace", "--hold-limit", "--max-connections", "--max-sessions",
+		"--backlog", "--ring-entries", "--receive-buffers", "--receive-buffer-size", "--head-limit", "--head-timeout",
+		"--idle-timeout", "--stall-timeout", "--reply-timeout", "--buffer-limit", "--trust-forwarded", "--drain",
+		"--log-level", "--version",
+	} {
+		if !strings.Contains(p.stdout.text(), flag+" ") && !strings.Contains(p.stdout.text(), flag+"\n") {
+			t.Errorf("--help does not know %s", flag)
+		}
+	}
+	if strings.Contains(p.stdout.text(), "force-hand-over") {
+		t.Error("--help tells of a flag that is for tests alone")
+	}
+}
+
+func TestProgramRefusesBadFlags(t *testing.T) {
+	control := fmt.Sprint("127.0.0.1:", freePort(t))
+	for _, flags := range [][]string{
+		{"--nonsense"}, {"nonsense"}, {"--reactors", "0"}, {"--reactors", "-1"}, {"--reactors", "many"},
+		{"--reactors", "100000"}, {"--hold", "banana"}, {"--hold", "-5s"}, {"--hold", ""},
+		{"--hold", "99999999999999999999s"}, {"--drain", "5 s"}, {"--start-grace", "1x"}, {"--head-timeout", "s"},
+		{"--bind", "nonsense"}, {"--bind", "127.0.0.1"}, {"--bind", "127.0.0.1:99999"}, {"--bind", "unix:"},
+		{"--bind", "unix:" + strings.Repeat("x", 200)}, {"--max-connections", "-1"}, {"--max-connections", "0"},
+		{"--trust-forwarded", "300.1.1.1/8"}, {"--trust-forwarded", "10.0.0.0/33"}, {"--trust-forwarded", "x"},
+		{"--log-level", "shouting"}, {"--buffer-limit", "64q"}, {"--head-limit", "-1"}, {"--receive-buffers", "0"},
+		{"--ring-entries", "0"}, {"--receive-buffer-size", "1"}, {"--backlog", "-1"}, {"--max-sessions", "-1"},
+		{"--hold-limit", "-1"},
+	} {
+		arguments := flags
+		if flags[0] != "--bind" {
+			arguments = append([]string{"--bind", control}, flags...)
+		}
+		p := startProcess(t, program(), arguments...)
+		if code := p.exitCode(); code != usage {
+			t.Errorf("%q: exit code %d", flags, code)
+		}
+		expectSentence(t, fmt.Sprint(flags), p)
+	}
+}
+
+func TestProgramUnderstandsDurationsAndSizes(t *testing.T) {
+	once(t, "--hold", "2m", "--start-grace", "500ms", "--idle-timeout", "1h", "--buffer-limit", "64m",
+		"--head-limit", "64k", "--reply-timeout", "30s", "--hold-limit", "100", "--backlog", "128", "--receive-buffers", "64",
+		"--receive-buffer-size", "8k", "--ring-entries", "256", "--log-level", "debug", "--max-sessions", "10",
+		"--trust-forwarded", "::1/128")
+}
+
+func TestProgramSaysWhatHinderedItsStart(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	running := once(t)
+	directory := t.TempDir()
+	for what, bind := range map[string]string{
+		"a port of another program":  taken.Addr().String(),
+		"a port of another proxy":    running.control,
+		"an address of another host": "203.0.113.5:9999",
+		"a folder that is not there": "unix:" + filepath.Join(directory, "no", "control"),
+	} {
+		p := startProcess(t, program(), "--bind", bind)
+		if code := p.exitCode(); code <= usage || code > 78 {
+			t.Errorf("%s: exit code %d", what, code)
+		}
+		expectSentence(t, what, p, strings.TrimPrefix(bind, "unix:"))
+	}
+}
+
+func TestProgramSaysThatIOUringIsForbidden(t *testing.T) {
+	helper := filepath.Join(os.Getenv("E2E_BINARIES"), "without-io-uring")
+	p := startProcess(t, helper, program(), "--bind", fmt.Sprint("127.0.0.1:", freePort(t)))
+	if code := p.exitCode(); code <= usage || code > 78 {
+		t.Errorf("exit code %d", code)
+	}
+	expectSentence(t, "without io_uring", p, "io_uring", "seccomp")
+}
+
+func TestProgramsControlSocketIsForItsOwnerAlone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "control")
+	// Whatever the mask allows.
+	defer syscall.Umask(syscall.Umask(0))
+	p := once(t, "--bind", "unix:"+path)
+	p.awaitControl("unix:" + path)
+	information, err := os.Stat(path)
+	if err != nil || information.Mode().Perm() != 0o600 || information.Mode().Type() != os.ModeSocket {
+		t.Errorf("the socket is %v, %v", information.Mode(), err)
+	}
+	// One that somebody listens on is not taken away.
+	second := startProcess(t, program(), "--bind", "unix:"+path)
+	if code := second.exitCode(); code <= usage || code > 78 {
+		t.Errorf("the second proxy at the path ended with %d", code)
+	}
+	p.awaitControl("unix:" + path)
+}
+
+func TestProgramsControlSocketOfAKilledProxyIsTakenOver(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "control")
+	first := once(t, "--bind", "unix:"+path)
+	first.awaitControl("unix:" + path)
+	first.dead = true
+	first.kill()
+	second := once(t, "--bind", "unix:"+path)
+	second.awaitControl("unix:" + path)
+}
+
+func TestProgramTellsWhatItRunsWith(t *testing.T) {
+	for _, v := range variants {
+		t.Run(v.name, func(t *testing.T) {
+			p := startProxy(t, v.flags...)
+			for _, line := range []string{
+				`(?i)version|socketmaster \d`, regexp.QuoteMeta(p.control),
+				`(?i)\b` + v.flags[1] + ` reactor|reactors\D*` + v.flags[1] + `\b`,
+				`(?i)io_uring|kernel`, `(?i)memory`, `(?i)descriptors`,
+			} {
+				p.awaitLog(line, 0)
+			}
+		})
+	}
+}
+
+func TestProgramDrainsAfterSIGTERM(t *testing.T) {
+	each(t, []string{"--drain", "60s"}, func(t *testing.T, p *proxy) {
+		port := freePort(t)
+		started, proceed := make(chan struct{}, 1), make(chan struct{})
+		p.serve(onPath(port, "/"), http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {
+			if request.URL.Path == "/slow" {
+				io.WriteString(writer, "begun, ")
+				writer.(http.Flusher).Flush()
+				started <- struct{}{}
+				sleepless(proceed, patience)
+			}
+			io.WriteString(writer, "done")
+		}))
+		idle := dial(t, port)
+		idle.get("/", "done")
+		w := dial(t, port)
+		w.send("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+		await(t, "the request", started)
+		p.signal(syscall.SIGTERM)
+		idle.expectEnd()
+		eventually(t, "nobody is accepted any more", func() bool {
+			connection, err := net.Dial("tcp", address(port))
+			if err == nil {
+				connection.Close()
+			}
+			return err != nil
+		})
+		if p.hasExited() {
+			t.Fatal("the proxy has ended with a request under way")
+		}
+		close(proceed)
+		w.expectReply("GET", 200, "begun, done")
+		w.expectEnd()
+		p.dead = true
+		if code := p.exitCode(); code != 0 {
+			t.Errorf("exit code %d", code)
+		}
+	})
+}
+
+func TestProgramDrainsNoLongerThanTheFlagSays(t *testing.T) {
+	eachWaiting(t, []string{"--drain", "400ms"}, func(t *testing.T, p *proxy) {
+		port := freePort(t)
+		p.serveStreams(raw(port), echoStream)
+		w := dial(t, port)
+		w.exchange([]byte("hello"))
+		p.signal(syscall.SIGTERM)
+		w.expectClosed()
+		p.dead = true
+		if code := p.exitCode(); code != 0 {
+			t.Errorf("exit code %d", code)
+		}
+	})
+}
+
+func TestProgramEndsAtOnceAtASecondSignal(t *testing.T) {
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		t.Run(signal.String(), func(t *testing.T) {
+			p := once(t, "--drain", "600s")
+			port := freePort(t)
+			listener := p.serveStreams(raw(port), echoStream)
+			w := dial(t, port)
+			w.exchange([]byte("hello"))
+			p.signal(signal)
+			time.Sleep(50 * time.Millisecond)
+			w.exchange([]byte("still there"))
+			p.signal(signal)
+			p.dead = true
+			p.exitCode() // which fails when it lasts
+			w.expectClosed()
+			await(t, "the end of the session", listener.Done())
+		})
+	}
+}
+
+func TestProgramWithIdleClientsAndServicesEndsAtOnce(t *testing.T) {
+	each(t, []string{"--drain", "600s"}, func(t *testing.T, p *proxy) {
+		port := freePort(t)
+		listener := p.serve(onPath(port, "/"), text("x"))
+		for index := 0; index < 20; index++ {
+			dial(t, port).get("/", "x")
+			dial(t, port) // says nothing
+		}
+		silent, err := service.Dial(p.control)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer silent.Close()
+		p.signal(syscall.SIGTERM)
+		p.dead = true
+		if code := p.exitCode(); code != 0 {
+			t.Errorf("exit code %d", code)
+		}
+		await(t, "the end of the session", listener.Done())
+	})
+}
+
+func TestProgramHasARouteForHundredServicesThatComeAndGo(t *testing.T) {
+	each(t, []string{"--hold", "200ms"}, func(t *testing.T, p *proxy) {
+		port := freePort(t)
+		p.serve(onPath(port, "/"), text("root"))
+		before := p.descriptors()
+		for round := 0; round < 4; round++ {
+			var listeners []*service.Listener
+			for index := 0; index < 25; index++ {
+				path := fmt.Sprintf("/%d/%d", round, index)
+				listeners = append(listeners, p.serve(onPath(port, path), text(path)))
+			}
+			for index := range listeners {
+				path := fmt.Sprintf("/%d/%d", round, index)
+				expectServed(t, port, path, path)
+			}
+			for _, listener := range listeners {
+				listener.Close()
+			}
+		}
+		eventually(t, "the sessions are closed", func() bool { return p.descriptors() <= before })
+		expectServed(t, port, "/", "root")
+	})
+}

@@ -1,0 +1,175 @@
+import HTTP1
+
+/// Bytes with 64 readable ones behind them, as the scanner wants them; what those hold is chosen by the test.
+///
+/// Has to be held by a variable while its ``raw`` is in use: a temporary is freed too early.
+@safe final class PaddedBuffer {
+    private let memory: UnsafeMutableRawBufferPointer
+    let count: Int
+
+    init(_ bytes: some Collection<UInt8>, padding: [UInt8] = [0xff]) {
+        count = bytes.count
+        unsafe memory = .allocate(byteCount: count + 64, alignment: 16)
+        unsafe memory.copyBytes(from: bytes)
+        for index in 0..<64 { unsafe memory[count + index] = padding[index % padding.count] }
+    }
+
+    deinit { unsafe memory.deallocate() }
+
+    var raw: UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(start: memory.baseAddress, count: count) }
+
+    /// The bytes from `start` on, up to `end`; the rest of the buffer is their padding.
+    func raw(_ start: Int, _ end: Int) -> UnsafeRawBufferPointer {
+        unsafe UnsafeRawBufferPointer(rebasing: raw[start..<end])
+    }
+
+    func bytes(_ range: ByteRange) -> [UInt8] { unsafe Array(raw[range.lowerBound..<range.upperBound]) }
+}
+
+/// Memory that an editor writes to: exactly as much as it asks for, so that a sanitizer sees what it writes beyond.
+func written(room: Int, _ write: (UnsafeMutableRawBufferPointer) -> Int) -> [UInt8] {
+    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: room, alignment: 16)
+    defer { unsafe memory.deallocate() }
+    let count = unsafe write(memory)
+    return unsafe Array(memory[0..<count])
+}
+
+/// What must hold for any bytes at all. Each check returns a sentence that tells what does not hold, or nil.
+enum HTTP1Invariants {
+    static let limits = HeadLimits(headBytes: 2048, fields: 24, targetBytes: 256)
+
+    /// Runs all checks over one input.
+    static func check(_ bytes: [UInt8]) -> String? {
+        if let fault = checkRequest(bytes) { return "request: \(fault)" }
+        for method in [Method.get, .head, .connect] {
+            if let fault = checkReply(bytes, method) { return "reply to \(method): \(fault)" }
+        }
+        if let fault = checkChunks(bytes) { return "chunks: \(fault)" }
+        let buffer = PaddedBuffer(bytes)
+        _ = unsafe RequestSniffer.judge(buffer.raw)
+        return nil
+    }
+
+    // MARK: Requests
+
+    private static func checkRequest(_ bytes: [UInt8]) -> String? {
+        let buffer = PaddedBuffer(bytes)
+        var head = RequestHead()
+        let status = unsafe head.scan(buffer.raw, limits: limits)
+        var again = RequestHead()
+        let hostile = PaddedBuffer(bytes, padding: Array("\r\n\r\n: a/.1".utf8))
+        if unsafe again.scan(hostile.raw, limits: limits) != status { return "depends on what is behind the bytes" }
+        if (status == .refused) != (head.refusal != .none) { return "refused without a cause, or with one and not" }
+        if let fault = checkEnd(buffer, status, head.byteCount) { return fault }
+        if status == .refused { return head.refusal.status < 400 ? "a cause without a status" : nil }
+        return status == .complete ? checkComplete(head, buffer) : nil
+    }
+
+    /// The finder stops at the end of a complete head, and does not run past what the scan has refused for good.
+    private static func checkEnd(_ buffer: PaddedBuffer, _ status: HeadStatus, _ end: Int) -> String? {
+        var finder = HeadEndFinder()
+        let found = unsafe finder.advance(buffer.raw)
+        switch status {
+        case .complete: return found == end ? nil : "the finder says \(found), the scan \(end)"
+        case .incomplete: return found < 0 ? nil : "the finder found an end, the scan none"
+        case .refused: return nil
+        }
+    }
+
+    private static func checkComplete(_ head: RequestHead, _ buffer: PaddedBuffer) -> String? {
+        let scratchCount = max(Int(head.target.count), 1)
+        var isOutside = false
+        _ = unsafe written(room: scratchCount) { scratch in
+            guard let path = unsafe head.routingPath(in: buffer.raw, scratch: scratch) else { return 0 }
+            unsafe isOutside = path.count == 0 || path[0] != 0x2f || path.contains(0)
+            return 0
+        }
+        if isOutside { return "a path that is none" }
+        for isTrusted in [false, true] {
+            let edited = edit(head, buffer, isTrusted: isTrusted)
+            var second = RequestHead()
+            let editedBuffer = PaddedBuffer(edited)
+            let wide = HeadLimits(headBytes: 8192, fields: 64, targetBytes: 256)
+            let status = unsafe second.scan(editedBuffer.raw, limits: wide)
+            if status != .complete { return "an edited head that is refused: \(second.refusal)" }
+            if let fault = compare(head, buffer, second, editedBuffer) { return fault }
+            if edit(second, editedBuffer, isTrusted: false) != edit(second, editedBuffer, isTrusted: false) {
+                return "editing is not repeatable"
+            }
+        }
+        return nil
+    }
+
+    static func edit(_ head: RequestHead, _ buffer: PaddedBuffer, isTrusted: Bool) -> [UInt8] {
+        let address = PaddedBuffer("192.0.2.7".utf8)
+        let forwarding = unsafe Forwarding(address: address.raw, isTLS: false, isTrusted: isTrusted)
+        return unsafe written(room: head.byteCount + RequestHead.editedHeadSlack) { destination in
+            unsafe head.writeEdited(from: buffer.raw, forwarding: forwarding, to: destination)
+        }
+    }
+
+    /// The service must see the request that was routed, with the body that is counted.
+    private static func compare(
+        _ one: RequestHead, _ oneBytes: PaddedBuffer, _ two: RequestHead, _ twoBytes: PaddedBuffer
+    ) -> String? {
+        if two.byteCount != twoBytes.count { return "an edited head that ends early" }
+        if one.framing != two.framing || one.contentLength != two.contentLength { return "another body" }
+        if oneBytes.bytes(one.target) != twoBytes.bytes(two.target) { return "another target" }
+        if oneBytes.bytes(one.host) != twoBytes.bytes(two.host) { return "another host" }
+        if oneBytes.bytes(one.methodName) != twoBytes.bytes(two.methodName) { return "another method" }
+        if one.isUpgrade != two.isUpgrade || one.expectsContinue != two.expectsContinue { return "another wish" }
+        return two.minorVersion == 1 ? nil : "another version than 1.1"
+    }
+
+    // MARK: Replies
+
+    private static func checkReply(_ bytes: [UInt8], _ method: Method) -> String? {
+        let buffer = PaddedBuffer(bytes)
+        var head = ResponseHead()
+        let status = unsafe head.scan(buffer.raw, limits: limits, request: method)
+        if (status == .refused) != (head.refusal != .none) { return "refused without a cause, or with one and not" }
+        guard status == .complete else { return nil }
+        for version in [UInt8(0), 1] {
+            let edit = ResponseEdit(close: version == 0 && head.framing == .chunked, clientMinorVersion: version)
+            let edited = unsafe written(room: head.byteCount + ResponseHead.editedHeadSlack) { destination in
+                unsafe head.writeEdited(from: buffer.raw, edit: edit, to: destination)
+            }
+            var second = ResponseHead()
+            let editedBuffer = PaddedBuffer(edited)
+            let wide = HeadLimits(headBytes: 8192, fields: 64, targetBytes: 256)
+            let status = unsafe second.scan(editedBuffer.raw, limits: wide, request: method)
+            if status != .complete { return "an edited head that is refused: \(second.refusal)" }
+            if second.status != head.status { return "another status" }
+            let isDecoded = version == 0 && head.framing == .chunked
+            if second.framing != (isDecoded ? .untilClose : head.framing) { return "another body" }
+        }
+        return nil
+    }
+
+    // MARK: Chunked bodies
+
+    /// However the bytes are split, the body ends at the same place and has the same data.
+    private static func checkChunks(_ bytes: [UInt8]) -> String? {
+        let buffer = PaddedBuffer(bytes)
+        var whole = ChunkedReader(trailerLimit: 512)
+        var consumed = 0
+        let status = unsafe whole.advance(buffer.raw, consumed: &consumed)
+        if consumed > bytes.count || status == .more && consumed < bytes.count { return "consumed \(consumed)" }
+
+        var split = ChunkedReader(trailerLimit: 512)
+        var position = 0
+        while position < bytes.count && split.status == .more {
+            let end = min(bytes.count, position + 1 + position % 7)
+            var step = 0
+            _ = unsafe split.advance(buffer.raw(position, end), consumed: &step)
+            position += step
+        }
+        if split.status != status || position != consumed { return "split: \(position), whole: \(consumed)" }
+
+        var decoder = ChunkedReader(trailerLimit: 512)
+        var offset = 0
+        var decoded = ChunkedReader.Status.more
+        while unsafe !decoder.nextData(buffer.raw, offset: &offset, status: &decoded).isEmpty {}
+        return decoded == status && offset == consumed ? nil : "decoded: \(offset), passed: \(consumed)"
+    }
+}

@@ -1,0 +1,57 @@
+import HTTP1
+import Testing
+
+/// The proxy's own replies.
+@Suite struct CannedReplyTests {
+    private static let statuses: [UInt16] = [400, 404, 408, 413, 414, 417, 421, 431, 500, 501, 502, 503, 504, 505]
+
+    private func reply(_ status: UInt16, retry: Int = 0, close: Bool = false, bodyless: Bool = false) -> String {
+        let bytes = unsafe written(room: CannedReply.longest) { destination in
+            unsafe CannedReply.write(
+                status: status, retryAfterSeconds: retry, close: close, bodyless: bodyless, to: destination)
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    @Test("each reply is a valid head with the body that it announces", arguments: statuses)
+    func valid(status: UInt16) {
+        for close in [false, true] {
+            for retry in [0, 1, 10, 86_400] {
+                let text = reply(status, retry: retry, close: close)
+                let scanned = ScannedReply(text)
+                #expect(scanned.status == .complete && scanned.head.status == status)
+                #expect(scanned.head.framing == .counted && scanned.head.keepAlive == !close)
+                #expect(scanned.head.byteCount + Int(scanned.head.contentLength) == text.utf8.count)
+                #expect(text.contains("\r\nRetry-After: \(retry)\r\n") == (retry > 0))
+                #expect(text.hasSuffix("\n") && !text.contains("\n\n"))
+            }
+        }
+    }
+
+    @Test("to HEAD the body is described and left out", arguments: statuses)
+    func bodyless(status: UInt16) {
+        let whole = reply(status, retry: 1, close: true)
+        let head = reply(status, retry: 1, close: true, bodyless: true)
+        #expect(head.hasSuffix("\r\n\r\n") && whole.hasPrefix(head) && whole.utf8.count > head.utf8.count)
+    }
+
+    @Test func theWholeReply() {
+        #expect(
+            reply(404, close: true)
+                == "HTTP/1.1 404 Not Found\r\nContent-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\n"
+                + "Content-Length: 48\r\nConnection: close\r\n\r\nno service is registered for this host and path\n")
+    }
+
+    @Test func aStatusWithoutTextIsWrittenAsAFaultOfOurs() {
+        #expect(reply(599).hasPrefix("HTTP/1.1 500 "))
+        #expect(reply(200).hasPrefix("HTTP/1.1 500 "))
+        #expect(reply(499).hasPrefix("HTTP/1.1 400 "))
+    }
+
+    @Test("every refusal has a reply of its status")
+    func refusals() {
+        for refusal in Refusal.allCases where refusal != .none {
+            #expect(reply(refusal.status).hasPrefix("HTTP/1.1 \(refusal.status) "))
+        }
+    }
+}

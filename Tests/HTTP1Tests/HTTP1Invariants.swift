@@ -1,0 +1,1 @@
+../Fuzz/FuzzHTTP1/HTTP1Invariants.swift

@@ -1,0 +1,85 @@
+/// What the reference sends to a service, and what path it routes by.
+extension ReferenceRequest {
+    func edited(address: String, isTrusted: Bool) -> [UInt8] {
+        let newHost = authorityOfTarget
+        var lines: [[UInt8]] = [Array("\(method) ".utf8) + target + Array(" HTTP/1.1".utf8)]
+        if let newHost { lines.append(Array("Host: ".utf8) + newHost) }
+        if newHost == nil && values("host").isEmpty { lines.append(Array("Host:".utf8)) }
+        var hasLength = false
+        for field in fields where passes(Self.lower(field.name), isTrusted, &hasLength) {
+            lines.append(field.name + [58] + field.rest)
+        }
+        if isUpgrade { lines.append(Array("Connection: Upgrade".utf8)) }
+        if options("te").contains("trailers") { lines.append(Array("TE: trailers".utf8)) }
+        let others = isTrusted ? values("x-forwarded-for").filter { !$0.isEmpty } : []
+        lines.append(
+            Array("X-Forwarded-For: ".utf8) + Array((others + [Array(address.utf8)]).joined(separator: [44, 32])))
+        if !isTrusted || values("x-forwarded-proto").isEmpty { lines.append(Array("X-Forwarded-Proto: http".utf8)) }
+        let authority = newHost ?? values("host").first ?? []
+        if !authority.isEmpty && (!isTrusted || values("x-forwarded-host").isEmpty) {
+            lines.append(Array("X-Forwarded-Host: ".utf8) + authority)
+        }
+        return Array(lines.map { $0 + [13, 10] }.joined()) + [13, 10]
+    }
+
+    private func passes(_ name: String, _ isTrusted: Bool, _ hasLength: inout Bool) -> Bool {
+        switch name {
+        case "connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization", "te":
+            return false
+        case "x-forwarded-for": return false
+        case "x-forwarded-proto", "x-forwarded-host": return isTrusted
+        case "upgrade": return isUpgrade
+        case "host": return authorityOfTarget == nil
+        case "expect": return minorVersion == 1
+        case "content-length":
+            defer { hasLength = true }
+            return !hasLength
+        default: return !named.contains(name)
+        }
+    }
+
+    /// The path to route by, nil if the request is refused for it.
+    var path: [UInt8]? {
+        var path = target
+        if let authority = authorityOfTarget {
+            path = Array(target[(target.firstIndex(of: 58)! + 3 + authority.count)...])
+        }
+        path = Array(path.prefix { $0 != 63 })
+        if path.first != 47 || method == "CONNECT" { return [47] }
+        guard let decoded = Self.decode(path) else { return nil }
+        var kept: [ArraySlice<UInt8>] = []
+        let segments = decoded.dropFirst().split(separator: 47, omittingEmptySubsequences: false)
+        for (index, segment) in segments.enumerated() {
+            let isLast = index == segments.count - 1
+            switch Array(segment) {
+            case [46]: if isLast { kept.append([]) }
+            case [46, 46]:
+                if kept.isEmpty { return nil }
+                kept.removeLast()
+                if isLast { kept.append([]) }
+            default: kept.append(segment)
+            }
+        }
+        return [47] + Array(kept.joined(separator: [47]))
+    }
+
+    private static func decode(_ path: [UInt8]) -> [UInt8]? {
+        var decoded: [UInt8] = []
+        var index = 0
+        while index < path.count {
+            if path[index] == 37 {
+                let digits = path.dropFirst(index + 1).prefix(2)
+                guard digits.count == 2, digits.allSatisfy({ Character(UnicodeScalar($0)).isHexDigit && $0 < 128 })
+                else { return nil }
+                let byte = UInt8(String(decoding: digits, as: UTF8.self), radix: 16)!
+                if byte == 0 { return nil }
+                decoded.append(byte)
+                index += 3
+            } else {
+                decoded.append(path[index])
+                index += 1
+            }
+        }
+        return decoded
+    }
+}

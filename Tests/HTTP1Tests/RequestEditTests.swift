@@ -1,0 +1,183 @@
+import HTTP1
+import Testing
+
+/// The head as it goes on to the service, byte for byte.
+@Suite struct RequestEditTests {
+    private let forwarded = "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\n"
+
+    private func edited(_ lines: String..., isTLS: Bool = false, isTrusted: Bool = false) -> String {
+        let scanned = ScannedRequest(lines.map { $0 + "\r\n" }.joined() + "\r\nbody")
+        #expect(scanned.status == .complete, "\(lines): \(scanned.head.refusal)")
+        return String(decoding: scanned.edited(isTLS: isTLS, isTrusted: isTrusted), as: UTF8.self)
+    }
+
+    /// What is sent for a request to host `a` with these fields.
+    private func expectFields(_ lines: [String], kept: [String], sourceLocation: SourceLocation = #_sourceLocation) {
+        let input = "GET / HTTP/1.1\r\nHost: a\r\n" + lines.map { $0 + "\r\n" }.joined() + "\r\n"
+        let output =
+            "GET / HTTP/1.1\r\nHost: a\r\n" + kept.map { $0 + "\r\n" }.joined() + forwarded
+            + "X-Forwarded-Host: a\r\n\r\n"
+        let scanned = ScannedRequest(input)
+        #expect(scanned.status == .complete, sourceLocation: sourceLocation)
+        #expect(String(decoding: scanned.edited(), as: UTF8.self) == output, sourceLocation: sourceLocation)
+    }
+
+    @Test func whatIsOrdinaryPassesAsItIs() {
+        #expect(
+            edited("GET /a?b HTTP/1.1", "hOSt:  a:80 ", "X:y", "Empty:", "Trailer: z", "Cookie: \t a=b ")
+                == "GET /a?b HTTP/1.1\r\nhOSt:  a:80 \r\nX:y\r\nEmpty:\r\nTrailer: z\r\nCookie: \t a=b \r\n" + forwarded
+                + "X-Forwarded-Host: a:80\r\n\r\n")
+    }
+
+    @Test func emptyLinesBeforeTheRequestStayBehind() {
+        let scanned = ScannedRequest("\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        #expect(String(decoding: scanned.edited(), as: UTF8.self).hasPrefix("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded"))
+    }
+
+    @Test func theVersionIsAlways11() {
+        #expect(edited("GET / HTTP/1.0", "Host: a").hasPrefix("GET / HTTP/1.1\r\nHost: a\r\n"))
+        #expect(edited("GET / HTTP/1.4", "Host: a").hasPrefix("GET / HTTP/1.1\r\nHost: a\r\n"))
+    }
+
+    @Test func aRequestWithoutHostGetsAnEmptyOne() {
+        #expect(edited("GET / HTTP/1.0", "X: y") == "GET / HTTP/1.1\r\nHost:\r\nX: y\r\n" + forwarded + "\r\n")
+        #expect(edited("GET / HTTP/1.0") == "GET / HTTP/1.1\r\nHost:\r\n" + forwarded + "\r\n")
+        #expect(edited("GET / HTTP/1.1", "Host:") == "GET / HTTP/1.1\r\nHost:\r\n" + forwarded + "\r\n")
+    }
+
+    @Test func theAuthorityOfAnAbsoluteTargetReplacesHost() {
+        #expect(
+            edited("GET http://b:81/x HTTP/1.1", "X: y", "Host: a", "Z: z")
+                == "GET http://b:81/x HTTP/1.1\r\nHost: b:81\r\nX: y\r\nZ: z\r\n" + forwarded
+                + "X-Forwarded-Host: b:81\r\n\r\n")
+        #expect(
+            edited("GET http://b HTTP/1.0")
+                == "GET http://b HTTP/1.1\r\nHost: b\r\n" + forwarded + "X-Forwarded-Host: b\r\n\r\n")
+    }
+
+    // MARK: Hop-by-hop fields
+
+    @Test func hopByHopFieldsGoNoFurther() {
+        for line in [
+            "Connection: keep-alive", "connection:close", "Keep-Alive: timeout=5", "Proxy-Connection: keep-alive",
+            "Proxy-Authenticate: Basic", "Proxy-Authorization: Basic x", "TE: gzip", "Upgrade: websocket", "TE:",
+        ] {
+            expectFields([line], kept: [])
+            expectFields(["A: b", line, "C: d"], kept: ["A: b", "C: d"])
+            expectFields([line, line, "C: d"], kept: ["C: d"])
+        }
+    }
+
+    @Test func fieldsThatConnectionNamesGoNoFurther() {
+        expectFields(["Connection: x-hop", "X-Hop: 1", "X-Hops: 2"], kept: ["X-Hops: 2"])
+        expectFields(["x-HOP: 1", "A: b", "Connection: close, X-Hop, ,y", "Y:"], kept: ["A: b"])
+        expectFields(["Connection: a", "Connection: b", "B: 1", "A: 2", "C: 3"], kept: ["C: 3"])
+        expectFields(["Connection: a^b", "A~B: 1", "A^b: 2"], kept: ["A~B: 1"])
+    }
+
+    @Test func connectionCannotNameWhatTheRequestNeeds() {
+        let scanned = ScannedRequest(
+            "POST / HTTP/1.1\r\n"
+                + "Connection: host, content-length, expect, x-forwarded-for, X-Forwarded-Proto, x-other\r\n"
+                + "Host: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\nX-Other: 1\r\n\r\n")
+        #expect(
+            String(decoding: scanned.edited(), as: UTF8.self)
+                == "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n" + forwarded
+                + "X-Forwarded-Host: a\r\n\r\n")
+        let chunked = edited(
+            "POST / HTTP/1.1", "Host: a", "Connection: Transfer-Encoding", "Transfer-Encoding: chunked")
+        #expect(chunked.contains("\r\nTransfer-Encoding: chunked\r\n"))
+    }
+
+    @Test func ofTheTransferCodingsOnlyTrailersAreAcceptedFurther() {
+        for lines in [
+            ["TE: trailers"], ["te:Trailers"], ["Connection: TE", "TE: gzip, trailers ,x;q=1"],
+            ["TE: x", "TE: trailers"],
+        ] {
+            expectFields(lines, kept: ["TE: trailers"])
+        }
+        expectFields(["TE: trailers;q=1", "TE: xtrailers"], kept: [])
+    }
+
+    @Test func anUpgradeGoesOnWithItsConnectionField() {
+        #expect(
+            edited("GET / HTTP/1.1", "Host: a", "Upgrade: websocket", "Connection: keep-alive, Upgrade", "Sec-X: y")
+                == "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nSec-X: y\r\nConnection: Upgrade\r\n" + forwarded
+                + "X-Forwarded-Host: a\r\n\r\n")
+    }
+
+    @Test func aRepeatedLengthGoesOnOnce() {
+        expectFields(["Content-Length: 5", "A: b", "Content-Length: 05"], kept: ["Content-Length: 5", "A: b"])
+        expectFields(
+            ["Content-Length: 5", "X: 1", "Content-Length: 05", "Connection: x"], kept: ["Content-Length: 5"])
+    }
+
+    @Test func aClientOfHTTP10IsNotMadeToWaitFor100() {
+        #expect(!edited("POST / HTTP/1.0", "Expect: 100-continue", "Content-Length: 1").contains("Expect"))
+        #expect(edited("POST / HTTP/1.1", "Host: a", "Expect: 100-continue").contains("\r\nExpect: 100-continue\r\n"))
+    }
+
+    @Test("more lines than are noted are edited all the same")
+    func overflow() {
+        for count in 1...40 {
+            let lines = (0..<count).flatMap { ["A\($0): b", "Keep-Alive: \($0)", "Content-Length: 0"] }
+            let kept = ["A0: b", "Content-Length: 0"] + (1..<count).map { "A\($0): b" }
+            expectFields(lines, kept: kept)
+        }
+    }
+
+    // MARK: Forwarding
+
+    @Test func whatAnUntrustedClientSaysOfOthersIsDropped() {
+        expectFields(
+            ["X-Forwarded-For: 1.2.3.4", "x-forwarded-proto:https", "X-Forwarded-HOST: evil", "X-Forwarded-Port: 1"],
+            kept: ["X-Forwarded-Port: 1"])
+    }
+
+    @Test func aTrustedClientIsAppendedTo() {
+        #expect(
+            edited(
+                "GET / HTTP/1.1", "X-Forwarded-For: 1.1.1.1, 2.2.2.2 ", "Host: a", "X-Forwarded-Proto: https",
+                "x-forwarded-for:", "X-Forwarded-Host: b", "x-forwarded-for: 3.3.3.3", isTrusted: true)
+                == "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: b\r\n"
+                + "X-Forwarded-For: 1.1.1.1, 2.2.2.2, 3.3.3.3, 192.0.2.7\r\n\r\n")
+    }
+
+    @Test func whatATrustedClientDoesNotSayIsSet() {
+        #expect(
+            edited("GET / HTTP/1.1", "Host: a:1", isTLS: true, isTrusted: true)
+                == "GET / HTTP/1.1\r\nHost: a:1\r\nX-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\n"
+                + "X-Forwarded-Host: a:1\r\n\r\n")
+    }
+
+    @Test func manyForwardingLinesOfATrustedClientAreJoinedInOrder() {
+        let lines = (1...60).map { "X-Forwarded-For: 10.0.0.\($0)\r\n" }.joined()
+        let scanned = ScannedRequest("GET / HTTP/1.1\r\nHost: a\r\n\(lines)\r\n")
+        let joined = (1...60).map { "10.0.0.\($0), " }.joined()
+        let edited = String(decoding: scanned.edited(isTrusted: true), as: UTF8.self)
+        #expect(edited.contains("\r\nX-Forwarded-For: \(joined)192.0.2.7\r\n"))
+        #expect(!edited.contains("192.0.2.7\r\nX-Forwarded-For"))
+    }
+
+    @Test func aClientWithoutAddressIsNotNamed() {
+        let scanned = ScannedRequest("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 1.1.1.1\r\n\r\n")
+        #expect(!String(decoding: scanned.edited(address: ""), as: UTF8.self).contains("Forwarded-For"))
+        let trusted = String(decoding: scanned.edited(address: "", isTrusted: true), as: UTF8.self)
+        #expect(trusted.contains("X-Forwarded-For: 1.1.1.1\r\n"))
+    }
+
+    @Test func theLongestHeadFitsItsRoom() {
+        let host = "a." + String(repeating: "b", count: 251) + ".c"
+        let address = "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255%"
+        #expect(address.utf8.count == Forwarding.longestAddress)
+        let scanned = ScannedRequest(
+            "GET http://\(host):65535 HTTP/1.1\r\nHost:\(host):65535\r\nConnection:upgrade\r\nUpgrade:x\r\n"
+                + "TE:trailers\r\n\r\n"
+        )
+        #expect(scanned.status == .complete)
+        let edited = scanned.edited(address: address, isTLS: true)
+        #expect(edited.count <= scanned.head.byteCount + RequestHead.editedHeadSlack)
+        let short = ScannedRequest("GET http://\(host):65535 HTTP/1.0\r\n\r\n").edited(address: address, isTLS: true)
+        #expect(String(decoding: short, as: UTF8.self).hasSuffix("X-Forwarded-Host: \(host):65535\r\n\r\n"))
+    }
+}

@@ -1,0 +1,166 @@
+import HTTP1
+import Testing
+
+/// What is understood of a valid request.
+@Suite struct RequestHeadTests {
+    private func request(_ lines: String...) -> ScannedRequest {
+        let scanned = ScannedRequest(lines.map { $0 + "\r\n" }.joined() + "\r\n")
+        #expect(scanned.status == .complete, "\(lines): \(scanned.head.refusal)")
+        return scanned
+    }
+
+    @Test func theEndIsAfterTheEmptyLineWhateverFollows() {
+        let head = "GET /a HTTP/1.1\r\nHost: b\r\n\r\n"
+        for rest in ["", "x", "\r\n", "GET / HTTP/1.1\r\n\r\n", "\n\n\0"] {
+            let scanned = ScannedRequest(head + rest)
+            #expect(scanned.status == .complete && scanned.head.byteCount == head.utf8.count)
+        }
+    }
+
+    @Test func methodsAreKnownByTheirExactName() {
+        let names: [(String, Method)] = [
+            ("GET", .get), ("HEAD", .head), ("POST", .post), ("PUT", .put), ("DELETE", .delete), ("OPTIONS", .options),
+            ("TRACE", .trace), ("PATCH", .patch), ("get", .other), ("Get", .other), ("GETT", .other), ("GE", .other),
+            ("PROPFIND", .other), ("PUR", .other), ("X", .other), ("OPTION", .other), ("M-SEARCH", .other),
+        ]
+        for (name, method) in names {
+            let scanned = request("\(name) / HTTP/1.1", "Host: a")
+            #expect(scanned.head.method == method)
+            #expect(scanned.text(scanned.head.methodName) == name)
+        }
+        #expect(request("CONNECT a:1 HTTP/1.1", "Host: a:1").head.method == .connect)
+    }
+
+    @Test func whatMayBeSentAgainIsWhatTheStandardCallsIdempotent() {
+        let idempotent = Method.allCases.filter { $0.isIdempotent }
+        #expect(idempotent == [.get, .head, .put, .delete, .options, .trace])
+    }
+
+    @Test func minorVersionsBeyondOneAreOne() {
+        #expect(request("GET / HTTP/1.0").head.minorVersion == 0)
+        for digit in 1...9 { #expect(request("GET / HTTP/1.\(digit)", "Host: a").head.minorVersion == 1) }
+    }
+
+    @Test(
+        "the host is without port and trailing dot",
+        arguments: [
+            ("a", "a"), ("a:80", "a"), ("a.", "a"), ("a.:80", "a"), ("A.Example", "A.Example"), ("a_b-c.d", "a_b-c.d"),
+            ("127.0.0.1:8000", "127.0.0.1"), ("[::1]", "[::1]"), ("[::1]:8000", "[::1]"), ("a:65535", "a"),
+            ("a:0", "a"),
+            ("[2001:DB8::1.2.3.4]:1", "[2001:DB8::1.2.3.4]"), ("", ""), ("  a \t", "a"),
+            ("a-very.long.name.of.a.host", ""),
+        ])
+    func host(value: String, expected: String) {
+        let host = expected.isEmpty && !value.isEmpty ? value : expected
+        #expect(request("GET / HTTP/1.1", "Host: \(value)").host == host)
+        #expect(request("GET / HTTP/1.1", "hoST:\(value)").host == host)
+    }
+
+    @Test func anAbsoluteTargetTellsTheHost() {
+        #expect(request("GET http://b.example:81/x HTTP/1.1", "Host: a").host == "b.example")
+        #expect(request("GET HTTPS://B HTTP/1.1", "Host: a").host == "B")
+        #expect(request("GET http://[::1]:81?x HTTP/1.1", "Host:").host == "[::1]")
+        #expect(request("GET ws+x.1-y://b./ HTTP/1.0").host == "b")
+    }
+
+    @Test func connectIsRoutedByItsHostField() {
+        #expect(request("CONNECT b.example:443 HTTP/1.1", "Host: a").host == "a")
+        #expect(request("CONNECT [::1]:443 HTTP/1.1", "Host: a").head.method == .connect)
+    }
+
+    // MARK: Body and connection
+
+    @Test func aRequestWithoutFramingHasNoBody() {
+        #expect(request("POST / HTTP/1.1", "Host: a").head.framing == .none)
+    }
+
+    @Test func contentLengthCountsTheBody() {
+        for (value, length) in [("5", UInt64(5)), ("005", 5), ("9223372036854775807", 9_223_372_036_854_775_807)] {
+            let head = request("POST / HTTP/1.1", "Host: a", "Content-Length: \t\(value) ").head
+            #expect(head.framing == .counted && head.contentLength == length)
+        }
+        let zeros = String(repeating: "0", count: 100)
+        let empty = request("POST / HTTP/1.1", "Host: a", "CONTENT-LENGTH:\(zeros)").head
+        #expect(empty.framing == .none && empty.contentLength == 0)
+    }
+
+    @Test func aRepeatedEqualLengthCountsOnce() {
+        let head = request("POST / HTTP/1.0", "Content-Length: 7", "X: y", "Content-Length: 07").head
+        #expect(head.framing == .counted && head.contentLength == 7)
+    }
+
+    @Test func chunkedIsRecognisedInAnyCase() {
+        for line in ["Transfer-Encoding: chunked", "transfer-encoding:ChUnKeD", "TRANSFER-ENCODING: \tchunked \t"] {
+            #expect(request("POST / HTTP/1.1", "Host: a", line).head.framing == .chunked)
+        }
+    }
+
+    @Test func http11KeepsTheConnectionUnlessToldOtherwise() {
+        #expect(request("GET / HTTP/1.1", "Host: a").head.keepAlive)
+        for value in ["close", "Close", "x, close", "close,keep-alive", " ,, close ,", "keep-alive, CLOSE"] {
+            #expect(!request("GET / HTTP/1.1", "Host: a", "Connection: \(value)").head.keepAlive)
+        }
+        for value in ["keep-alive", "closed", "x-close", "", "\"close\"", "close;"] {
+            #expect(request("GET / HTTP/1.1", "Host: a", "Connection: \(value)").head.keepAlive)
+        }
+        #expect(!request("GET / HTTP/1.1", "Host: a", "Connection: x", "Connection: close").head.keepAlive)
+    }
+
+    @Test func http10EndsTheConnectionUnlessToldOtherwise() {
+        #expect(!request("GET / HTTP/1.0").head.keepAlive)
+        #expect(request("GET / HTTP/1.0", "Connection: Keep-Alive").head.keepAlive)
+        #expect(!request("GET / HTTP/1.0", "Connection: keep-alive, close").head.keepAlive)
+        #expect(!request("GET / HTTP/1.0", "Proxy-Connection: keep-alive").head.keepAlive)
+    }
+
+    @Test func onlyClientsOfHTTP11WaitFor100() {
+        #expect(request("POST / HTTP/1.1", "Host: a", "Expect: 100-Continue").head.expectsContinue)
+        #expect(!request("POST / HTTP/1.0", "Host: a", "Expect: 100-continue").head.expectsContinue)
+        #expect(!request("POST / HTTP/1.1", "Host: a", "Expect: 200-continue").head.expectsContinue)
+        #expect(!request("POST / HTTP/1.1", "Host: a").head.expectsContinue)
+    }
+
+    @Test func anUpgradeNeedsBothFieldsAndHTTP11() {
+        #expect(request("GET / HTTP/1.1", "Host: a", "Connection: Upgrade", "Upgrade: websocket").head.isUpgrade)
+        #expect(request("GET / HTTP/1.1", "Host: a", "Upgrade: x", "Connection: keep-alive, upgrade").head.isUpgrade)
+        #expect(!request("GET / HTTP/1.1", "Host: a", "Upgrade: websocket").head.isUpgrade)
+        #expect(!request("GET / HTTP/1.1", "Host: a", "Connection: upgrade").head.isUpgrade)
+        #expect(!request("GET / HTTP/1.1", "Host: a", "Connection: upgrade", "Upgrade:").head.isUpgrade)
+        #expect(!request("GET / HTTP/1.0", "Connection: upgrade", "Upgrade: websocket").head.isUpgrade)
+        #expect(!request("CONNECT a:1 HTTP/1.1", "Host: a", "Connection: upgrade", "Upgrade: x").head.isUpgrade)
+    }
+
+    @Test("an upgrade to h2c is none: its requests would pass unrouted")
+    func clearTextHTTP2() {
+        for value in ["h2c", "H2C", "websocket, h2c"] {
+            let scanned = request(
+                "GET / HTTP/1.1", "Host: a", "Connection: Upgrade, HTTP2-Settings", "Upgrade: \(value)",
+                "HTTP2-Settings: x")
+            #expect(!scanned.head.isUpgrade)
+            let edited = String(decoding: scanned.edited(), as: UTF8.self).lowercased()
+            #expect(!edited.contains("upgrade") && !edited.contains("http2"))
+        }
+    }
+
+    @Test func aHeadMayBeScannedInTheSameValueAgain() {
+        var head = RequestHead()
+        let long = PaddedBuffer(
+            "POST /x HTTP/1.0\r\nHost: a\r\nConnection: x, keep-alive\r\nContent-Length: 9\r\n\r\n".utf8)
+        let short = PaddedBuffer("GET / HTTP/1.1\r\nHost:\r\n\r\n".utf8)
+        let wrong = PaddedBuffer("GET / HTTP/1.1\r\n\r\n".utf8)
+        for _ in 0..<2 {
+            #expect(unsafe head.scan(long.raw, limits: HeadLimits()) == .complete)
+            #expect(head.framing == .counted && head.minorVersion == 0 && head.keepAlive)
+            #expect(unsafe head.scan(wrong.raw, limits: HeadLimits()) == .refused)
+            #expect(head.refusal == .missingHost && head.byteCount == 0)
+            #expect(unsafe head.scan(short.raw, limits: HeadLimits()) == .complete)
+            #expect(head.framing == .none && head.contentLength == 0 && head.keepAlive && head.host.isEmpty)
+            #expect(head.refusal == .none && head.byteCount == short.count)
+        }
+    }
+
+    @Test func noBytesAreAnIncompleteHead() {
+        var head = RequestHead()
+        #expect(unsafe head.scan(UnsafeRawBufferPointer(start: nil, count: 0), limits: HeadLimits()) == .incomplete)
+    }
+}

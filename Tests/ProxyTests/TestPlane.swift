@@ -1,0 +1,182 @@
+import CKernel
+import Glibc
+import Reactor
+import Routing
+import Testing
+
+@testable import Proxy
+
+/// A data plane with real rings and sockets and the test as its control thread.
+final class TestPlane {
+    let dataPlane: DataPlane
+    var publisher: SnapshotPublisher
+    var services: [FakeService] = []
+    var clients: [TestClient] = []
+    private var generation: UInt64 = 1
+    private var sessionFDs: [Int32] = []
+    private var routes: [(listener: Int, route: RouteDefinition)] = []
+    private var ports: [Int: UInt16] = [:]
+    private var nextListenerGeneration: UInt32 = 1
+
+    init(reactors: Int, change: (inout DataPlaneLimits) -> Void = { _ in }) throws {
+        var limits = DataPlaneLimits()
+        limits.reactors = reactors
+        limits.connections = 512
+        limits.sessions = 32
+        limits.listeners = 8
+        limits.ringEntries = 256
+        limits.receiveBuffers = 64
+        limits.bufferBytes = 32 << 20
+        change(&limits)
+        let first = SnapshotBuilder.build(generation: generation, listeners: [], hashSeed: 7)
+        publisher = SnapshotPublisher(reactors: reactors, first: first)
+        let plane = try #require(Plane(limits: limits, mailboxes: publisher.mailboxes))
+        dataPlane = try DataPlane(plane: plane, seed: 42, processors: [])
+        dataPlane.start()
+    }
+
+    var plane: Plane { dataPlane.plane }
+
+    /// Opens a listener on every reactor, on a port of the kernel's choice.
+    func listen(_ listener: Int) throws {
+        var loopback = [UInt8](repeating: 0, count: 16)
+        loopback.replaceSubrange(10..., with: [0xff, 0xff, 127, 0, 0, 1])
+        var port: UInt16 = 0
+        var command = Command(.prepareListener)
+        command.listener = Int32(listener)
+        command.generation = nextListenerGeneration
+        nextListenerGeneration += 1
+        for reactor in plane.peers.indices { plane.send(command, to: reactor) }
+        for reactor in plane.peers.indices {
+            let fd = unsafe ck_listen(loopback, true, false, port, 1024, reactor == 0)
+            try #require(fd >= 0)
+            if reactor == 0 {
+                port = UInt16(ck_bound_port(fd))
+                _ = ck_enable_reuse_port(fd)
+            }
+            command.kind = .openListener
+            command.fd = fd
+            plane.send(command, to: reactor)
+        }
+        ports[listener] = port
+    }
+
+    /// Registers a service's session on a reactor.
+    func serve(
+        _ kind: RouteDefinition.Kind,
+        listener: Int,
+        routeID: UInt32,
+        reactor: Int,
+        slot: Int,
+        reuseStreams: Bool = false,
+        answer: @escaping FakeService.Answer
+    ) throws {
+        var pair: [Int32] = [0, 0]
+        try #require(unsafe socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &pair) == 0)
+        _ = fcntl(pair[0], F_SETFL, O_NONBLOCK)
+        let handle = SessionHandle(reactor: reactor, index: slot, generation: 1)
+        var command = Command(.adoptSession)
+        command.session = handle
+        command.fd = pair[0]
+        command.flags = reuseStreams ? Command.reusesStreams : 0
+        plane.send(command, to: reactor)
+        if let place = routes.firstIndex(where: { $0.route.id == routeID }) {
+            routes[place].route.sessions.append(handle)
+        } else {
+            let route = RouteDefinition(id: routeID, kind: kind, sessions: [handle], reuseStreams: reuseStreams)
+            routes.append((listener, route))
+        }
+        publish()
+        let response = UnsafeMutableRawPointer.allocate(byteCount: 2, alignment: 1)
+        unsafe response.copyMemory(from: "OK", byteCount: 2)
+        command = Command(.announceSession)
+        command.session = handle
+        command.address = UInt(bitPattern: response)
+        command.count = 2
+        plane.send(command, to: reactor)
+        // The response is not yamux: it is taken off before the service reads.
+        var two = [UInt8](repeating: 0, count: 2)
+        try #require(unsafe recv(pair[1], &two, 2, Int32(MSG_WAITALL)) == 2)
+        #expect(two == Array("OK".utf8))
+        services.append(FakeService(fd: pair[1], answer: answer))
+    }
+
+    /// Takes every session of a route out of the snapshot, or the route altogether.
+    func hold(routeID: UInt32) {
+        for place in routes.indices where routes[place].route.id == routeID { routes[place].route.sessions = [] }
+        publish()
+    }
+
+    func remove(routeID: UInt32) {
+        routes.removeAll { $0.route.id == routeID }
+        publish()
+    }
+
+    private func publish() {
+        generation += 1
+        let listeners = Dictionary(grouping: routes, by: \.listener).map { listener, entries in
+            ListenerDefinition(index: listener, routes: entries.map(\.route), speaksTLS: false)
+        }
+        let snapshot = SnapshotBuilder.build(generation: generation, listeners: listeners, hashSeed: 7)
+        _ = publisher.publish(snapshot)
+        for peer in plane.peers { peer.doorbell.ring() }
+    }
+
+    func connect(_ listener: Int) throws -> Int {
+        let fd = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = try #require(ports[listener]).bigEndian
+        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+        let result = unsafe withUnsafePointer(to: &address) { pointer in
+            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                unsafe Glibc.connect(fd, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        try #require(result == 0)
+        clients.append(TestClient(socket: TestSocket(fd: fd)))
+        return clients.count - 1
+    }
+
+    /// Moves everything until the condition holds; gives up after 20 s.
+    func pump(until condition: () -> Bool) throws {
+        let deadline = Sockets.nowMilliseconds() + 10_000
+        while !condition() {
+            let counters = Counter.allCases.map { "\($0) \(plane.sum($0))" }.joined(separator: ", ")
+            try #require(Sockets.nowMilliseconds() < deadline, "nothing more happens: \(counters)")
+            for place in services.indices { services[place].pump() }
+            for place in clients.indices { clients[place].pump() }
+            Sockets.pause()
+        }
+    }
+
+    func stop() {
+        for reactor in plane.peers.indices { plane.send(Command(.stop), to: reactor) }
+        dataPlane.join()
+        for service in services { service.socket.close() }
+        for client in clients { client.socket.close() }
+    }
+}
+
+struct TestClient {
+    let socket: TestSocket
+    var toSend: [UInt8] = []
+    var received: [UInt8] = []
+    var hasEnded = false
+    var finishes = false
+
+    mutating func pump() {
+        if !toSend.isEmpty {
+            toSend.removeFirst(socket.send(toSend[...]))
+            if toSend.isEmpty, finishes { socket.finish() }
+        }
+        guard !hasEnded else { return }
+        guard let bytes = socket.receive() else {
+            hasEnded = true
+            return
+        }
+        received += bytes
+    }
+
+    var text: String { String(decoding: received, as: UTF8.self) }
+}

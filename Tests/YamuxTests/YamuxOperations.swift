@@ -1,0 +1,1 @@
+../Fuzz/FuzzYamux/YamuxOperations.swift
