@@ -33,7 +33,8 @@ extension Worker {
     @_noLocks
     mutating func finishClose(_ connection: Int32) {
         let record = connections[connection]
-        guard record.isClosing, case .idle = record.receive else { return }
+        // What has been closed in the middle of an event is met again at its end.
+        guard record.fd >= 0, record.isClosing, case .idle = record.receive else { return }
         guard !record.isSending, !record.isPolling else { return }
         if record.resetsOnClose { Sockets.resetOnClose(record.fd) }
         ring.close(record.fd, Token(kind: Operation.aside, generation: 0, index: connection))

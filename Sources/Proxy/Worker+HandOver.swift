@@ -20,7 +20,7 @@ extension Worker {
     @_noLocks
     mutating func finishHandOver(_ connection: Int32) {
         let record = connections[connection]
-        guard case .idle = record.receive else { return }
+        guard record.fd >= 0, case .idle = record.receive else { return }
         guard !record.isSending, !record.isPolling, record.outgoing.isEmpty else { return }
         var command = Command(.handOver)
         command.fd = record.fd

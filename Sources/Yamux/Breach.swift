@@ -36,16 +36,16 @@
 extension Breach {
     @inlinable @_noLocks
     public static func == (left: Breach, right: Breach) -> Bool {
-        left.tag == right.tag
+        left.number == right.number
     }
 
     @inlinable @_noLocks
     public static func != (left: Breach, right: Breach) -> Bool {
-        left.tag != right.tag
+        left.number != right.number
     }
 
-    /// The number in memory, which is the raw value: the cases stand in the order of their values.
-    @inlinable var tag: UInt8 {
+    /// The raw value, for hot functions: the number in memory, because the cases stand in the order of their values.
+    @inlinable public var number: UInt8 {
         @_noLocks get {
             unsafe unsafeBitCast(self, to: UInt8.self)
         }

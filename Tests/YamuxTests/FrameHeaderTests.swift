@@ -43,7 +43,7 @@ import Yamux
             for other: UInt8 in 0...15 {
                 if let left = Breach(rawValue: number), let right = Breach(rawValue: other) {
                     #expect((left == right) == (number == other) && (left != right) == (number != other))
-                    #expect(!left.description.isEmpty)
+                    #expect(!left.description.isEmpty && left.number == number)
                 }
                 if let left = FrameType(rawValue: number), let right = FrameType(rawValue: other) {
                     #expect((left == right) == (number == other) && (left != right) == (number != other))
