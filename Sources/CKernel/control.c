@@ -6,6 +6,43 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+static int bind_only(const uint8_t address[16], bool is_v4, uint16_t port, bool reuse_port) {
+    int fd = socket(is_v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -errno;
+    int yes = 1, result = setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    if (result == 0 && reuse_port) result = setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof yes);
+    if (result == 0 && is_v4) {
+        struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(port)};
+        memcpy(&v4.sin_addr, address + 12, 4);
+        result = bind(fd, (struct sockaddr *)&v4, sizeof v4);
+    } else if (result == 0) {
+        struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+        memcpy(&v6.sin6_addr, address, 16);
+        result = setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof yes);
+        if (result == 0) result = bind(fd, (struct sockaddr *)&v6, sizeof v6);
+    }
+    if (result == 0) return fd;
+    result = -errno;
+    close(fd);
+    return result;
+}
+
+int ck_guard_port(const uint8_t address[16], bool is_v4, uint16_t port) {
+    static const uint8_t loopback_v4[16] = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1};
+    static const uint8_t loopback_v6[16] = {[15] = 1};
+    int guard = bind_only(address, is_v4, port, true);
+    if (guard < 0) return guard;
+    // Bound, not listening, and not sharing: whoever asks the kernel for the port conflicts with this one.
+    int no = 0;
+    setsockopt(guard, SOL_SOCKET, SO_REUSEPORT, &no, sizeof no);
+    setsockopt(guard, SOL_SOCKET, SO_REUSEADDR, &no, sizeof no);
+    // The kernel remembers that the last one to bind the port shared it, and then does not look for conflicts
+    // (inet_csk_update_fastreuse). Somebody who binds it elsewhere without sharing makes it look again.
+    int other = bind_only(is_v4 ? loopback_v6 : loopback_v4, !is_v4, port, false);
+    if (other >= 0) close(other);
+    return guard;
+}
+
 ssize_t ck_receive_now(int fd, void *bytes, size_t count) {
     ssize_t received;
     do received = recv(fd, bytes, count, MSG_DONTWAIT);

@@ -20,11 +20,11 @@ extension ControlThread {
                     + "register for a port that is open, or raise the limit on descriptors.")
         }
         do {
-            let (bound, fds) = try openSockets(address, port: port)
-            let listener = PublicAddress(address: address, port: bound)
+            let sockets = try openSockets(address, port: port)
+            let listener = PublicAddress(address: address, port: sockets.port)
             let generation = registry.openListener(listener, slot: slot)
-            listenerSockets[slot] = fds
-            give(fds, slot: slot, generation: generation)
+            listenerSockets[slot] = sockets
+            give(sockets.fds, slot: slot, generation: generation)
             log.info("listener opened: \(listener)")
             return .opened(slot: slot)
         } catch {
@@ -32,12 +32,10 @@ extension ControlThread {
         }
     }
 
-    private func openSockets(
-        _ address: ListenAddress, port: UInt16
-    ) throws(KernelFailure) -> (port: UInt16, fds: [Int32]) {
+    private func openSockets(_ address: ListenAddress, port: UInt16) throws(KernelFailure) -> ListenerSockets {
         while true {
             do {
-                return try ListenerSockets.open(
+                return try ListenerSockets(
                     address, port: port, backlog: settings.backlog, count: registry.bounds.reactors)
             } catch {
                 guard error.number == EMFILE, spareDescriptors.release() else { throw error }
@@ -61,7 +59,6 @@ extension ControlThread {
     /// Listeners without a route: no reactor finds one there any more, by the snapshot that has just been published.
     func closeListeners() {
         for slot in listenersToClose {
-            listenerSockets[slot] = nil
             var command = Command(.closeListener)
             command.listener = Int32(slot)
             for reactor in plane.peers.indices { plane.send(command, to: reactor) }
@@ -75,6 +72,7 @@ extension ControlThread {
             let isClosed = plane.peers.allSatisfy { $0.listenerWords.load(slot) == UInt64(listener.generation) }
             guard isClosed else { continue }
             registry.listenerIsClosed(slot)
+            listenerSockets[slot] = nil
             log.info("listener closed: \(listener.address)")
             hasClosed = true
         }

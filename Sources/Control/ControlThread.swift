@@ -28,8 +28,8 @@ public final class ControlThread {
     var registry: Registry
     var pending: PendingTable
     var refusalLog = RefusalLog()
-    /// The sockets of each open listener. They are the reactors'; the control thread only stops them at the end.
-    var listenerSockets: [Int: [Int32]] = [:]
+    /// The sockets of each listener. They are the reactors'; the control thread only stops them at the end.
+    var listenerSockets: [Int: ListenerSockets] = [:]
     /// What this round brings about once its snapshot is published.
     var announcements: [Announcement] = []
     var listenersToClose: [Int] = []

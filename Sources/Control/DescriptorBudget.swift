@@ -11,7 +11,7 @@ struct DescriptorBudget: Equatable {
     let sessions: Int
     /// Registrations under way, one each.
     let pending: Int
-    /// Public ports; each takes a descriptor on every reactor.
+    /// Public ports; each takes a descriptor on every reactor, and one that guards the port.
     let listeners: Int
     let reactors: Int
     /// Standard streams, epoll, bells, rings, control addresses, the spare ones, and what libraries open for a moment.
@@ -25,8 +25,8 @@ struct DescriptorBudget: Equatable {
         fixed = 32 + SpareDescriptors.count + settings.controlAddresses.count + 2 * reactors
         sessions = settings.maximumSessions ?? max(1, min(defaults.sessions, limit / 8))
         pending = settings.maximumPending ?? max(1, min(1024, limit / 16))
-        listeners = max(1, min(defaults.listeners, limit / 8 / reactors))
-        let rest = limit - fixed - sessions - pending - listeners * reactors
+        listeners = max(1, min(defaults.listeners, limit / 8 / (reactors + 1)))
+        let rest = limit - fixed - sessions - pending - listeners * (reactors + 1)
         connections = settings.maximumConnections ?? max(1, min(Settings.connectionCeiling, rest))
         guard connections <= rest else {
             throw StartFailure(
@@ -37,12 +37,12 @@ struct DescriptorBudget: Equatable {
         }
     }
 
-    var sum: Int { fixed + connections + sessions + pending + listeners * reactors }
+    var sum: Int { fixed + connections + sessions + pending + listeners * (reactors + 1) }
 }
 
 extension DescriptorBudget: CustomStringConvertible {
     var description: String {
         "at most \(sum) of \(limit): \(connections) clients, \(sessions) sessions, \(pending) registrations, "
-            + "\(listeners) listeners on each reactor, \(fixed) others"
+            + "\(counted(listeners, "listener")) with \(reactors + 1) each, \(fixed) others"
     }
 }

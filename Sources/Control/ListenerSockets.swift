@@ -2,25 +2,44 @@ internal import CKernel
 internal import Registration
 
 /// The sockets of one public address, one for each reactor.
-enum ListenerSockets {
+struct ListenerSockets {
+    /// With the one that it got, if any free one was asked for.
+    let port: UInt16
+    /// In the order of the reactors, who own them from the moment they are told.
+    let fds: [Int32]
+    /// Keeps others from sharing the port as the reactors do.
+    private let guardian: OwnedDescriptor?
+
     /// Opens them. The first one is bound alone, so that a port of anybody else is refused, another socketmaster's
     /// included; only then may the others share it.
-    /// - Parameter port: 0 takes any free one.
-    /// - Returns: the port, and as many descriptors as asked for, which are the caller's.
-    static func open(
-        _ address: ListenAddress, port: UInt16, backlog: Int, count: Int
-    ) throws(KernelFailure) -> (port: UInt16, fds: [Int32]) {
-        let first = OwnedDescriptor(try openFirst(address, port: port, backlog: backlog))
+    /// - Parameters:
+    ///   - port: 0 takes any free one.
+    ///   - count: of reactors.
+    init(_ address: ListenAddress, port: UInt16, backlog: Int, count: Int) throws(KernelFailure) {
+        let first = OwnedDescriptor(try Self.openFirst(address, port: port, backlog: backlog))
+        self.port = UInt16(truncatingIfNeeded: try checked(ck_bound_port(first.fd)))
+        guard count > 1 else {
+            fds = [first.giveAway()]
+            guardian = nil
+            return
+        }
         _ = try checked(ck_enable_reuse_port(first.fd))
-        let bound = UInt16(truncatingIfNeeded: try checked(ck_bound_port(first.fd)))
+        let actual = address == .all && ck_is_ipv4(first.fd) ? .ipv4(0) : address
         var sockets = [first]
         while sockets.count < count {
-            let isIPv4Only = address == .all && ck_is_ipv4(first.fd)
-            let fd = listenTCP(
-                isIPv4Only ? .ipv4(0) : address, port: bound, backlog: backlog, isFirst: false)
-            sockets.append(OwnedDescriptor(try checked(fd)))
+            sockets.append(
+                OwnedDescriptor(try checked(listenTCP(actual, port: self.port, backlog: backlog, isFirst: false))))
         }
-        return (bound, sockets.map { $0.giveAway() })
+        guardian = Self.guardian(of: actual, port: self.port)
+        fds = sockets.map { $0.giveAway() }
+    }
+
+    /// Nil where there is none: the port is ours nevertheless, only not from programs of our user that want to share.
+    private static func guardian(of address: ListenAddress, port: UInt16) -> OwnedDescriptor? {
+        guard address != .all else { return nil }
+        let (bytes, isIPv4) = socketAddress(address)
+        let fd = unsafe ck_guard_port(bytes, isIPv4, port)
+        return fd >= 0 ? OwnedDescriptor(fd) : nil
     }
 
     /// On a machine without IPv6 all addresses are those of IPv4.
@@ -58,11 +77,14 @@ enum ListenerSockets {
 /// Binds a TCP socket and listens. Returns a descriptor, or a negative error number.
 /// - Parameter isFirst: whether nobody else may listen there; otherwise it joins a group of ours.
 func listenTCP(_ address: ListenAddress, port: UInt16, backlog: Int, isFirst: Bool) -> Int32 {
+    let (bytes, isIPv4) = socketAddress(address)
+    return unsafe ck_listen(bytes, isIPv4, address == .all, port, CInt(backlog), isFirst)
+}
+
+/// 16 bytes in network order; IPv4 lies in the last four of them.
+private func socketAddress(_ address: ListenAddress) -> (bytes: [UInt8], isIPv4: Bool) {
     let bytes = address.networkBytes
-    let isIPv4 = bytes.count == 4
-    // IPv4 lies in the last four bytes.
-    let padded = [UInt8](repeating: 0, count: 16 - bytes.count) + bytes
-    return unsafe ck_listen(padded, isIPv4, address == .all, port, CInt(backlog), isFirst)
+    return ([UInt8](repeating: 0, count: 16 - bytes.count) + bytes, bytes.count == 4)
 }
 
 extension String {

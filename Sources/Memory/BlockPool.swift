@@ -15,16 +15,19 @@ public struct Chain: BitwiseCopyable {
 public struct BlockView: @unchecked Sendable, BitwiseCopyable {
     @usableFromInline let bytes: UnsafeMutableRawPointer
     @usableFromInline let blocks: UnsafeMutablePointer<BlockPool.Block>
+    @usableFromInline let capacity: Int
 
     @inlinable @_noLocks
-    init(bytes: UnsafeMutableRawPointer, blocks: UnsafeMutablePointer<BlockPool.Block>) {
+    init(bytes: UnsafeMutableRawPointer, blocks: UnsafeMutablePointer<BlockPool.Block>, capacity: Int) {
         unsafe self.bytes = bytes
         unsafe self.blocks = blocks
+        self.capacity = capacity
     }
 
     /// The bytes of one block of a chain, and the block after it (-1: none).
     @inlinable @_noLocks
     public func block(_ index: Int32) -> (bytes: UnsafeRawBufferPointer, next: Int32) {
+        precondition(index >= 0 && Int(index) < capacity)
         let block = unsafe blocks[Int(index)]
         let start = unsafe bytes + (Int(index) * BlockPool.blockBytes + Int(block.start))
         return unsafe (UnsafeRawBufferPointer(start: start, count: Int(block.end - block.start)), block.next)
@@ -74,7 +77,7 @@ public struct BlockPool: ~Copyable {
         unsafe state.initialize(to: State(free: -1, untouched: 0, inUse: 0))
     }
 
-    public var view: BlockView { unsafe BlockView(bytes: bytes, blocks: blocks) }
+    public var view: BlockView { unsafe BlockView(bytes: bytes, blocks: blocks, capacity: capacity) }
 
     /// Whether at least that many bytes can be added to any chain.
     @inlinable @_noLocks
@@ -107,8 +110,9 @@ public struct BlockPool: ~Copyable {
     /// written. Nil when the pool is exhausted.
     @_noLocks
     public func reserve(_ count: Int, in chain: inout Chain) -> UnsafeMutableRawPointer? {
-        precondition(count <= Self.blockBytes)
-        if room(at: chain) < count {
+        precondition(count >= 0 && count <= Self.blockBytes)
+        // A chain without a block has no place either, not even for nothing.
+        if chain.tail < 0 || room(at: chain) < count {
             guard inUse < capacity else { return nil }
             extend(&chain)
         }
@@ -118,11 +122,12 @@ public struct BlockPool: ~Copyable {
     /// Counts bytes that were written at the place that `reserve` gave.
     @inlinable @_noLocks
     public func commit(_ count: Int, to chain: inout Chain) {
+        precondition(chain.tail >= 0 && count >= 0 && count <= room(at: chain))
         unsafe blocks[Int(chain.tail)].end += UInt16(truncatingIfNeeded: count)
         chain.count += count
     }
 
-    /// The first bytes of the chain that lie together.
+    /// The first bytes of the chain that lie together; none only if the chain is empty.
     @inlinable @_noLocks
     public func front(of chain: Chain) -> UnsafeRawBufferPointer {
         guard chain.head >= 0 else { return unsafe UnsafeRawBufferPointer(start: nil, count: 0) }
@@ -151,18 +156,19 @@ public struct BlockPool: ~Copyable {
         precondition(count >= 0 && count <= chain.count)
         var left = count
         chain.count -= count
-        while left > 0 || chain.count == 0, chain.head >= 0 {
+        while chain.head >= 0 {
             let index = Int(chain.head)
             let size = unsafe Int(blocks[index].end - blocks[index].start)
-            if left < size && chain.count > 0 {
+            if left < size {
                 unsafe blocks[index].start += UInt16(truncatingIfNeeded: left)
                 return
             }
-            left -= min(left, size)
+            // Used up, or reserved and never written to: such a block must not become the front.
+            left -= size
             chain.head = unsafe blocks[index].next
             release(Int32(truncatingIfNeeded: index))
         }
-        if chain.head < 0 { chain.tail = -1 }
+        chain.tail = -1
     }
 
     /// Gives the whole chain back.
@@ -178,9 +184,11 @@ public struct BlockPool: ~Copyable {
             clear(&second)
             return
         }
-        if first.tail >= 0 {
+        if first.count > 0 {
             unsafe blocks[Int(first.tail)].next = second.head
         } else {
+            // A block that was reserved there and never written to must not become the front.
+            clear(&first)
             first.head = second.head
         }
         first.tail = second.tail

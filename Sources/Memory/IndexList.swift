@@ -29,11 +29,11 @@ public struct IndexLinks: ~Copyable {
         return unsafe next[Int(index)] != 0
     }
 
-    /// The index behind this one in its list, or -1.
+    /// The index behind this one in its list, or -1; -1 too when it is in no list.
     @_noLocks
     public func next(of index: Int32) -> Int32 {
         precondition(index >= 0 && Int(index) < capacity)
-        return unsafe next[Int(index)] - 2
+        return unsafe max(next[Int(index)] - 2, -1)
     }
 
     @_noLocks

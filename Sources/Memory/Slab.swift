@@ -8,6 +8,7 @@
 public struct Slab<Element: BitwiseCopyable>: ~Copyable {
     public let capacity: Int
     @usableFromInline let elements: UnsafeMutablePointer<Element>
+    /// With `takenMark` while the slot is taken.
     @usableFromInline let generations: UnsafeMutablePointer<UInt32>
     @usableFromInline let freeIndices: UnsafeMutablePointer<Int32>
     @usableFromInline var freeCount = 0
@@ -16,6 +17,7 @@ public struct Slab<Element: BitwiseCopyable>: ~Copyable {
 
     /// A generation's bits: what fits beside kind and index into a completion's user data.
     @inlinable public static var generationMask: UInt32 { 0xFF_FFFF }
+    @inlinable static var takenMark: UInt32 { 1 << 31 }
 
     public init(capacity: Int) {
         precondition(capacity > 0 && capacity < Int(Int32.max))
@@ -48,7 +50,7 @@ public struct Slab<Element: BitwiseCopyable>: ~Copyable {
     @inlinable
     public func generation(of index: Int32) -> UInt32 {
         precondition(index >= 0 && Int(index) < capacity)
-        return unsafe generations[Int(index)]
+        return unsafe generations[Int(index)] & Self.generationMask
     }
 
     /// Takes a slot and puts `element` there. Returns -1 when all are taken.
@@ -63,16 +65,17 @@ public struct Slab<Element: BitwiseCopyable>: ~Copyable {
             index = Int32(truncatingIfNeeded: untouched)
             untouched += 1
         }
+        unsafe generations[Int(index)] |= Self.takenMark
         self[index] = element
         return index
     }
 
-    /// Gives the slot back; its former handles are stale from now on.
+    /// Gives the slot back; its former handles are stale from now on. Traps when the slot is free: it would get two
+    /// owners.
     @inlinable
     public mutating func remove(_ index: Int32) {
-        precondition(index >= 0)
-        precondition(Int(index) < untouched)
-        precondition(freeCount < untouched)
+        precondition(index >= 0 && Int(index) < untouched)
+        precondition(unsafe generations[Int(index)] & Self.takenMark != 0)
         unsafe generations[Int(index)] = (generations[Int(index)] &+ 1) & Self.generationMask
         unsafe freeIndices[freeCount] = index
         freeCount += 1

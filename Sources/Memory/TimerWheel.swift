@@ -47,7 +47,8 @@ public struct TimerWheel: ~Copyable {
     public func deadline(of node: Int32) -> UInt64 {
         precondition(node >= 0 && Int(node) < capacity)
         let due = unsafe nodes[Int(node)].due
-        return due == 0 ? .max : due * Self.tickMilliseconds
+        // Rounded up to the tick, the last milliseconds of time lie beyond it.
+        return due == 0 || due > .max / Self.tickMilliseconds ? .max : due * Self.tickMilliseconds
     }
 
     /// The node expires at the first tick at or after `deadline`; a former deadline is forgotten.
@@ -84,7 +85,8 @@ public struct TimerWheel: ~Copyable {
         }
     }
 
-    /// An expired node, no longer scheduled, or -1. Nodes may be scheduled and cancelled between calls.
+    /// An expired node, no longer scheduled, or -1; in the order of their ticks. Nodes may be scheduled and canceled
+    /// between calls.
     @_noLocks
     public mutating func nextExpired() -> Int32 {
         let head = Int32(capacity + Self.levels * 64)
@@ -94,10 +96,13 @@ public struct TimerWheel: ~Copyable {
         return node
     }
 
-    /// Milliseconds until `advance` may have something to do, at least; -1 when nothing is scheduled.
+    /// Milliseconds until `advance` may have something to do, at least; 0 while `nextExpired` has something, -1 when
+    /// nothing is scheduled.
     @_noLocks
     public func millisecondsToNext(from now: UInt64) -> Int64 {
         guard scheduledCount > 0 else { return -1 }
+        let expired = capacity + Self.levels * 64
+        guard unsafe Int(nodes[expired].next) == expired else { return 0 }
         let base = currentTick & 63
         // The first level is exact up to its turn; beyond it, look again at the turn.
         let ahead = occupied.0 >> base

@@ -35,22 +35,54 @@ extension Worker {
 
     @_noLocks
     mutating func accepted(_ fd: Int32, listener: Int32) {
+        bump(.accepted)
+        let client = ParkedClient(fd: fd, listener: listener, generation: unsafe listeners[Int(listener)].generation)
+        if parkedCount > 0 || !admit(client) { park(client) }
+    }
+
+    /// Gives an accepted client a slot. False: there are as many as there may be.
+    @_noLocks
+    private mutating func admit(_ client: ParkedClient) -> Bool {
+        guard !connections.isFull else { return false }
         let open = totals.add(1, at: 0)
-        let slot = unsafe listeners[Int(listener)]
-        let record = Connection(fd: fd, listener: listener, listenerGeneration: slot.generation, now: now)
-        let connection = isDraining ? -1 : connections.insert(record)
-        guard connection >= 0 else {
+        guard Int(truncatingIfNeeded: open) <= limits.connections else {
             _ = totals.subtract(1, at: 0)
-            Sockets.resetOnClose(fd)
-            Sockets.close(fd)
+            return false
+        }
+        let record = Connection(
+            fd: client.fd, listener: client.listener, listenerGeneration: client.generation, now: now)
+        let connection = connections.insert(record)
+        set(.connections, to: connections.count)
+        begin(connection)
+        return true
+    }
+
+    /// A client that was accepted before the cancel took effect waits for a slot, as it would have in the listener's
+    /// queue.
+    @_noLocks
+    private mutating func park(_ client: ParkedClient) {
+        pauseAccept()
+        guard parkedCount < Self.parkedCapacity, !isDraining else {
+            Sockets.resetOnClose(client.fd)
+            Sockets.close(client.fd)
             bump(.refused)
-            pauseAccept()
             return
         }
-        bump(.accepted)
-        set(.connections, to: connections.count)
-        if Int(truncatingIfNeeded: open) >= limits.connections { pauseAccept() }
-        begin(connection)
+        unsafe parked[(parkedFirst + parkedCount) % Self.parkedCapacity] = client
+        parkedCount += 1
+    }
+
+    static var parkedCapacity: Int { @_noLocks get { 8192 } }
+
+    /// Clients that wait for a slot get theirs, oldest first. False: there is none left.
+    @_noLocks
+    private mutating func admitParked() -> Bool {
+        while parkedCount > 0 {
+            guard unsafe admit(parked[parkedFirst]) else { return false }
+            parkedFirst = (parkedFirst + 1) % Self.parkedCapacity
+            parkedCount -= 1
+        }
+        return true
     }
 
     /// A new connection, or one that was handed over, is looked at for the first time.
@@ -66,7 +98,7 @@ extension Worker {
             schedule(connection, at: now + DataPlaneLimits.sniffMilliseconds)
         default:
             connections[connection].mode = .http
-            schedule(connection, at: now + limits.headTimeout)
+            schedule(connection, at: now + pollingPeriod)
         }
         continueReceiving(connection)
     }
@@ -101,7 +133,7 @@ extension Worker {
     @_noLocks
     mutating func resumeAccept() {
         guard isAcceptPaused, !isDraining else { return }
-        guard Int(truncatingIfNeeded: totals.loadRelaxed(0)) < limits.connections, !connections.isFull else {
+        guard admitParked(), Int(truncatingIfNeeded: totals.loadRelaxed(0)) < limits.connections else {
             timers.schedule(acceptTimer, at: now + DataPlaneLimits.acceptPauseMilliseconds)
             return
         }

@@ -9,9 +9,10 @@ extension Worker {
     mutating func passBody(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
         let room = sendingRoom(connection, wanted: bytes.count)
         guard room > 0 else { return 0 }
-        let count = unsafe takeBody(connection, bytes, atMost: room)
-        guard count > 0, !connections[connection].isClosing else { return count }
         let stream = connections[connection].stream
+        let count = unsafe takeBody(connection, bytes, atMost: room)
+        // A broken chunk has ended the exchange: nothing of it goes on.
+        guard count > 0, connections[connection].stream == stream else { return bytes.count }
         let none = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
         unsafe writeFrame(stream, UnsafeRawBufferPointer(rebasing: bytes[..<count]), none)
         return count
@@ -42,7 +43,7 @@ extension Worker {
         switch unsafe connections[connection].requestChunks.advance(bytes, consumed: &consumed) {
         case .more: break
         case .finished: connections[connection].request = .finished
-        case .broken: refuse(connection, status: 400)
+        case .broken: giveUp(connection, status: 400)
         }
         return consumed
     }

@@ -97,7 +97,7 @@ extension Worker {
         switch connections[connection].mode {
         case .relay: routeRaw(connection)
         case .undecided: schedule(connection, at: now + DataPlaneLimits.sniffMilliseconds)
-        case .http: schedule(connection, at: now + limits.headTimeout)
+        case .http: schedule(connection, at: now + pollingPeriod)
         }
         if !connections[connection].isClosing { feedReceived(connection) }
         settle(connection)

@@ -112,7 +112,7 @@ extension Worker {
         case .http:
             connections[connection].mode = .http
             connections[connection].phaseSince = now
-            schedule(connection, at: now + limits.headTimeout)
+            schedule(connection, at: now + pollingPeriod)
         case .notHTTP: becomeRaw(connection)
         case .undecided: return false
         }

@@ -273,6 +273,18 @@ extension Worker {
         }
     }
 
+    /// Gives an exchange up that the client or the clock has ended: with a status if nothing of a reply was passed on.
+    @_noLocks
+    mutating func giveUp(_ connection: Int32, status: UInt16) {
+        bump(.failed)
+        let isUntouched: Bool
+        if case .body = connections[connection].reply { isUntouched = false } else { isUntouched = true }
+        let stream = connections[connection].stream
+        if stream >= 0 { abandon(stream) }
+        connections[connection].stream = -1
+        if isUntouched { refuse(connection, status: status) } else { cut(connection) }
+    }
+
     /// Ends a connection in the middle of a reply. Where the length says that bytes are missing a plain end will do,
     /// and what was sent arrives; a reply that ends with its connection can only be cut by a reset.
     @_noLocks

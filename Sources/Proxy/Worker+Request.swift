@@ -168,9 +168,9 @@ extension Worker {
         let window = Int(streams[stream].state.sendWindow)
         let room = max(0, min(window, DataPlaneLimits.frameBytes) - headCount)
         let bodyCount = unsafe takeBody(connection, rest, atMost: room)
+        guard connections[connection].stream == stream else { return bytes.count }
         let head = unsafe UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(edited)[..<headCount])
         unsafe writeFrame(stream, head, UnsafeRawBufferPointer(rebasing: rest[..<bodyCount]))
-        if connections[connection].isClosing { return bytes.count }
         return bodyStart + bodyCount
     }
 

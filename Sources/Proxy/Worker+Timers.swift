@@ -82,20 +82,9 @@ extension Worker {
             }
         case .body:
             let isServiceSlow = !record.received.isEmpty
-            refuseExchange(connection, status: isServiceSlow ? 504 : 408)
-        case .waiting, .finished: refuseExchange(connection, status: 504)
+            giveUp(connection, status: isServiceSlow ? 504 : 408)
+        case .waiting, .finished: giveUp(connection, status: 504)
         }
-    }
-
-    /// Gives up an exchange: with a status if nothing of the reply was passed on.
-    @_noLocks
-    private mutating func refuseExchange(_ connection: Int32, status: UInt16) {
-        bump(.failed)
-        let isUntouched: Bool
-        if case .head = connections[connection].reply { isUntouched = true } else { isUntouched = false }
-        let stream = connections[connection].stream
-        if stream >= 0 { abandon(stream) }
-        if isUntouched { refuse(connection, status: status) } else { cut(connection) }
     }
 
     /// Once a second: is the session alive, and do its unused streams end?

@@ -96,7 +96,7 @@ extension Worker {
             let connection = starvedConnections.item(place)
             guard connections[connection].isStarved else { continue }
             connections[connection].isStarved = false
-            armReceive(connection)
+            continueReceiving(connection)
         }
         starvedConnections.removeAll()
         for place in 0..<starvedSessions.count {

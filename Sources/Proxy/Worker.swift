@@ -29,6 +29,13 @@ struct ListenerSlot: BitwiseCopyable {
     init(generation: UInt32 = 0) { self.generation = generation }
 }
 
+/// A client without a slot.
+struct ParkedClient: BitwiseCopyable {
+    var fd: Int32
+    var listener: Int32
+    var generation: UInt32
+}
+
 /// One reactor's data plane: every connection, session and stream that lives on this thread, and the ring that moves
 /// their bytes. A turn is: wait, commands, completions, expired timers, flush.
 ///
@@ -101,6 +108,10 @@ struct Worker: ~Copyable {
     var returnCount = 0
 
     var isAcceptPaused = false
+    /// Accepted beyond the limit, in a ring: they wait for a slot.
+    let parked: UnsafeMutablePointer<ParkedClient>
+    var parkedFirst = 0
+    var parkedCount = 0
     var isDraining = false
     var isStopped = false
     /// Blocks that `totals` knows of.
@@ -147,6 +158,7 @@ struct Worker: ~Copyable {
         self.starvedConnections = IndexStack(capacity: limits.connections)
         self.starvedSessions = IndexStack(capacity: limits.sessions)
         self.postponed = IndexStack(capacity: limits.connections)
+        unsafe self.parked = Region.array(of: ParkedClient.self, count: Self.parkedCapacity)
         unsafe self.returns = .allocate(capacity: Self.returnsCapacity)
         unsafe self.peers = start.peers
         unsafe peers[start.index].blocks = pool.view

@@ -222,6 +222,11 @@ const char *ck_error_text(int error);
 int ck_kernel_release(char *text, int capacity);
 int ck_tcp_info_state(int fd);
 
+/// Keeps programs of the same user, which SO_REUSEPORT alone would let in, from joining a group that listens on one
+/// address (or all of IPv4). Returns a descriptor to hold as long as the group does, or -errno. There is no such guard
+/// for a socket that listens on IPv4 and IPv6 at once: no other address is left that could be bound beside it.
+int ck_guard_port(const uint8_t address[16], bool is_v4, uint16_t port);
+
 /// What is there, or room for: never waits. Returns a count or -errno.
 ssize_t ck_receive_now(int fd, void *bytes, size_t count);
 ssize_t ck_send_now(int fd, const void *bytes, size_t count);
