@@ -15,7 +15,9 @@ extension Registry {
     mutating func sessionDrains(_ handle: SessionHandle, now: UInt64) -> [RegistryEvent] {
         guard sessions[handle]?.phase == .live else { return [] }
         sessions[handle]?.phase = .draining
-        return removeFromRoute(handle, now: now)
+        let events = removeFromRoute(handle, now: now)
+        assert(isConsistent)
+        return events
     }
 
     /// The session is over. Its slot stays in use until `sessionIsReleased`.
@@ -23,7 +25,9 @@ extension Registry {
         guard let session = sessions[handle], session.phase != .gone else { return [] }
         sessions[handle]?.phase = .gone
         livingSessions -= 1
-        return session.phase == .live ? removeFromRoute(handle, now: now) : []
+        let events = session.phase == .live ? removeFromRoute(handle, now: now) : []
+        assert(isConsistent)
+        return events
     }
 
     /// The reactor has let go of the session: its slot can be given out again.
@@ -50,6 +54,7 @@ extension Registry {
             guard let route = routes[id], let since = route.heldSince, since + bounds.hold <= now else { continue }
             events += remove(route, heldFor: now - since)
         }
+        assert(isConsistent)
         return events
     }
 

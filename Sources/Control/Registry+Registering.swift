@@ -56,6 +56,7 @@ extension Registry {
             reusesStreams: reusesStreams)
         livingSessions += 1
         noteChange()
+        assert(isConsistent)
         return added
     }
 

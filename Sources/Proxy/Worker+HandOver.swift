@@ -12,6 +12,10 @@ extension Worker {
         connections[connection].target = UInt8(truncatingIfNeeded: reactor)
         timers.cancel(connection)
         if case .armed = connections[connection].receive { cancelReceive(connection) }
+        if connections[connection].isPolling {
+            let aside = Token(kind: Operation.aside, generation: 0, index: connection)
+            ring.cancel(token(Operation.poll, connection: connection), aside)
+        }
         // What it was reading is kept by whoever called; the end of the turn looks whether it can go.
         markDirty(connection: connection)
     }
