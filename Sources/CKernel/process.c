@@ -5,7 +5,10 @@
 #include <signal.h>
 #include <sys/utsname.h>
 
-int ck_epoll_create(void) { int fd = epoll_create1(EPOLL_CLOEXEC); return fd >= 0 ? fd : -errno; }
+int ck_epoll_create(void) {
+    int fd = epoll_create1(EPOLL_CLOEXEC);
+    return fd >= 0 ? fd : -errno;
+}
 
 int ck_epoll_set(int epoll_fd, int operation, int fd, uint32_t events, uint64_t data) {
     struct epoll_event event = {.events = events, .data = {.u64 = data}};
@@ -17,7 +20,10 @@ int ck_epoll_wait(int epoll_fd, struct epoll_event *events, int capacity, int ti
     return count >= 0 ? count : -errno;
 }
 
-int ck_make_eventfd(bool blocking) { int fd = eventfd(0, EFD_CLOEXEC | (blocking ? 0 : EFD_NONBLOCK)); return fd >= 0 ? fd : -errno; }
+int ck_make_eventfd(bool blocking) {
+    int fd = eventfd(0, EFD_CLOEXEC | (blocking ? 0 : EFD_NONBLOCK));
+    return fd >= 0 ? fd : -errno;
+}
 
 uint64_t ck_take_eventfd(int fd) {
     uint64_t count = 0;

@@ -54,7 +54,8 @@ struct io_uring_buf_ring *ck_buffers_register(struct ck_ring *ring, uint16_t gro
     size_t size = (size_t)entries * sizeof(struct io_uring_buf);
     void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_PRIVATE, -1, 0);
     if (memory == MAP_FAILED) return NULL;
-    struct io_uring_buf_reg registration = {.ring_addr = (uint64_t)(uintptr_t)memory, .ring_entries = entries, .bgid = group};
+    struct io_uring_buf_reg registration = {
+        .ring_addr = (uint64_t)(uintptr_t)memory, .ring_entries = entries, .bgid = group};
     if (io_uring_register_buf_ring(&ring->uring, &registration, 0) != 0) {
         munmap(memory, size);
         return NULL;

@@ -70,7 +70,7 @@ extension Worker {
             }
             let used = unsafe feed(connection, pool.front(of: chain))
             guard used > 0, !connections[connection].isClosing else { return }
-            pool.drop(used, from: &connections[connection].received)
+            dropReceived(connection, used)
             if connectionLinks.isLinked(connection) { return }
         }
         let stream = connections[connection].stream

@@ -71,8 +71,15 @@ extension Worker {
             }
             let used = unsafe feed(connection, pool.front(of: chain))
             guard used > 0, !connections[connection].isClosing else { return }
-            pool.drop(used, from: &connections[connection].received)
+            dropReceived(connection, used)
         }
+    }
+
+    /// Forgets bytes that have been passed on. A refusal on the way has forgotten all of them already.
+    @_noLocks
+    mutating func dropReceived(_ connection: Int32, _ count: Int) {
+        let held = connections[connection].received.count
+        pool.drop(min(count, held), from: &connections[connection].received)
     }
 
     /// Gives bytes to whatever the connection is at. Returns how many it took; the rest has to be kept.

@@ -59,7 +59,7 @@ extension Worker {
         case .complete:
             let used = unsafe route(connection, bytes)
             guard used > 0, !connections[connection].isClosing else { return false }
-            pool.drop(used, from: &connections[connection].received)
+            dropReceived(connection, used)
             return true
         case .refused:
             refuse(connection, status: requestHead.refusal.status)

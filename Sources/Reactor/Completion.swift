@@ -21,7 +21,9 @@ public struct Completion: BitwiseCopyable {
     /// The socket had more bytes when this was taken (`IORING_CQE_F_SOCK_NONEMPTY`).
     @inlinable public var socketHasMore: Bool { @_noLocks get { flags & 4 != 0 } }
     /// The provided buffer that the bytes lie in (`IORING_CQE_F_BUFFER`), or -1.
-    @inlinable public var buffer: Int32 { @_noLocks get { flags & 1 != 0 ? Int32(truncatingIfNeeded: flags >> 16) : -1 } }
+    @inlinable public var buffer: Int32 {
+        @_noLocks get { flags & 1 != 0 ? Int32(truncatingIfNeeded: flags >> 16) : -1 }
+    }
 }
 
 /// Error numbers that the data plane tells apart, as completions carry them.

@@ -37,7 +37,9 @@ public struct GatherSpace: ~Copyable {
         var count = 0
         while block >= 0, count < Self.blocksPerSend {
             let bytes = unsafe pool.bytes(of: block)
-            unsafe first[count] = iovec(iov_base: UnsafeMutableRawPointer(mutating: bytes.baseAddress), iov_len: bytes.count)
+            // Read only, though the C type does not say so.
+            let start = unsafe UnsafeMutableRawPointer(mutating: bytes.baseAddress)
+            unsafe first[count] = iovec(iov_base: start, iov_len: bytes.count)
             count += 1
             block = pool.next(of: block)
         }

@@ -35,19 +35,26 @@ public struct Ring: ~Copyable {
 
     /// Sets the ring up, disabled, on any thread: failures show at start.
     public init(_ configuration: RingConfiguration) throws(RingFailure) {
-        unsafe self.ring = .allocate(capacity: 1)
+        let ring = UnsafeMutablePointer<ck_ring>.allocate(capacity: 1)
         var cause = CK_SETUP_FINE
         let result = unsafe ck_ring_init(ring, configuration.entries, configuration.completionEntries, &cause)
         guard result == 0 else {
-            switch cause {
-            case CK_SETUP_FORBIDDEN: throw .forbidden
-            case CK_SETUP_MISSING: throw .missing
-            case CK_SETUP_OLD_KERNEL: throw .kernelTooOld
-            case CK_SETUP_LOCKED_MEMORY: throw .lockedMemory
-            default: throw .other(error: -result)
-            }
+            // Before `self` is whole: the deinitializer would close descriptor 0 for a ring that never was.
+            unsafe ring.deallocate()
+            throw Self.failure(cause, error: -result)
         }
+        unsafe self.ring = ring
         guard unsafe ck_ring_missing_operation(ring) < 0 else { throw .kernelTooOld }
+    }
+
+    private static func failure(_ cause: ck_setup_failure, error: Int32) -> RingFailure {
+        switch cause {
+        case CK_SETUP_FORBIDDEN: .forbidden
+        case CK_SETUP_MISSING: .missing
+        case CK_SETUP_OLD_KERNEL: .kernelTooOld
+        case CK_SETUP_LOCKED_MEMORY: .lockedMemory
+        default: .other(error: error)
+        }
     }
 
     /// Makes the calling thread the only one that submits.

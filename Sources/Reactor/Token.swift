@@ -17,6 +17,8 @@ public struct Token: BitwiseCopyable, Equatable, Sendable {
     }
 
     @inlinable public var kind: UInt8 { @_noLocks get { UInt8(truncatingIfNeeded: rawValue >> 56) } }
-    @inlinable public var generation: UInt32 { @_noLocks get { UInt32(truncatingIfNeeded: rawValue >> 32) & 0xFF_FFFF } }
+    @inlinable public var generation: UInt32 {
+        @_noLocks get { UInt32(truncatingIfNeeded: rawValue >> 32) & 0xFF_FFFF }
+    }
     @inlinable public var index: Int32 { @_noLocks get { Int32(truncatingIfNeeded: rawValue) } }
 }

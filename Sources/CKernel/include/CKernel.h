@@ -22,7 +22,6 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/random.h>
-
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -116,7 +115,8 @@ CK_HOT static inline void ck_send(struct ck_ring *ring, int fd, const void *byte
 }
 
 /// The message and its vectors must stay until the next submission; the kernel copies them then.
-CK_HOT static inline void ck_send_message(struct ck_ring *ring, int fd, const struct msghdr *message, uint64_t user_data) {
+CK_HOT static inline void ck_send_message(struct ck_ring *ring, int fd, const struct msghdr *message,
+                                          uint64_t user_data) {
     struct io_uring_sqe *sqe = ck_sqe(ring);
     io_uring_prep_sendmsg(sqe, fd, message, MSG_NOSIGNAL);
     sqe->user_data = user_data;
