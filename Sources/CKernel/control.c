@@ -6,10 +6,12 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+// Bound and not listening. IP_FREEBIND: the address need not be one of this machine.
 static int bind_only(const uint8_t address[16], bool is_v4, uint16_t port, bool reuse_port) {
     int fd = socket(is_v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0) return -errno;
     int yes = 1, result = setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    if (result == 0) result = setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &yes, sizeof yes);
     if (result == 0 && reuse_port) result = setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof yes);
     if (result == 0 && is_v4) {
         struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(port)};
@@ -28,8 +30,9 @@ static int bind_only(const uint8_t address[16], bool is_v4, uint16_t port, bool 
 }
 
 int ck_guard_port(const uint8_t address[16], bool is_v4, uint16_t port) {
-    static const uint8_t loopback_v4[16] = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1};
-    static const uint8_t loopback_v6[16] = {[15] = 1};
+    // Addresses of documentation (RFC 3849, RFC 5737): nobody listens there.
+    static const uint8_t nobody_v6[16] = {0x20, 0x01, 0x0d, 0xb8, [15] = 1};
+    static const uint8_t nobody_v4[16] = {[10] = 0xff, [11] = 0xff, [12] = 192, [14] = 2, [15] = 1};
     int guard = bind_only(address, is_v4, port, true);
     if (guard < 0) return guard;
     // Bound, not listening, and not sharing: whoever asks the kernel for the port conflicts with this one.
@@ -38,7 +41,8 @@ int ck_guard_port(const uint8_t address[16], bool is_v4, uint16_t port) {
     setsockopt(guard, SOL_SOCKET, SO_REUSEADDR, &no, sizeof no);
     // The kernel remembers that the last one to bind the port shared it, and then does not look for conflicts
     // (inet_csk_update_fastreuse). Somebody who binds it elsewhere without sharing makes it look again.
-    int other = bind_only(is_v4 ? loopback_v6 : loopback_v4, !is_v4, port, false);
+    int other = bind_only(nobody_v6, false, port, false);
+    if (other < 0) other = bind_only(nobody_v4, true, port, false);
     if (other >= 0) close(other);
     return guard;
 }

@@ -4,6 +4,7 @@ internal import Memory
 internal import Proxy
 internal import Registration
 internal import Routing
+internal import Yamux
 
 // From a judged registration to a session, and what reactors report of sessions.
 extension ControlThread {
@@ -135,10 +136,15 @@ extension ControlThread {
 
     private func sessionIsGone(_ handle: SessionHandle, _ word: UInt64) {
         guard let session = registry.sessions[handle], session.phase != .gone else { return }
-        var reason = SessionWord.reason(word)?.clause ?? "for a reason unknown"
-        if SessionWord.reason(word) == .breach { reason += " (rule \(SessionWord.detail(word)))" }
-        log.info("session lost: \(session.routeDescription) for \(session.service): \(reason)")
+        log.info("session lost: \(session.routeDescription) for \(session.service): \(reason(in: word))")
         follow(registry.sessionIsGone(handle, now: now))
+    }
+
+    /// Why a session is gone, as a clause.
+    private func reason(in word: UInt64) -> String {
+        guard let reason = SessionWord.reason(word) else { return "nobody knows why" }
+        guard reason == .breach, let breach = Breach(rawValue: SessionWord.detail(word)) else { return reason.clause }
+        return "\(reason.clause): \(breach)"
     }
 
     /// Does what follows from a change of the registry.

@@ -11,7 +11,7 @@ extension ControlThread {
     /// - Parameter settings: checked.
     /// - Throws: a sentence for the operator, with an exit code.
     public static func start(_ settings: Settings) throws(StartFailure) -> ControlThread {
-        let log = Logger(label: "socketmaster") { _ in StandardErrorLog(level: settings.logLevel) }
+        let log = Logger(label: "socketmaster") { _ in StandardErrorLog(level: settings.logLevel.level) }
         let processors = KernelText.processors
         let reactors = settings.reactors ?? max(1, min(processors.count, SessionHandle.reactorLimit - 1))
         let budget = try DescriptorBudget(
@@ -20,12 +20,7 @@ extension ControlThread {
         let sockets = try bind(settings.controlAddresses)
         let features = try RingFeatures.probed()
 
-        var limits = settings.dataPlane
-        limits.reactors = reactors
-        limits.connections = budget.connections
-        limits.sessions = budget.sessions
-        limits.listeners = budget.listeners
-        limits.graceEnd = Sockets.nowMilliseconds() + settings.startGrace
+        let limits = settings.dataPlaneLimits(budget, now: Sockets.nowMilliseconds())
         let hashSeed = ck_random()
         let publisher = SnapshotPublisher(
             reactors: reactors, first: SnapshotBuilder.build(generation: 1, listeners: [], hashSeed: hashSeed))

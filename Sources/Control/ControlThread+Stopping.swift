@@ -25,8 +25,8 @@ extension ControlThread {
 
     private func beginToDrain(_ signal: Int32) {
         let name = signal == SIGINT ? "SIGINT" : "SIGTERM"
-        log.notice("stopping by \(name): requests under way have \(TimeSpan(milliseconds: settings.drain)) to end")
-        phase = .draining(until: now + settings.drain)
+        log.notice("stopping by \(name): requests under way have \(settings.drain) to end")
+        phase = .draining(until: now + settings.drain.milliseconds)
         for socket in controlSockets { epoll.remove(socket.fd) }
         // This removes the files of unix sockets, too: a successor may register its own from now on.
         controlSockets.removeAll()

@@ -1,31 +1,50 @@
-public import Logging
-public import Proxy
+internal import Proxy
 internal import Routing
 
-/// Everything that the flags say. Times in milliseconds, sizes in bytes; one place for the defaults that are not the
-/// data plane's.
+/// Everything that the flags say, with the defaults. Those of the data plane are taken from its own limits.
 public struct Settings: Sendable {
     /// Where services register.
     public var controlAddresses = [ControlAddress.standard]
+    /// How long a route stays without a session, and its clients wait.
+    public var hold = TimeSpan(milliseconds: defaults.hold)
+    /// Clients that wait at once, on each listener.
+    public var holdLimit = defaults.holdLimit
+    /// How long after the start a host and path that nobody has registered waits instead of being refused.
+    public var startGrace = TimeSpan(milliseconds: 10_000)
+    /// Sessions at once. Nil: as many as the data plane has by default, or an eighth of the descriptors if that is less.
+    public var maximumSessions: Int?
+    /// Registrations under way at once. Nil: 1024, or a sixteenth of the descriptors if that is less.
+    public var maximumPending: Int?
+
+    /// Clients at once. Nil: what the limit on descriptors leaves.
+    public var maximumConnections: Int?
+    /// Clients that wait in the kernel to be accepted, for each reactor's socket of a listener.
+    public var backlog = 4096
+    public var headLimit = ByteCount(bytes: defaults.headBytes)
+    public var headTimeout = TimeSpan(milliseconds: defaults.headTimeout)
+    public var idleTimeout = TimeSpan(milliseconds: defaults.idleTimeout)
+    public var stallTimeout = TimeSpan(milliseconds: defaults.stallTimeout)
+    /// How long a service may take until its reply begins. Nil: as long as it likes.
+    public var replyTimeout: TimeSpan?
+    /// Clients whose forwarding fields are believed.
+    public var trustedNetworks: [TrustedNetwork] = []
+
     /// Nil: one for every processor that the process may run on.
     public var reactors: Int?
     /// Whether each reactor stays on a processor of its own.
     public var pinsReactors = false
-    /// Clients at once. Nil: what the limit on descriptors leaves.
-    public var maximumConnections: Int?
-    /// Sessions at once. Nil: 4096, or an eighth of the descriptors if that is less.
-    public var maximumSessions: Int?
-    /// Registrations under way at once. Nil: 1024, or a sixteenth of the descriptors if that is less.
-    public var maximumPending: Int?
-    /// Clients that wait in the kernel to be accepted, for each reactor's socket of a listener.
-    public var backlog = 4096
-    /// How long after the start a host and path that nobody has registered waits instead of being refused.
-    public var startGrace: UInt64 = 10_000
+    /// Operations of a turn that are submitted at once, for each reactor.
+    public var ringEntries = defaults.ringEntries
+    /// Of each reactor.
+    public var receiveBuffers = defaults.receiveBuffers
+    public var receiveBufferSize = ByteCount(bytes: defaults.receiveBufferBytes)
+    /// What may wait in the process before services have to stop sending.
+    public var bufferLimit = ByteCount(bytes: defaults.bufferBytes)
     /// How long requests under way may take to end after the first signal.
-    public var drain: UInt64 = 10_000
-    public var logLevel = Logger.Level.info
-    /// What bounds the reactors. `reactors`, `connections`, `sessions`, `listeners` and `graceEnd` are set at start.
-    public var dataPlane = DataPlaneLimits()
+    public var drain = TimeSpan(milliseconds: 10_000)
+    public var logLevel = LogLevel.info
+    /// For tests: every connection is handed over to another reactor.
+    public var forcesHandOver = false
 
     public init() {}
 
@@ -33,45 +52,75 @@ public struct Settings: Sendable {
     /// grants.
     public static let connectionCeiling = 1_000_000
 
+    private static let defaults = DataPlaneLimits()
+}
+
+extension Settings {
     /// - Throws: a sentence that names the first flag whose value is out of its range, and the range.
     public func check() throws(UnusableValue) {
-        guard !controlAddresses.isEmpty else { throw UnusableValue("--bind is needed once at least.") }
-        try Self.check("--reactors", reactors ?? 1, 1...(SessionHandle.reactorLimit - 1))
-        try Self.check("--max-connections", maximumConnections ?? 1, 1...Self.connectionCeiling)
-        try Self.check("--max-sessions", maximumSessions ?? 1, 1...65_536)
-        try Self.check("--max-pending", maximumPending ?? 1, 1...65_536)
-        try Self.check("--backlog", backlog, 1...65_535)
-        try Self.check("--hold-limit", dataPlane.holdLimit, 0...Self.connectionCeiling)
-        try Self.checkPower("--ring-entries", dataPlane.ringEntries, 64...32_768)
-        try Self.checkPower("--receive-buffers", dataPlane.receiveBuffers, 8...32_768)
-        try Self.checkSize("--receive-buffer-size", dataPlane.receiveBufferBytes, 1 << 10...1 << 20)
-        try Self.checkSize("--head-limit", dataPlane.headBytes, 1 << 10...1 << 20)
-        try Self.checkSize("--buffer-limit", dataPlane.bufferBytes, 1 << 20...1 << 40)
-        for (flag, milliseconds) in [
-            ("--head-timeout", dataPlane.headTimeout), ("--idle-timeout", dataPlane.idleTimeout),
-            ("--stall-timeout", dataPlane.stallTimeout),
-        ] where milliseconds == 0 {
-            throw UnusableValue("\(flag) must be longer than nothing; give 30s, for example.")
+        guard !controlAddresses.isEmpty else { throw UnusableValue("--bind is needed once at least") }
+        try check("--reactors", reactors ?? 1, 1...(SessionHandle.reactorLimit - 1))
+        try check("--max-connections", maximumConnections ?? 1, 1...Self.connectionCeiling)
+        try check("--max-sessions", maximumSessions ?? 1, 1...65_536)
+        try check("--max-pending", maximumPending ?? 1, 1...65_536)
+        try check("--backlog", backlog, 1...65_535)
+        try check("--hold-limit", holdLimit, 0...Self.connectionCeiling)
+        try checkPower("--ring-entries", ringEntries, 64...32_768)
+        try checkPower("--receive-buffers", receiveBuffers, 8...32_768)
+        try check("--receive-buffer-size", receiveBufferSize, from: 1 << 10, to: 1 << 20)
+        try check("--head-limit", headLimit, from: 1 << 10, to: 1 << 20)
+        try check("--buffer-limit", bufferLimit, from: 1 << 20, to: 1 << 40)
+        for (flag, time) in [
+            ("--head-timeout", headTimeout), ("--idle-timeout", idleTimeout), ("--stall-timeout", stallTimeout),
+        ] where time.milliseconds == 0 {
+            throw UnusableValue("\(flag) must be longer than nothing; give 30s, for example")
         }
     }
 
-    private static func check(_ flag: String, _ value: Int, _ range: ClosedRange<Int>) throws(UnusableValue) {
+    private func check(_ flag: String, _ value: Int, _ range: ClosedRange<Int>) throws(UnusableValue) {
         guard range.contains(value) else {
-            throw UnusableValue("\(flag) is a number from \(range.lowerBound) to \(range.upperBound), not \(value).")
+            throw UnusableValue("\(flag) is a number from \(range.lowerBound) to \(range.upperBound), not \(value)")
         }
     }
 
-    private static func checkPower(_ flag: String, _ value: Int, _ range: ClosedRange<Int>) throws(UnusableValue) {
+    private func checkPower(_ flag: String, _ value: Int, _ range: ClosedRange<Int>) throws(UnusableValue) {
         guard range.contains(value), value & (value - 1) == 0 else {
             throw UnusableValue(
-                "\(flag) is a power of two from \(range.lowerBound) to \(range.upperBound), not \(value).")
+                "\(flag) is a power of two from \(range.lowerBound) to \(range.upperBound), not \(value)")
         }
     }
 
-    private static func checkSize(_ flag: String, _ value: Int, _ range: ClosedRange<Int>) throws(UnusableValue) {
-        guard range.contains(value) else {
-            let (lowest, highest) = (ByteCount(bytes: range.lowerBound), ByteCount(bytes: range.upperBound))
-            throw UnusableValue("\(flag) is a size from \(lowest) to \(highest), not \(ByteCount(bytes: value)).")
+    private func check(_ flag: String, _ size: ByteCount, from: Int, to: Int) throws(UnusableValue) {
+        guard (from...to).contains(size.bytes) else {
+            let (lowest, highest) = (ByteCount(bytes: from), ByteCount(bytes: to))
+            throw UnusableValue("\(flag) is a size from \(lowest) to \(highest), not \(size)")
         }
+    }
+
+    /// What bounds the reactors.
+    /// - Parameters:
+    ///   - budget: what the descriptors allow.
+    ///   - now: of the monotonic clock, in milliseconds.
+    func dataPlaneLimits(_ budget: DescriptorBudget, now: UInt64) -> DataPlaneLimits {
+        var limits = DataPlaneLimits()
+        limits.reactors = budget.reactors
+        limits.connections = budget.connections
+        limits.sessions = budget.sessions
+        limits.listeners = budget.listeners
+        limits.ringEntries = ringEntries
+        limits.receiveBuffers = receiveBuffers
+        limits.receiveBufferBytes = receiveBufferSize.bytes
+        limits.headBytes = headLimit.bytes
+        limits.headTimeout = headTimeout.milliseconds
+        limits.idleTimeout = idleTimeout.milliseconds
+        limits.stallTimeout = stallTimeout.milliseconds
+        limits.replyTimeout = replyTimeout?.milliseconds ?? 0
+        limits.hold = hold.milliseconds
+        limits.holdLimit = holdLimit
+        limits.graceEnd = now + startGrace.milliseconds
+        limits.bufferBytes = bufferLimit.bytes
+        limits.trusted = trustedNetworks.map { $0.network }
+        limits.forceHandOver = forcesHandOver
+        return limits
     }
 }

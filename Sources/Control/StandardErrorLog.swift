@@ -1,4 +1,4 @@
-public import Logging
+internal import Logging
 
 /// Where the program speaks to its operator.
 public enum StandardError {
@@ -9,19 +9,19 @@ public enum StandardError {
 }
 
 /// Writes each entry as one line to standard error, with one call: time, level, message.
-public struct StandardErrorLog: LogHandler {
-    public var logLevel: Logger.Level
-    public var metadata: Logger.Metadata = [:]
+struct StandardErrorLog: LogHandler {
+    var logLevel: Logger.Level
+    var metadata: Logger.Metadata = [:]
 
-    public init(level: Logger.Level) {
+    init(level: Logger.Level) {
         logLevel = level
     }
 
-    public func log(event: LogEvent) {
+    func log(event: LogEvent) {
         StandardError.write("\(KernelText.timestamp) \(event.level) \(event.message)")
     }
 
-    public subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
         get { metadata[key] }
         set { metadata[key] = newValue }
     }

@@ -6,8 +6,9 @@
 /// Mutation goes through an addressor: two slots can be changed at once, and no exclusivity check runs.
 @safe
 public struct Slab<Element: BitwiseCopyable>: ~Copyable {
-    public let capacity: Int
+    // First, because the thread sanitizer takes the first word of a value for the address that an addressor changes.
     @usableFromInline let elements: UnsafeMutablePointer<Element>
+    public let capacity: Int
     /// With `takenMark` while the slot is taken.
     @usableFromInline let generations: UnsafeMutablePointer<UInt32>
     @usableFromInline let freeIndices: UnsafeMutablePointer<Int32>

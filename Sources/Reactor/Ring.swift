@@ -35,16 +35,31 @@ public struct Ring: ~Copyable {
 
     /// Sets the ring up, disabled, on any thread: failures show at start.
     public init(_ configuration: RingConfiguration) throws(RingFailure) {
+        unsafe self.ring = try Self.setUp(configuration)
+    }
+
+    deinit { unsafe Self.tearDown(ring) }
+
+    /// Apart from `init`, which would run the deinitializer when it fails and close descriptor 0 for a ring that never
+    /// was.
+    private static func setUp(_ configuration: RingConfiguration) throws(RingFailure) -> UnsafeMutablePointer<ck_ring> {
         let ring = UnsafeMutablePointer<ck_ring>.allocate(capacity: 1)
         var cause = CK_SETUP_FINE
         let result = unsafe ck_ring_init(ring, configuration.entries, configuration.completionEntries, &cause)
         guard result == 0 else {
-            // Before `self` is whole: the deinitializer would close descriptor 0 for a ring that never was.
             unsafe ring.deallocate()
-            throw Self.failure(cause, error: -result)
+            throw failure(cause, error: -result)
         }
-        unsafe self.ring = ring
-        guard unsafe ck_ring_missing_operation(ring) < 0 else { throw .kernelTooOld }
+        guard unsafe ck_ring_missing_operation(ring) < 0 else {
+            unsafe tearDown(ring)
+            throw .kernelTooOld
+        }
+        return unsafe ring
+    }
+
+    private static func tearDown(_ ring: UnsafeMutablePointer<ck_ring>) {
+        unsafe ck_ring_exit(ring)
+        unsafe ring.deallocate()
     }
 
     private static func failure(_ cause: ck_setup_failure, error: Int32) -> RingFailure {
@@ -65,11 +80,6 @@ public struct Ring: ~Copyable {
 
     /// The kernel's feature bits (`IORING_FEAT_*`).
     public var features: UInt32 { unsafe ring.pointee.features }
-
-    deinit {
-        unsafe ck_ring_exit(ring)
-        unsafe ring.deallocate()
-    }
 
     /// Submits what is queued and waits for a completion, at most that long (negative: until there is one; 0: not).
     @_noLocks

@@ -1,12 +1,9 @@
 internal import ArgumentParser
 internal import Control
-internal import Logging
-internal import Proxy
 
 // The flags in the groups of the help, and what each one sets. Their ranges are checked by `Settings`.
 
-private let dataPlane = DataPlaneLimits()
-private let settings = Settings()
+private let defaults = Settings()
 
 struct ServiceFlags: ParsableArguments {
     @Option(
@@ -20,26 +17,26 @@ struct ServiceFlags: ParsableArguments {
     @Option(
         parsing: .unconditional,
         help: .init(
-            "How long the clients of a service that has gone wait for its return. (default: \(TimeSpan(milliseconds: dataPlane.hold)))",
+            "How long the clients of a service that has gone wait for its return. (default: \(defaults.hold))",
             valueName: "time"),
         transform: value(TimeSpan.init(parsing:)))
-    var hold = TimeSpan(milliseconds: dataPlane.hold)
+    var hold = defaults.hold
 
     @Option(
         parsing: .unconditional,
         help: .init(
-            "Clients that wait at once, on each listener. (default: \(dataPlane.holdLimit))",
+            "Clients that wait at once, on each listener. (default: \(defaults.holdLimit))",
             valueName: "count"),
         transform: value(number))
-    var holdLimit = dataPlane.holdLimit
+    var holdLimit = defaults.holdLimit
 
     @Option(
         parsing: .unconditional,
         help: .init(
-            "How long after the start clients wait for services yet to register. (default: \(TimeSpan(milliseconds: settings.startGrace)))",
+            "How long after the start clients wait for services yet to register. (default: \(defaults.startGrace))",
             valueName: "time"),
         transform: value(TimeSpan.init(parsing:)))
-    var startGrace = TimeSpan(milliseconds: settings.startGrace)
+    var startGrace = defaults.startGrace
 
     @Option(
         parsing: .unconditional,
@@ -57,9 +54,9 @@ struct ServiceFlags: ParsableArguments {
 
     func apply(to settings: inout Settings) {
         if !bind.isEmpty { settings.controlAddresses = bind }
-        settings.dataPlane.hold = hold.milliseconds
-        settings.dataPlane.holdLimit = holdLimit
-        settings.startGrace = startGrace.milliseconds
+        settings.hold = hold
+        settings.settings.holdLimit = holdLimit
+        settings.startGrace = startGrace
         settings.maximumSessions = maxSessions
         settings.maximumPending = maxPending
     }
@@ -77,42 +74,42 @@ struct ClientFlags: ParsableArguments {
     @Option(
         parsing: .unconditional,
         help: .init(
-            "Clients that wait to be accepted, for each reactor of a listener. (default: \(settings.backlog))",
+            "Clients that wait to be accepted, for each reactor of a listener. (default: \(defaults.backlog))",
             valueName: "count"),
         transform: value(number))
-    var backlog = settings.backlog
+    var backlog = defaults.backlog
 
     @Option(
         parsing: .unconditional,
         help: .init(
-            "The largest head of a request. (default: \(ByteCount(bytes: dataPlane.headBytes)))",
+            "The largest head of a request. (default: \(defaults.headLimit))",
             valueName: "size"),
         transform: value(ByteCount.init(parsing:)))
-    var headLimit = ByteCount(bytes: dataPlane.headBytes)
+    var headLimit = defaults.headLimit
 
     @Option(
         parsing: .unconditional,
         help: .init(
-            "How long the head of a request may take. (default: \(TimeSpan(milliseconds: dataPlane.headTimeout)))",
+            "How long the head of a request may take. (default: \(defaults.headTimeout))",
             valueName: "time"),
         transform: value(TimeSpan.init(parsing:)))
-    var headTimeout = TimeSpan(milliseconds: dataPlane.headTimeout)
+    var headTimeout = defaults.headTimeout
 
     @Option(
         parsing: .unconditional,
         help: .init(
-            "How long a client may be silent between two requests. (default: \(TimeSpan(milliseconds: dataPlane.idleTimeout)))",
+            "How long a client may be silent between two requests. (default: \(defaults.idleTimeout))",
             valueName: "time"),
         transform: value(TimeSpan.init(parsing:)))
-    var idleTimeout = TimeSpan(milliseconds: dataPlane.idleTimeout)
+    var idleTimeout = defaults.idleTimeout
 
     @Option(
         parsing: .unconditional,
         help: .init(
-            "How long a body may stand still. (default: \(TimeSpan(milliseconds: dataPlane.stallTimeout)))",
+            "How long a body may stand still. (default: \(defaults.stallTimeout))",
             valueName: "time"),
         transform: value(TimeSpan.init(parsing:)))
-    var stallTimeout = TimeSpan(milliseconds: dataPlane.stallTimeout)
+    var stallTimeout = defaults.stallTimeout
 
     @Option(
         parsing: .unconditional,
@@ -125,18 +122,18 @@ struct ClientFlags: ParsableArguments {
         help: .init(
             "Clients whose forwarding fields are believed; may be given several times. (default: nobody)",
             valueName: "CIDR"),
-        transform: value(Network.init(parsing:)))
-    var trustForwarded: [Network] = []
+        transform: value(TrustedNetwork.init(parsing:)))
+    var trustForwarded: [TrustedNetwork] = []
 
     func apply(to settings: inout Settings) {
         settings.maximumConnections = maxConnections
         settings.backlog = backlog
-        settings.dataPlane.headBytes = headLimit.bytes
-        settings.dataPlane.headTimeout = headTimeout.milliseconds
-        settings.dataPlane.idleTimeout = idleTimeout.milliseconds
-        settings.dataPlane.stallTimeout = stallTimeout.milliseconds
-        settings.dataPlane.replyTimeout = replyTimeout?.milliseconds ?? 0
-        settings.dataPlane.trusted = trustForwarded
+        settings.headLimit = headLimit
+        settings.headTimeout = headTimeout
+        settings.idleTimeout = idleTimeout
+        settings.stallTimeout = stallTimeout
+        settings.replyTimeout = replyTimeout
+        settings.trustedNetworks = trustForwarded
     }
 }
 
@@ -153,50 +150,50 @@ struct MachineFlags: ParsableArguments {
     @Option(
         parsing: .unconditional,
         help: .init(
-            "Operations of a turn that are submitted at once, a power of two. (default: \(dataPlane.ringEntries))",
+            "Operations of a turn that are submitted at once, a power of two. (default: \(defaults.ringEntries))",
             valueName: "count"),
         transform: value(number))
-    var ringEntries = dataPlane.ringEntries
+    var ringEntries = defaults.ringEntries
 
     @Option(
         parsing: .unconditional,
         help: .init(
-            "Receive buffers of each reactor, a power of two. (default: \(dataPlane.receiveBuffers))",
+            "Receive buffers of each reactor, a power of two. (default: \(defaults.receiveBuffers))",
             valueName: "count"),
         transform: value(number))
-    var receiveBuffers = dataPlane.receiveBuffers
+    var receiveBuffers = defaults.receiveBuffers
 
     @Option(
         parsing: .unconditional,
         help: .init(
-            "What fits into a receive buffer. (default: \(ByteCount(bytes: dataPlane.receiveBufferBytes)))",
+            "What fits into a receive buffer. (default: \(defaults.receiveBufferSize))",
             valueName: "size"),
         transform: value(ByteCount.init(parsing:)))
-    var receiveBufferSize = ByteCount(bytes: dataPlane.receiveBufferBytes)
+    var receiveBufferSize = defaults.receiveBufferSize
 
     @Option(
         parsing: .unconditional,
         help: .init(
-            "Bytes that may wait here before services have to stop sending. (default: \(ByteCount(bytes: dataPlane.bufferBytes)))",
+            "Bytes that may wait here before services have to stop sending. (default: \(defaults.bufferLimit))",
             valueName: "size"),
         transform: value(ByteCount.init(parsing:)))
-    var bufferLimit = ByteCount(bytes: dataPlane.bufferBytes)
+    var bufferLimit = defaults.bufferLimit
 
     @Option(
         parsing: .unconditional,
         help: .init(
-            "How long requests under way may take to end after the first signal. (default: \(TimeSpan(milliseconds: settings.drain)))",
+            "How long requests under way may take to end after the first signal. (default: \(defaults.drain))",
             valueName: "time"),
         transform: value(TimeSpan.init(parsing:)))
-    var drain = TimeSpan(milliseconds: settings.drain)
+    var drain = defaults.drain
 
     @Option(
         parsing: .unconditional,
         help: .init(
-            "What is logged: trace, debug, info, notice, warning, error or critical. (default: \(settings.logLevel))",
+            "What is logged: trace, debug, info, notice, warning, error or critical. (default: \(defaults.logLevel))",
             valueName: "level"),
-        transform: value(level))
-    var logLevel = settings.logLevel
+        transform: value(LogLevel.init(parsing:)))
+    var logLevel = defaults.logLevel
 
     /// For tests: every connection is handed over to another reactor.
     @Flag(help: .hidden)
@@ -205,13 +202,13 @@ struct MachineFlags: ParsableArguments {
     func apply(to settings: inout Settings) {
         settings.reactors = reactors
         settings.pinsReactors = pin
-        settings.dataPlane.ringEntries = ringEntries
-        settings.dataPlane.receiveBuffers = receiveBuffers
-        settings.dataPlane.receiveBufferBytes = receiveBufferSize.bytes
-        settings.dataPlane.bufferBytes = bufferLimit.bytes
-        settings.drain = drain.milliseconds
+        settings.settings.ringEntries = ringEntries
+        settings.settings.receiveBuffers = receiveBuffers
+        settings.receiveBufferSize = receiveBufferSize
+        settings.bufferLimit = bufferLimit
+        settings.drain = drain
         settings.logLevel = logLevel
-        settings.dataPlane.forceHandOver = forceHandOver
+        settings.forcesHandOver = forceHandOver
     }
 }
 
@@ -237,14 +234,6 @@ private func number(_ text: String) throws(UnusableValue) -> Int {
 }
 
 @Sendable
-private func timeOrOff(_ text: String) throws(UnusableValue) -> TimeSpan {
-    text == "off" ? TimeSpan(milliseconds: 0) : try TimeSpan(parsing: text)
-}
-
-@Sendable
-private func level(_ text: String) throws(UnusableValue) -> Logger.Level {
-    guard let level = Logger.Level(rawValue: text) else {
-        throw UnusableValue("the levels are \(Logger.Level.allCases.map { $0.rawValue }.joined(separator: ", "))")
-    }
-    return level
+private func timeOrOff(_ text: String) throws(UnusableValue) -> TimeSpan? {
+    text == "off" ? nil : try TimeSpan(parsing: text)
 }

@@ -1,6 +1,5 @@
 internal import ArgumentParser
 internal import Control
-internal import Logging
 
 /// The program: flags in, exit code out. Everything between is `Control`.
 @main
@@ -56,9 +55,7 @@ struct Program: ParsableCommand {
         } catch {
             // Help and version are asked for, and so are told on standard output.
             if exitCode(for: error).isSuccess { exit(withError: error) }
-            let message = message(for: error)
-            let sentence = message.hasSuffix(".") ? String(message.dropLast()) : message
-            fail("\(sentence); see socketmaster --help.", .usage)
+            fail("\(message(for: error)); see socketmaster --help.", .usage)
         }
     }
 }

@@ -23,6 +23,7 @@ func besideOthers(t *testing.T, p *proxy, attack func(port int, bad *peer) (must
 	before := p.resident()
 	mustBeLost := attack(port, bad)
 	expectServed(t, port, "/", "good")
+	kept.extend()
 	kept.get("/", "good")
 	if mustBeLost {
 		bad.expectLost()

@@ -8,6 +8,15 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+
+// The Glibc module is built without _GNU_SOURCE, and fd_set's member has another name then. Two definitions of one type
+// are an error in whoever imports both modules, so this one gets that name too.
+#include <features.h>
+#pragma push_macro("__USE_XOPEN")
+#undef __USE_XOPEN
+#include <sys/select.h>
+#pragma pop_macro("__USE_XOPEN")
+
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>

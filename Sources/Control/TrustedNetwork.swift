@@ -1,8 +1,11 @@
-public import Proxy
+internal import Proxy
 internal import Registration
 
-extension Network {
-    /// Reads a network in CIDR notation, `10.0.0.0/8` or `2001:db8::/32`; an address alone is a network of one.
+/// Clients whose forwarding fields are believed: a network in CIDR notation.
+public struct TrustedNetwork: Equatable, Sendable {
+    let network: Network
+
+    /// Reads `10.0.0.0/8` or `2001:db8::/32`; an address alone is a network of one.
     /// - Throws: a sentence that says how to write it.
     public init(parsing text: String) throws(UnusableValue) {
         let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
@@ -19,13 +22,13 @@ extension Network {
             }
             length = number
         }
-        self.init(high: high, low: low, prefixLength: isIPv6 ? length : 96 + length)
+        network = Network(high: high, low: low, prefixLength: isIPv6 ? length : 96 + length)
     }
 
-    /// IPv4 as IPv6 maps it (RFC 4291 §2.5.5.2).
+    /// IPv4 as IPv6 maps it (RFC 4291 §2.5.5.2), because that is how addresses of clients are compared.
     private static func address(_ text: String) -> (high: UInt64, low: UInt64)? {
         // What else a registration may write: nothing, localhost, brackets.
-        guard !text.isEmpty, !text.hasPrefix("["), text.first?.isLetter != true || text.contains(":") else { return nil }
+        guard text.contains(":") || text.first?.isNumber == true, !text.hasPrefix("[") else { return nil }
         switch try? ListenAddress(parsing: text) {
         case .ipv4(let value): return (0, 0xffff << 32 | UInt64(value))
         case .ipv6(let high, let low): return (high, low)

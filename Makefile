@@ -1,0 +1,96 @@
+# Everything that is done with this project more than once. `make` alone tells what there is.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.NOTPARALLEL:
+.ONESHELL:
+MAKEFLAGS += --no-print-directory
+
+# How long each fuzzer runs, in seconds.
+FUZZ_SECONDS ?= 60
+FUZZERS := FuzzHTTP1 FuzzRegistration FuzzYamux
+
+# The program brings Swift's runtime along, so that it runs on machines without one.
+release := swift build -c release --static-swift-stdlib --product socketmaster
+# All tests are Swift Testing's.
+tests := --disable-xctest
+logs := .build/logs
+
+.PHONY: help install build demo test format lint unit-tests hotpath end-to-end test-asan test-tsan fuzz perf clean
+
+help: ## tells what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+
+install: ## installs the Debian packages that building and testing need
+	@.ci/install
+
+build: install ## builds the program, to .build/release/socketmaster
+	@$(release)
+
+demo: build ## shows two services on one port, and a restart that nobody notices
+	@Tests/EndToEnd/demo
+
+test: lint build unit-tests hotpath end-to-end ## checks everything; 10 minutes
+	@echo "All of it has passed. What the runners of the tests said at their end:"
+	grep -h 'Test run with' $(logs)/unit-tests
+	grep -hE '^(ok|PASS)' $(logs)/end-to-end
+
+format: ## formats the Swift sources
+	@swift format --in-place --recursive Sources Tests Package.swift
+
+lint: install ## checks the format of all sources
+	@echo "== format"
+	swift format lint --strict --recursive Sources Tests Package.swift
+	Tests/EndToEnd/run check
+
+unit-tests: install ## runs the tests of each target
+	@echo "== unit tests"
+	mkdir -p $(logs)
+	swift test $(tests) 2>&1 | tee $(logs)/unit-tests
+
+hotpath: build ## checks in the program that hot functions neither allocate nor count references
+	@echo "== hot path"
+	perf/hotpath
+
+end-to-end: build ## runs the program with real services and clients
+	@echo "== end to end"
+	mkdir -p $(logs)
+	Tests/EndToEnd/run 2>&1 | tee $(logs)/end-to-end
+
+test-asan: install ## runs all tests under the address sanitizer
+	@$(call sanitized,address,asan)
+
+test-tsan: install ## runs all tests under the thread sanitizer
+	@$(call sanitized,thread,tsan)
+
+# Leaks are not looked for: the runtime keeps some things for ever. A sanitized program is slow and large.
+define sanitized
+export ASAN_OPTIONS=detect_leaks=0 TSAN_OPTIONS=halt_on_error=1
+swift test $(tests) --sanitize=$(1) --scratch-path .build-$(2)
+swift build --product socketmaster --sanitize=$(1) --scratch-path .build-$(2)
+SOCKETMASTER=$(CURDIR)/.build-$(2)/debug/socketmaster E2E_PATIENCE=4 E2E_MEMORY=0 E2E_REACTORS=2 Tests/EndToEnd/run
+endef
+
+# What is found lands in .build-fuzz: inputs that reach new code in corpus/, those that break a rule in found/.
+fuzz: install ## runs each fuzzer for a minute, or for FUZZ_SECONDS
+	@export SOCKETMASTER_FUZZ=1 SWIFT_BACKTRACE=enable=no ASAN_OPTIONS=detect_leaks=0
+	for fuzzer in $(FUZZERS); do
+	    swift build -c release --product $$fuzzer --scratch-path .build-fuzz \
+	        --sanitize=fuzzer --sanitize=address -Xswiftc -sanitize=fuzzer,address
+	done
+	for fuzzer in $(FUZZERS); do
+	    echo "== $$fuzzer, $(FUZZ_SECONDS) s"
+	    corpus=$$(tr '[:upper:]' '[:lower:]' <<<"$${fuzzer#Fuzz}")
+	    words=Tests/Fuzz/$$fuzzer/$$corpus.dict
+	    mkdir -p .build-fuzz/corpus/$$corpus .build-fuzz/found
+	    .build-fuzz/release/$$fuzzer -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 \
+	        -artifact_prefix=.build-fuzz/found/$$corpus- $$([ ! -e $$words ] || echo -dict=$$words) \
+	        .build-fuzz/corpus/$$corpus Tests/Fuzz/Corpus/$$corpus
+	done
+
+perf: build ## measures the CPU per request beside HAProxy and nginx; 10 minutes
+	@perf/install
+	perf/compare http
+
+clean: ## removes everything that was built
+	@rm -rf .build .build-asan .build-tsan .build-fuzz
