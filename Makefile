@@ -83,7 +83,7 @@ fuzz: install ## runs each fuzzer for a minute, or for FUZZ_SECONDS
 	    corpus=$$(tr '[:upper:]' '[:lower:]' <<<"$${fuzzer#Fuzz}")
 	    words=Tests/Fuzz/$$fuzzer/$$corpus.dict
 	    mkdir -p .build-fuzz/corpus/$$corpus .build-fuzz/found
-	    .build-fuzz/release/$$fuzzer -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 \
+	    .build-fuzz/release/$$fuzzer -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -print_final_stats=1 \
 	        -artifact_prefix=.build-fuzz/found/$$corpus- $$([ ! -e $$words ] || echo -dict=$$words) \
 	        .build-fuzz/corpus/$$corpus Tests/Fuzz/Corpus/$$corpus
 	done

@@ -13,6 +13,7 @@ extension Worker {
         let count = unsafe takeBody(connection, bytes, atMost: room)
         // A broken chunk has ended the exchange: nothing of it goes on.
         guard count > 0, connections[connection].stream == stream else { return bytes.count }
+        connections[connection].lastProgress = now
         let none = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
         unsafe writeFrame(stream, UnsafeRawBufferPointer(rebasing: bytes[..<count]), none)
         return count

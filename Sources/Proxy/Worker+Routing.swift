@@ -25,11 +25,13 @@ extension Worker {
         if limits.forceHandOver, limits.reactors > 1, connections[connection].handOvers == 0 {
             return .remote(reactor: (index + 1) % limits.reactors)
         }
-        if mine.isEmpty || count > mine.count {
-            let other = otherReactor(connection, route: route, count: count, mine: mine)
-            if other >= 0 { return .remote(reactor: other) }
-        }
-        return chooseLocal(route: route, mine: mine)
+        guard count > mine.count else { return chooseLocal(route: route, mine: mine) }
+        let other = otherReactor(connection, route: route, count: count)
+        guard other >= 0 else { return chooseLocal(route: route, mine: mine) }
+        if mine.isEmpty || isMuchLessLoaded(other, than: connection) { return .remote(reactor: other) }
+        let local = chooseLocal(route: route, mine: mine)
+        if case .local = local { return local }
+        return .remote(reactor: other)
     }
 
     /// Of two picked at random the one with fewer streams; if neither can take one, whichever can.
@@ -70,28 +72,42 @@ extension Worker {
         return unsafe slot.pointee.state.canOpenStream || slot.pointee.state.mayProbe(now: now)
     }
 
-    /// A reactor that should serve the connection instead of this one, or -1. It must: if no session is here. It had
-    /// better: if the connection is new and this reactor is 20 % and 8 connections fuller than another that can.
+    /// The reactor with the fewest connections of those that own sessions of the route, this one apart; -1: none, or
+    /// the connection has been handed over twice without service and waits here until something changes.
     @_noLocks
-    private mutating func otherReactor(_ connection: Int32, route: Int32, count: Int, mine: Range<Int>) -> Int {
-        // Twice handed over without service: it waits here until something changes.
+    private mutating func otherReactor(_ connection: Int32, route: Int32, count: Int) -> Int {
         guard connections[connection].handOvers < 2 else { return -1 }
         let start = Int(nextRandom() % UInt64(count))
         var best = -1
         var fewest = UInt64.max
-        for step in 0..<min(count, 16) {
-            let handle = snapshot.session(route, (start + step) % count)
+        // Sessions are sorted by reactor, so a few are taken from all over the list.
+        let looks = min(count, Self.reactorsLookedAt)
+        for step in 0..<looks {
+            let handle = snapshot.session(route, (start + step * count / looks) % count)
             guard handle.reactor != index, handle.reactor < limits.reactors else { continue }
-            let load = unsafe peers[handle.reactor].counters.loadRelaxed(Counter.connections.place)
+            let load = connectionCount(ofReactor: handle.reactor)
             if load < fewest {
                 fewest = load
                 best = handle.reactor
             }
         }
-        guard best >= 0, !mine.isEmpty else { return best }
+        return best
+    }
+
+    /// Sessions of a route that are looked at for a reactor to go to.
+    private static var reactorsLookedAt: Int { @_noLocks get { 16 } }
+
+    @_noLocks
+    private func connectionCount(ofReactor reactor: Int) -> UInt64 {
+        unsafe peers[reactor].counters.loadRelaxed(Counter.connections.place)
+    }
+
+    /// A new connection moves away from a reactor that is 8 connections and 20 % fuller.
+    @_noLocks
+    private func isMuchLessLoaded(_ other: Int, than connection: Int32) -> Bool {
+        guard !connections[connection].isSettled, connections[connection].handOvers == 0 else { return false }
         let own = UInt64(connections.count)
-        let isNew = !connections[connection].isSettled && connections[connection].handOvers == 0
-        return isNew && own >= 8 && own * 10 > fewest * 12 ? best : -1
+        return own >= 8 && own * 10 > connectionCount(ofReactor: other) * 12
     }
 
     /// A stream for a request: an idle one if the request may be sent again and the service wants that, else a new one.

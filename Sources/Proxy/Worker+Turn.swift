@@ -28,7 +28,8 @@ extension Worker {
         let nothingPublished = mailbox.prepareSleep()
         if !nothingPublished || !commands.isEmpty() || postponed.count > 0 || returnCount > 0 { milliseconds = 0 }
         ring.submitAndWait(milliseconds: milliseconds)
-        gather.reset()
+        // What could not be submitted still refers to it.
+        if ring.isSubmitted() { gather.reset() }
         doorbell.awake()
     }
 

@@ -123,6 +123,8 @@ extension Worker {
             expireWait(connection)
             return
         }
+        // Something has changed: it may be handed over again.
+        connections[connection].handOvers = 0
         switch connections[connection].mode {
         case .relay: routeRaw(connection)
         case .http:

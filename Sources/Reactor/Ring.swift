@@ -94,6 +94,10 @@ public struct Ring: ~Copyable {
         )
     }
 
+    /// Whether the kernel has taken everything that was queued.
+    @_noLocks
+    public borrowing func isSubmitted() -> Bool { unsafe ck_sq_pending(ring) == 0 }
+
     /// Completions that can be taken.
     @_noLocks
     public borrowing func completionCount() -> Int { unsafe Int(ck_cq_ready(ring)) }

@@ -55,7 +55,7 @@ struct ServiceFlags: ParsableArguments {
     func apply(to settings: inout Settings) {
         if !bind.isEmpty { settings.controlAddresses = bind }
         settings.hold = hold
-        settings.settings.holdLimit = holdLimit
+        settings.holdLimit = holdLimit
         settings.startGrace = startGrace
         settings.maximumSessions = maxSessions
         settings.maximumPending = maxPending
@@ -202,8 +202,8 @@ struct MachineFlags: ParsableArguments {
     func apply(to settings: inout Settings) {
         settings.reactors = reactors
         settings.pinsReactors = pin
-        settings.settings.ringEntries = ringEntries
-        settings.settings.receiveBuffers = receiveBuffers
+        settings.ringEntries = ringEntries
+        settings.receiveBuffers = receiveBuffers
         settings.receiveBufferSize = receiveBufferSize
         settings.bufferLimit = bufferLimit
         settings.drain = drain

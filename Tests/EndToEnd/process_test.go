@@ -68,6 +68,13 @@ func (l *lines) find(pattern string, from int) int {
 	}
 }
 
+// awaitEnd waits until the program has closed its end, so that its last line is there.
+func (l *lines) awaitEnd() {
+	l.find(neverMatches, 0)
+}
+
+const neverMatches = `[^\s\S]`
+
 func (l *lines) count() int {
 	l.lock.Lock()
 	defer l.lock.Unlock()
@@ -152,6 +159,8 @@ func (p *process) exitCode() int {
 		p.kill()
 		return -1
 	}
+	p.stdout.awaitEnd()
+	p.stderr.awaitEnd()
 	status := p.command.ProcessState.Sys().(syscall.WaitStatus)
 	if status.Signaled() {
 		return 128 + int(status.Signal())

@@ -85,6 +85,11 @@ CK_HOT static inline struct io_uring_sqe *ck_sqe(struct ck_ring *ring) {
     return __builtin_expect(sqe != NULL, 1) ? sqe : ck_sqe_slow(ring);
 }
 
+CK_HOT static inline unsigned ck_sq_pending(const struct ck_ring *ring) {
+    const struct io_uring_sq *sq = &ring->uring.sq;
+    return sq->sqe_tail - io_uring_smp_load_acquire(sq->khead);
+}
+
 CK_HOT static inline unsigned ck_cq_ready(const struct ck_ring *ring) {
     return io_uring_cq_ready(&ring->uring);
 }
