@@ -1,9 +1,6 @@
 internal import CKernel
 internal import Logging
-internal import Proxy
-internal import Reactor
 internal import Registration
-internal import Routing
 
 // From a connection at a control address to a judged registration, or to a refusal.
 extension ControlThread {
@@ -128,7 +125,7 @@ extension ControlThread {
 
     /// Makes room, at once.
     func evict(_ registration: PendingRegistration, _ reason: String) {
-        if case .refused = registration.phase {} else {
+        if !registration.isRefused {
             logRefusal(registration, reason)
             _ = answer(registration, "\(reason); try again in a moment.")
         }

@@ -105,7 +105,8 @@ extension ControlThread {
     private func logRegistered(_ added: AddedSession) {
         guard let session = registry.sessions[added.handle] else { return }
         let count = counted(added.siblings.count + 1, "session")
-        log.info("registered \(session.routeDescription) for \(session.service): \(count), reactor \(added.handle.reactor)")
+        log.info(
+            "registered \(session.routeDescription) for \(session.service): \(count), reactor \(added.handle.reactor)")
         guard let milliseconds = added.heldFor else { return }
         log.info("released \(session.routeDescription) by \(session.service) after \(milliseconds) ms")
     }

@@ -7,8 +7,8 @@ internal import Routing
 
 /// The one thread that registers services, opens and closes listeners, publishes snapshots and keeps time for holds.
 ///
-/// It is the thread that calls `serve`. It waits in epoll and nowhere else: whatever a service or a client does, each of
-/// its events is handled by a few calls that do not wait.
+/// It is the thread that calls `serve`. It waits in epoll and nowhere else: whatever a service or a client does, each
+/// of its events is handled by a few calls that do not wait.
 ///
 /// A round is: wait, take the events, end what has lasted too long, publish once, say `OK` to whoever was published.
 public final class ControlThread {

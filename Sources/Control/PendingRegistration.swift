@@ -31,6 +31,10 @@ final class PendingRegistration {
     }
 
     var source: EventSource { .registration(id: id) }
+
+    var isRefused: Bool {
+        if case .refused = phase { true } else { false }
+    }
 }
 
 /// All registrations under way, bounded in number and in bytes.
@@ -81,12 +85,11 @@ struct PendingTable {
         return registration.decoder.receive(bytes)
     }
 
+    /// Nothing more is read for it: it waits, or has its answer.
     mutating func move(_ registration: PendingRegistration, to phase: PendingRegistration.Phase, deadline: UInt64) {
-        if case .reading = phase {} else {
-            bytesHeld -= registration.decoder.bufferedBytes
-            registration.decoder = RegistrationDecoder()
-            bytesHeld += registration.decoder.bufferedBytes
-        }
+        bytesHeld -= registration.decoder.bufferedBytes
+        registration.decoder = RegistrationDecoder()
+        bytesHeld += registration.decoder.bufferedBytes
         registration.phase = phase
         registration.deadline = deadline
         nextDeadline = min(nextDeadline, deadline)

@@ -6,8 +6,8 @@ internal import Routing
 ///
 /// Order of calls for a registration: `hasRoomForSession`, `listener(for:)`, `openListener` if there is none yet, then
 /// `addSession`. What reactors report comes in by `sessionDrains`, `sessionIsGone`, `sessionIsReleased` and
-/// `listenerIsClosed`; the clock by `expireHolds`. After any of them `hasChanged` tells whether a new snapshot has to be
-/// published, and `takeDefinitions` is what goes into it.
+/// `listenerIsClosed`; the clock by `expireHolds`. After any of them `hasChanged` tells whether a new snapshot has to
+/// be published, and `takeDefinitions` is what goes into it.
 struct Registry {
     struct Bounds {
         var reactors = 1

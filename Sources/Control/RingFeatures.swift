@@ -35,7 +35,8 @@ extension StartFailure {
                     + "newer, and allow io_uring_setup, io_uring_enter and io_uring_register where containers run.")
         case .kernelTooOld:
             self.init(
-                .unavailable, "socketmaster needs Linux 6.1 or newer, this is \(KernelText.release); update the kernel.")
+                .unavailable, "socketmaster needs Linux 6.1 or newer, this is \(KernelText.release); update the kernel."
+            )
         case .lockedMemory:
             let limit = ByteCount(bytes: Int(clamping: ck_locked_memory_limit()))
             self.init(

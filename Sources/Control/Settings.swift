@@ -11,7 +11,7 @@ public struct Settings: Sendable {
     public var holdLimit = defaults.holdLimit
     /// How long after the start a host and path that nobody has registered waits instead of being refused.
     public var startGrace = TimeSpan(milliseconds: 10_000)
-    /// Sessions at once. Nil: as many as the data plane has by default, or an eighth of the descriptors if that is less.
+    /// Sessions at once. Nil: as the data plane has by default, or an eighth of the descriptors if that is less.
     public var maximumSessions: Int?
     /// Registrations under way at once. Nil: 1024, or a sixteenth of the descriptors if that is less.
     public var maximumPending: Int?

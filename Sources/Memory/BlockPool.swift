@@ -52,6 +52,8 @@ public struct BlockPool: ~Copyable {
 
     public let capacity: Int
     @usableFromInline let bytes: UnsafeMutableRawPointer
+    /// Changed by `(blocks + index).pointee` only: the thread sanitizer takes `blocks[index].field +=` for a change of the
+    /// first element.
     @usableFromInline let blocks: UnsafeMutablePointer<Block>
     /// Behind a pointer, so that a chain in one record and the pool beside it can be changed in one call.
     @usableFromInline let state: UnsafeMutablePointer<State>
@@ -123,7 +125,7 @@ public struct BlockPool: ~Copyable {
     @inlinable @_noLocks
     public func commit(_ count: Int, to chain: inout Chain) {
         precondition(chain.tail >= 0 && count >= 0 && count <= room(at: chain))
-        unsafe blocks[Int(chain.tail)].end += UInt16(truncatingIfNeeded: count)
+        unsafe (blocks + Int(chain.tail)).pointee.end += UInt16(truncatingIfNeeded: count)
         chain.count += count
     }
 
@@ -160,7 +162,7 @@ public struct BlockPool: ~Copyable {
             let index = Int(chain.head)
             let size = unsafe Int(blocks[index].end - blocks[index].start)
             if left < size {
-                unsafe blocks[index].start += UInt16(truncatingIfNeeded: left)
+                unsafe (blocks + index).pointee.start += UInt16(truncatingIfNeeded: left)
                 return
             }
             // Used up, or reserved and never written to: such a block must not become the front.
@@ -185,7 +187,7 @@ public struct BlockPool: ~Copyable {
             return
         }
         if first.count > 0 {
-            unsafe blocks[Int(first.tail)].next = second.head
+            unsafe (blocks + Int(first.tail)).pointee.next = second.head
         } else {
             // A block that was reserved there and never written to must not become the front.
             clear(&first)
@@ -241,7 +243,7 @@ public struct BlockPool: ~Copyable {
         unsafe state.pointee.inUse += 1
         unsafe blocks[Int(index)] = Block(next: -1, start: 0, end: 0)
         if chain.tail >= 0 {
-            unsafe blocks[Int(chain.tail)].next = index
+            unsafe (blocks + Int(chain.tail)).pointee.next = index
         } else {
             chain.head = index
         }
@@ -250,7 +252,7 @@ public struct BlockPool: ~Copyable {
 
     @_noLocks
     private func release(_ index: Int32) {
-        unsafe blocks[Int(index)].next = state.pointee.free
+        unsafe (blocks + Int(index)).pointee.next = state.pointee.free
         unsafe state.pointee.free = index
         unsafe state.pointee.inUse -= 1
     }

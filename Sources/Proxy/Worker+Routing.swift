@@ -114,7 +114,7 @@ extension Worker {
     @_noLocks
     mutating func streamForRequest(_ connection: Int32, _ session: Int32) -> Int32 {
         if connections[connection].isIdempotent, unsafe !sessions[Int(session)].idle.isEmpty {
-            let stream = unsafe unusedLinks.removeFirst(from: &sessions[Int(session)].idle)
+            let stream = unsafe unusedLinks.removeFirst(from: &(sessions + Int(session)).pointee.idle)
             streams[stream].isIdle = false
             streams[stream].connection = connection
             streams[stream].headEnd = HeadEndFinder()

@@ -148,7 +148,7 @@ extension Worker {
     @_noLocks
     private mutating func streamReset(_ session: Int32, _ stream: Int32, isRefused: Bool) {
         if isRefused {
-            let refusal = unsafe sessions[Int(session)].state.refused(streams[stream].state.id)
+            let refusal = unsafe (sessions + Int(session)).pointee.state.refused(streams[stream].state.id)
             if refusal != .none { return breach(session, refusal) }
         }
         let connection = streams[stream].connection

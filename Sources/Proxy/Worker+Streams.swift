@@ -52,7 +52,7 @@ extension Worker {
             let header = FrameHeader.windowUpdate(streams[stream].state.id, credit, flags: FrameFlags(rawValue: 0))
             writeHeader(header, session, isControl: true)
         }
-        unsafe unusedLinks.append(stream, to: &sessions[Int(session)].idle)
+        unsafe unusedLinks.append(stream, to: &(sessions + Int(session)).pointee.idle)
     }
 
     /// The stream waits for the service's FIN, with a bound on how many do.
@@ -124,7 +124,7 @@ extension Worker {
         guard stream >= 0, case .none = connections[connection].wait, connectionLinks.isLinked(connection) else {
             return
         }
-        unsafe connectionLinks.remove(connection, from: &sessions[Int(streams[stream].session)].ready)
+        unsafe connectionLinks.remove(connection, from: &(sessions + Int(streams[stream].session)).pointee.ready)
     }
 
     /// A session that said GoAway has nothing left to do when its streams have ended.

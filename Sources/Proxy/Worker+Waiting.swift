@@ -26,7 +26,7 @@ extension Worker {
         guard enterWait(connection) else { return }
         connections[connection].wait = .session
         connections[connection].waitingSession = session
-        unsafe connectionLinks.append(connection, to: &sessions[Int(session)].openers)
+        unsafe connectionLinks.append(connection, to: &(sessions + Int(session)).pointee.openers)
         scheduleWait(connection)
     }
 
@@ -72,7 +72,7 @@ extension Worker {
             set(.waiting, to: Int(waiting.count))
         case .session:
             let session = Int(connections[connection].waitingSession)
-            unsafe connectionLinks.remove(connection, from: &sessions[session].openers)
+            unsafe connectionLinks.remove(connection, from: &(sessions + session).pointee.openers)
         }
         connections[connection].wait = .none
     }

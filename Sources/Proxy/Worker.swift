@@ -34,6 +34,13 @@ struct ParkedClient: BitwiseCopyable {
     var fd: Int32
     var listener: Int32
     var generation: UInt32
+
+    @_noLocks
+    init(fd: Int32, listener: Int32, generation: UInt32) {
+        self.fd = fd
+        self.listener = listener
+        self.generation = generation
+    }
 }
 
 /// One reactor's data plane: every connection, session and stream that lives on this thread, and the ring that moves

@@ -2,7 +2,7 @@ internal import Control
 internal import Glibc
 
 extension Program {
-    /// Ends the process at once: after a second signal its reactors still run, and nothing may be taken down under them.
+    /// Ends the process at once: after a second signal reactors still run, and nothing may be taken down under them.
     static func leave(_ exitCode: Int32) -> Never {
         _exit(exitCode)
     }

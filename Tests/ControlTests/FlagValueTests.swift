@@ -5,15 +5,18 @@ import Testing
 @testable import Control
 
 struct FlagValueTests {
-    @Test(arguments: [
-        ("500ms", 500), ("30s", 30_000), ("2m", 120_000), ("1h", 3_600_000), ("0s", 0), ("0ms", 0), ("8760h", 31_536_000_000),
-    ] as [(String, UInt64)])
+    @Test(
+        arguments: [
+            ("500ms", 500), ("30s", 30_000), ("2m", 120_000), ("1h", 3_600_000), ("0s", 0), ("0ms", 0),
+            ("8760h", 31_536_000_000),
+        ] as [(String, UInt64)])
     func aTimeIsANumberAndAUnit(text: String, milliseconds: UInt64) throws {
         #expect(try TimeSpan(parsing: text).milliseconds == milliseconds)
     }
 
     @Test(arguments: [
-        "", "30", "s", "-5s", "5 s", " 5s", "5s ", "1.5s", "banana", "5S", "1d", "99999999999999999999s", "8761h", "+5s", "٣s",
+        "", "30", "s", "-5s", "5 s", " 5s", "5s ", "1.5s", "banana", "5S", "1d", "99999999999999999999s", "8761h",
+        "+5s", "٣s",
         "18446744073709551615h",
     ])
     func otherTimesAreRefused(text: String) {
@@ -43,12 +46,13 @@ struct FlagValueTests {
     }
 
     /// Forwarding fields are believed by mapped addresses, so the prefix counts from there.
-    @Test(arguments: [
-        ("10.0.0.0/8", 0, 0xffff_0a00_0000, 104), ("10.1.2.3/8", 0, 0xffff_0a00_0000, 104),
-        ("127.0.0.1", 0, 0xffff_7f00_0001, 128), ("0.0.0.0/0", 0, 0xffff_0000_0000, 96), ("::1/128", 0, 1, 128),
-        ("::/0", 0, 0, 0), ("2001:db8::/32", 0x2001_0db8_0000_0000, 0, 32),
-        ("2001:db8::1", 0x2001_0db8_0000_0000, 1, 128), ("::ffff:10.0.0.0/104", 0, 0xffff_0a00_0000, 104),
-    ] as [(String, UInt64, UInt64, Int)])
+    @Test(
+        arguments: [
+            ("10.0.0.0/8", 0, 0xffff_0a00_0000, 104), ("10.1.2.3/8", 0, 0xffff_0a00_0000, 104),
+            ("127.0.0.1", 0, 0xffff_7f00_0001, 128), ("0.0.0.0/0", 0, 0xffff_0000_0000, 96), ("::1/128", 0, 1, 128),
+            ("::/0", 0, 0, 0), ("2001:db8::/32", 0x2001_0db8_0000_0000, 0, 32),
+            ("2001:db8::1", 0x2001_0db8_0000_0000, 1, 128), ("::ffff:10.0.0.0/104", 0, 0xffff_0a00_0000, 104),
+        ] as [(String, UInt64, UInt64, Int)])
     func aNetworkIsAnAddressAndAPrefixLength(text: String, high: UInt64, low: UInt64, length: Int) throws {
         #expect(try TrustedNetwork(parsing: text).network == Network(high: high, low: low, prefixLength: length))
     }
@@ -63,7 +67,8 @@ struct FlagValueTests {
 
     @Test(arguments: [
         ("127.0.0.1:9999", ControlAddress.tcp(.loopback, port: 9999)), ("localhost:1", .tcp(.loopback, port: 1)),
-        ("[::1]:9999", .tcp(.ipv6(high: 0, low: 1), port: 9999)), (":80", .tcp(.all, port: 80)), ("*:80", .tcp(.all, port: 80)),
+        ("[::1]:9999", .tcp(.ipv6(high: 0, low: 1), port: 9999)), (":80", .tcp(.all, port: 80)),
+        ("*:80", .tcp(.all, port: 80)),
         ("0.0.0.0:0", .tcp(.ipv4(0), port: 0)), ("unix:/run/x", .unix(path: "/run/x")), ("unix:x", .unix(path: "x")),
     ])
     func aControlAddressIsAnAddressAndAPortOrAPath(text: String, address: ControlAddress) throws {
@@ -71,7 +76,8 @@ struct FlagValueTests {
     }
 
     @Test(arguments: [
-        "nonsense", "127.0.0.1", "127.0.0.1:99999", "127.0.0.1:-1", "127.0.0.1:", "unix:", "::1:80", "example.com:80", "127.0.0.1:8x",
+        "nonsense", "127.0.0.1", "127.0.0.1:99999", "127.0.0.1:-1", "127.0.0.1:", "unix:", "::1:80", "example.com:80",
+        "127.0.0.1:8x",
         "unix:" + String(repeating: "x", count: 108),
     ])
     func otherControlAddressesAreRefused(text: String) {
@@ -93,12 +99,15 @@ struct SettingsTests {
         try Settings().check()
     }
 
-    @Test(arguments: [
-        { $0.reactors = 0 }, { $0.reactors = 255 }, { $0.maximumConnections = 0 }, { $0.maximumSessions = 0 },
-        { $0.maximumPending = 0 }, { $0.backlog = 0 }, { $0.holdLimit = -1 }, { $0.ringEntries = 100 },
-        { $0.receiveBuffers = 48 }, { $0.receiveBufferSize = ByteCount(bytes: 1000) }, { $0.headLimit = ByteCount(bytes: 100) },
-        { $0.bufferLimit = ByteCount(bytes: 1000) }, { $0.idleTimeout = TimeSpan(milliseconds: 0) }, { $0.controlAddresses = [] },
-    ] as [@Sendable (inout Settings) -> Void])
+    @Test(
+        arguments: [
+            { $0.reactors = 0 }, { $0.reactors = 255 }, { $0.maximumConnections = 0 }, { $0.maximumSessions = 0 },
+            { $0.maximumPending = 0 }, { $0.backlog = 0 }, { $0.holdLimit = -1 }, { $0.ringEntries = 100 },
+            { $0.receiveBuffers = 48 }, { $0.receiveBufferSize = ByteCount(bytes: 1000) },
+            { $0.headLimit = ByteCount(bytes: 100) },
+            { $0.bufferLimit = ByteCount(bytes: 1000) }, { $0.idleTimeout = TimeSpan(milliseconds: 0) },
+            { $0.controlAddresses = [] },
+        ] as [@Sendable (inout Settings) -> Void])
     func aValueOutOfItsRangeIsRefused(change: @Sendable (inout Settings) -> Void) {
         var settings = Settings()
         change(&settings)

@@ -110,7 +110,7 @@ final class LiveSocket: Sendable {
         var offset = 0
         while offset < bytes.count {
             let sent = unsafe bytes.withUnsafeBytes { bytes in
-                unsafe Glibc.send(fd, bytes.baseAddress! + offset, bytes.count - offset, Int32(MSG_NOSIGNAL.rawValue))
+                unsafe Glibc.send(fd, bytes.baseAddress! + offset, bytes.count - offset, Int32(MSG_NOSIGNAL))
             }
             guard sent > 0 else { return }
             offset += sent
@@ -154,7 +154,9 @@ final class LiveSocket: Sendable {
 
     func sendFrame(type: UInt8, flags: UInt16, stream: UInt32, length: UInt32, payload: [UInt8] = []) {
         let words = [UInt32(type) << 16 | UInt32(flags), stream, length]
-        send(words.flatMap { word in (0..<4).map { UInt8(truncatingIfNeeded: word >> (24 - 8 * UInt32($0))) } } + payload)
+        send(
+            words.flatMap { word in (0..<4).map { UInt8(truncatingIfNeeded: word >> (24 - 8 * UInt32($0))) } } + payload
+        )
     }
 
     /// Serves one raw stream: expects these bytes on it, answers with those and ends it.
@@ -162,7 +164,10 @@ final class LiveSocket: Sendable {
         var stream: UInt32 = 0
         var received: [UInt8] = []
         while received.count < expected.utf8.count {
-            guard let frame = readFrame() else { return Issue.record("the session ended") }
+            guard let frame = readFrame() else {
+                Issue.record("the session ended")
+                return
+            }
             if frame.type == 2 { sendFrame(type: 2, flags: 2, stream: 0, length: 0) }
             guard frame.type < 2, frame.stream != 0 else { continue }
             stream = frame.stream

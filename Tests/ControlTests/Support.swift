@@ -51,7 +51,8 @@ struct World {
             for route in listener.routes {
                 switch route.kind {
                 case .raw: routes["\(listener.index) raw"] = route.sessions.count
-                case .http(let suffix, let prefix): routes["\(listener.index) \(suffix)\(prefix)"] = route.sessions.count
+                case .http(let suffix, let prefix):
+                    routes["\(listener.index) \(suffix)\(prefix)"] = route.sessions.count
                 }
             }
         }

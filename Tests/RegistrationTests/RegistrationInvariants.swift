@@ -1,0 +1,1 @@
+../Fuzz/FuzzRegistration/RegistrationInvariants.swift
