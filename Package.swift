@@ -62,12 +62,13 @@ if Context.environment["SOCKETMASTER_FUZZ"] != nil {
 for target in package.targets where target.type != .system {
     target.exclude.append("README.md")
     guard target.name != "CKernel" else { continue }
-    target.swiftSettings = (target.swiftSettings ?? []) + [
-        .strictMemorySafety(),
-        .treatAllWarnings(as: .error),
-        .treatWarning("StrictMemorySafety", as: .error),
-        .enableUpcomingFeature("ExistentialAny"),
-        .enableUpcomingFeature("InternalImportsByDefault"),
-        .enableUpcomingFeature("MemberImportVisibility"),
-    ]
+    target.swiftSettings =
+        (target.swiftSettings ?? []) + [
+            .strictMemorySafety(),
+            .treatAllWarnings(as: .error),
+            .treatWarning("StrictMemorySafety", as: .error),
+            .enableUpcomingFeature("ExistentialAny"),
+            .enableUpcomingFeature("InternalImportsByDefault"),
+            .enableUpcomingFeature("MemberImportVisibility"),
+        ]
 }

@@ -43,8 +43,8 @@ extension ByteCount: CustomStringConvertible {
     /// For people: rounded to three digits or so.
     var rounded: String {
         for (name, factor) in [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] where bytes >= factor {
-            let tenths = bytes / (factor / 10)
-            return tenths >= 1000 ? "\(tenths / 10) \(name)" : "\(tenths / 10).\(tenths % 10) \(name)"
+            let tenths = bytes / factor * 10 + bytes % factor * 10 / factor
+            return tenths >= 1_000 ? "\(tenths / 10) \(name)" : "\(tenths / 10).\(tenths % 10) \(name)"
         }
         return "\(bytes) bytes"
     }

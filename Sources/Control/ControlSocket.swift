@@ -49,7 +49,7 @@ final class ControlSocket {
     }
 
     private static func failure(_ address: ControlAddress, _ failure: KernelFailure) -> StartFailure {
-        let cannot = "socketmaster cannot listen on \(address): "
+        let cannot = "cannot listen on \(address): "
         let reason = KernelText.error(failure.number)
         switch (address, failure.number) {
         case (.unix(let path), EADDRINUSE) where SocketFile(path) == nil:

@@ -76,9 +76,6 @@ extension ControlThread {
             log.info("listener closed: \(listener.address)")
             hasClosed = true
         }
-        if hasClosed {
-            spareDescriptors.refill()
-            placeWaiting()
-        }
+        if hasClosed { placeWaiting() }
     }
 }

@@ -11,7 +11,7 @@ extension ControlThread {
             if fd >= 0 {
                 beginRegistration(OwnedDescriptor(fd))
             } else if fd == -EMFILE || fd == -ENFILE {
-                guard spareDescriptors.release() else { return pauseAccepting() }
+                guard findDescriptor() else { return pauseAccepting() }
             } else if fd == -ENOBUFS || fd == -ENOMEM {
                 return pauseAccepting()
             } else if fd == -EAGAIN {
@@ -21,8 +21,16 @@ extension ControlThread {
         }
     }
 
+    /// Frees a descriptor when the process has none left. False: there is none to free.
+    private func findDescriptor() -> Bool {
+        if spareDescriptors.release() { return true }
+        guard let other = pending.leastPromising(), !other.isWaiting else { return false }
+        evict(other, Self.tooMany)
+        return true
+    }
+
     private func beginRegistration(_ descriptor: OwnedDescriptor) {
-        if pending.isFull, let other = pending.leastPromising() { evict(other, "Too many services register at once") }
+        if pending.isFull, let other = pending.leastPromising() { evict(other, Self.tooMany) }
         let fd = descriptor.fd
         let registration = pending.add(descriptor, peer: KernelText.peer(of: fd), now: now)
         do {
@@ -55,7 +63,7 @@ extension ControlThread {
         switch registration.decoder.state {
         case .needsMore:
             guard pending.isOverByteLimit, let largest = pending.largest() else { return }
-            evict(largest, "Too many services register at once")
+            evict(largest, Self.tooMany)
         case .complete(let definition):
             judge(definition, of: registration, behind: Array(receiveBuffer[used..<count]))
         case .refused(let refusal):
@@ -135,7 +143,6 @@ extension ControlThread {
     func forget(_ registration: PendingRegistration) {
         epoll.remove(registration.descriptor.fd)
         pending.remove(registration)
-        spareDescriptors.refill()
     }
 
     /// Nobody waits for a service to read: what does not fit into its socket at once is not sent.
@@ -156,8 +163,10 @@ extension ControlThread {
 
     // MARK: the control addresses at the limit of descriptors
 
+    private static let tooMany = "Too many services register at once"
     static let acceptsPerRound = 64
     private static let acceptPauseMilliseconds: UInt64 = 100
+    private static let complaintMilliseconds: UInt64 = 10_000
 
     private func pauseAccepting() {
         guard acceptResumesAt == nil else { return }
@@ -165,12 +174,13 @@ extension ControlThread {
         for (index, socket) in controlSockets.enumerated() {
             epoll.setReading(false, socket.fd, .controlSocket(index: index))
         }
+        guard now >= nextComplaint else { return }
+        nextComplaint = now + Self.complaintMilliseconds
         log.error("no descriptor is left for services that register: raise the limit or lower --max-connections")
     }
 
     func resumeAccepting() {
         acceptResumesAt = nil
-        spareDescriptors.refill()
         for (index, socket) in controlSockets.enumerated() {
             epoll.setReading(true, socket.fd, .controlSocket(index: index))
         }

@@ -24,6 +24,8 @@ public final class ControlThread {
     var spareDescriptors = SpareDescriptors()
     /// When control addresses accept again, if the process has run out of descriptors.
     var acceptResumesAt: UInt64?
+    /// When the log may say so again.
+    var nextComplaint: UInt64 = 0
 
     var registry: Registry
     var pending: PendingTable
@@ -100,11 +102,12 @@ public final class ControlThread {
         }
     }
 
-    /// Whatever has lasted long enough.
+    /// Whatever has lasted long enough, and what the round's events have left behind.
     private func expire() {
         for registration in pending.expired(now: now) { expire(registration) }
         follow(registry.expireHolds(now: now))
         if let time = acceptResumesAt, time <= now { resumeAccepting() }
+        spareDescriptors.refill()
     }
 
     /// Shows reactors what has changed, all of it at once, and then does what had to wait for that.

@@ -32,6 +32,10 @@ final class PendingRegistration {
 
     var source: EventSource { .registration(id: id) }
 
+    var isWaiting: Bool {
+        if case .waiting = phase { true } else { false }
+    }
+
     var isRefused: Bool {
         if case .refused = phase { true } else { false }
     }

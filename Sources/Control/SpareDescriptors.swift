@@ -2,7 +2,7 @@ internal import CKernel
 
 /// A few descriptors kept in reserve, so that services can still register when clients have taken all others.
 struct SpareDescriptors: ~Copyable {
-    static let count = 8
+    static let count = 16
 
     private var held: [Int32] = []
 

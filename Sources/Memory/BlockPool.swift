@@ -52,8 +52,8 @@ public struct BlockPool: ~Copyable {
 
     public let capacity: Int
     @usableFromInline let bytes: UnsafeMutableRawPointer
-    /// Changed by `(blocks + index).pointee` only: the thread sanitizer takes `blocks[index].field +=` for a change of the
-    /// first element.
+    /// Changed by `(blocks + index).pointee` only: the thread sanitizer takes `blocks[index].field +=` for a change of
+    /// the first element.
     @usableFromInline let blocks: UnsafeMutablePointer<Block>
     /// Behind a pointer, so that a chain in one record and the pool beside it can be changed in one call.
     @usableFromInline let state: UnsafeMutablePointer<State>

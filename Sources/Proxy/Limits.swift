@@ -66,7 +66,8 @@ public struct DataPlaneLimits: Sendable {
     static var sessionTickMilliseconds: UInt64 { @_noLocks get { 1_000 } }
 
     /// Every waiting byte lies in a block: what the limit allows and a quarter more, where the stalled are reset, what
-    /// the receive buffers can bring in two turns (a cancel takes effect in the next), and a reserve for replies of ours.
+    /// the receive buffers can bring in two turns (a cancel takes effect in the next), and a reserve for replies of
+    /// ours.
     var blocksPerReactor: Int {
         let received = 2 * (receiveBuffers * receiveBufferBytes + Self.sessionBuffers * Self.sessionBufferBytes)
         let bytes = bufferBytes + bufferBytes / 4 + received + (16 << 20)

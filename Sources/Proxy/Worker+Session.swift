@@ -11,7 +11,8 @@ extension Worker {
         guard case .live = unsafe slot.pointee.phase, unsafe !slot.pointee.isReceiving else { return }
         unsafe slot.pointee.isReceiving = true
         // Repeated without a pause: a session is always drained, back-pressure is a matter of windows.
-        unsafe ring.receive(slot.pointee.fd, group: 1, repeatedly: true, token(Operation.sessionReceive, session: session))
+        unsafe ring.receive(
+            slot.pointee.fd, group: 1, repeatedly: true, token(Operation.sessionReceive, session: session))
     }
 
     @_noLocks

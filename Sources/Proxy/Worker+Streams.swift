@@ -39,7 +39,8 @@ extension Worker {
         else { return false }
         guard case .finished = connections[connection].request, !streams[stream].state.finReceived else { return false }
         if case .untilClose = connections[connection].replyFraming { return false }
-        return connections[connection].serviceKeepsStream && streams[stream].state.sendWindow > UInt32(DataPlaneLimits.frameBytes)
+        return connections[connection].serviceKeepsStream
+            && streams[stream].state.sendWindow > UInt32(DataPlaneLimits.frameBytes)
             && streams[stream].state.isAcknowledged
     }
 

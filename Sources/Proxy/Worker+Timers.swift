@@ -48,8 +48,9 @@ extension Worker {
         switch record.request {
         case .discarded:
             return record.phaseSince + (record.finishSent ? DataPlaneLimits.closingMilliseconds : limits.stallTimeout)
-        case .head: return record.isMidHead || !record.hasServed
-            ? record.phaseSince + limits.headTimeout : record.phaseSince + limits.idleTimeout
+        case .head:
+            return record.isMidHead || !record.hasServed
+                ? record.phaseSince + limits.headTimeout : record.phaseSince + limits.idleTimeout
         case .body: return record.lastProgress + limits.stallTimeout
         case .waiting, .finished:
             guard limits.replyTimeout > 0, case .head = record.reply else { return .max }
@@ -109,7 +110,8 @@ extension Worker {
     mutating func scheduleTick(_ session: Int32) {
         let slot = unsafe sessions + Int(session)
         guard case .live = unsafe slot.pointee.phase else { return }
-        let due = unsafe min(now + DataPlaneLimits.sessionTickMilliseconds, max(slot.pointee.state.livenessDueAt, now + 16))
+        let due = unsafe min(
+            now + DataPlaneLimits.sessionTickMilliseconds, max(slot.pointee.state.livenessDueAt, now + 16))
         timers.schedule(Int32(limits.connections) + session, at: due)
     }
 

@@ -1,5 +1,5 @@
-/// Opening streams. A Go service keeps streams that it has not accepted in a queue of 256 and refuses what does not fit,
-/// so no more than that may be unacknowledged.
+/// Opening streams. A Go service keeps streams that it has not accepted in a queue of 256 and refuses what does not
+/// fit, so no more than that may be unacknowledged.
 extension SessionState {
     /// Whether a stream may be opened now. If not, and neither `isDraining` nor `idsAreExhausted`, some stream has to
     /// be acknowledged first, or `mayProbe` allows one.

@@ -20,8 +20,9 @@ extension StreamState {
         return marks.contains(.accepted) ? .ack : .syn
     }
 
-    /// Notes that the next frame carries FIN. Ask for its flags first: FIN may stand beside SYN or ACK, but must not stand
-    /// beside data. Go services take the flags of a frame before its payload, and may report the end without the data.
+    /// Notes that the next frame carries FIN. Ask for its flags first: FIN may stand beside SYN or ACK, but must not
+    /// stand beside data. Go services take the flags of a frame before its payload, and may report the end without the
+    /// data.
     @inlinable @_noLocks
     public mutating func sendFin() {
         precondition(canSendFin, "FIN twice or after RST")

@@ -43,7 +43,7 @@ import Testing
         for quoted in readme.text.matches(of: /`([^`\s]+)`/).map({ String($0.output.1) }) {
             let name = quoted.split(separator: "/").last.map(String.init) ?? ""
             let isSource = ["swift", "c", "h", "go", "py"].contains { name.hasSuffix("." + $0) }
-            guard isSource, !name.contains("*") else { continue }
+            guard isSource, !name.contains("*"), !name.contains("…") else { continue }
             // `+Send.swift` is short for one of the names that end so.
             if !names.contains(where: { $0 == name || name.hasPrefix("+") && $0.hasSuffix(name) }) {
                 Issue.record("\(readme.path) names \(quoted)")

@@ -5,7 +5,8 @@ import Testing
 
 @Suite(.serialized)
 struct DataPlaneTests {
-    /// The main way of all data: a request, its route, a fresh stream, the reply, and the next one on the same connection.
+    /// The main way of all data: a request, its route, a fresh stream, the reply, and the next one on the same
+    /// connection.
     @Test(arguments: [1, 2, 4])
     func requestsOnOneConnectionAreRoutedEachByItself(reactors: Int) throws {
         let plane = try TestPlane(reactors: reactors)
@@ -39,7 +40,8 @@ struct DataPlaneTests {
         let paths = (0..<60).map { ["/a", "/b", "/c"][$0 % 3] + "\($0)" }
         plane.clients[client].toSend = Array(paths.map { "GET \($0) HTTP/1.1\r\nHost: x\r\n\r\n" }.joined().utf8)
         try plane.pump { plane.clients[client].text.hasSuffix(paths[59]) }
-        let answers = plane.clients[client].text.components(of: " /").filter { $0.hasPrefix("a") || $0.hasPrefix("b") || $0.hasPrefix("c") }
+        // Each reply's body is "/a /a0" or the like, and the next reply begins right behind it.
+        let answers = plane.clients[client].text.components(of: " /").dropFirst()
         #expect(answers.map { "/" + $0.prefix { $0 != "H" } } == paths)
     }
 
