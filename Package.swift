@@ -38,7 +38,8 @@ let package = Package(
         .testTarget(name: "RoutingTests", dependencies: ["Registration", "Routing"]),
         .testTarget(name: "ReactorTests", dependencies: ["CKernel", "Memory", "Reactor"]),
         .testTarget(name: "ProxyTests", dependencies: ["CKernel", "Proxy", "Reactor", "Routing", "Yamux"]),
-        .testTarget(name: "ControlTests", dependencies: ["Control"]),
+        .testTarget(
+            name: "ControlTests", dependencies: ["CKernel", "Control", "Proxy", "Registration", "Routing"]),
         .testTarget(name: "ProjectTests"),
     ],
     swiftLanguageModes: [.v6]

@@ -43,6 +43,24 @@ struct IndexStack: ~Copyable {
     mutating func removeAll() { used = 0 }
 }
 
+/// A worker's ring and its receive buffers, made before its thread: what hinders them shows at start.
+struct WorkerRings: ~Copyable {
+    let ring: Ring
+    let clientBuffers: ReceiveBuffers
+    let sessionBuffers: ReceiveBuffers
+
+    static func make(_ limits: DataPlaneLimits) throws(RingFailure) -> WorkerRings {
+        let size = RingConfiguration(
+            entries: UInt32(limits.ringEntries), completionEntries: UInt32(limits.completionEntries))
+        let ring = try Ring(size)
+        let clients = try ReceiveBuffers(
+            ring, group: 0, count: limits.receiveBuffers, bufferBytes: limits.receiveBufferBytes)
+        let services = try ReceiveBuffers(
+            ring, group: 1, count: DataPlaneLimits.sessionBuffers, bufferBytes: DataPlaneLimits.sessionBufferBytes)
+        return WorkerRings(ring: ring, clientBuffers: clients, sessionBuffers: services)
+    }
+}
+
 /// What a worker's thread starts from.
 public final class WorkerStart: Sendable {
     let index: Int
@@ -50,26 +68,29 @@ public final class WorkerStart: Sendable {
     let seed: UInt64
     let processor: Int?
     let peersAddress: UInt
-    private let ring: Mutex<RingBox>
+    private let rings: Mutex<RingsBox>
 
-    private struct RingBox: ~Copyable {
-        var ring: Ring?
+    private struct RingsBox: ~Copyable {
+        var rings: WorkerRings?
     }
 
     var peers: UnsafeMutablePointer<PeerView> { unsafe UnsafeMutablePointer(bitPattern: peersAddress)! }
 
-    init(index: Int, plane: Plane, ring: consuming sending Ring, peersAddress: UInt, seed: UInt64, processor: Int?) {
+    init(
+        index: Int, plane: Plane, rings: consuming sending WorkerRings, peersAddress: UInt, seed: UInt64,
+        processor: Int?
+    ) {
         self.index = index
         self.plane = plane
         self.seed = seed
         self.processor = processor
         self.peersAddress = peersAddress
-        self.ring = Mutex(RingBox(ring: ring))
+        self.rings = Mutex(RingsBox(rings: rings))
     }
 
-    func takeRing() -> Ring? {
-        ring.withLock { box in
-            let taken = box.ring.take()
+    func takeRings() -> WorkerRings? {
+        rings.withLock { box in
+            let taken = box.rings.take()
             return taken
         }
     }

@@ -135,17 +135,11 @@ struct Worker: ~Copyable {
         self.index = start.index
         self.limits = limits
         self.headLimits = HeadLimits(headBytes: limits.headBytes)
-        guard let ring = start.takeRing() else { preconditionFailure("a worker is started once") }
+        guard let rings = start.takeRings() else { preconditionFailure("a worker is started once") }
+        self.clientBuffers = rings.clientBuffers
+        self.sessionBuffers = rings.sessionBuffers
+        self.ring = rings.ring
         ring.enable()
-        guard
-            let clients = ReceiveBuffers(
-                ring, group: 0, count: limits.receiveBuffers, bufferBytes: limits.receiveBufferBytes),
-            let services = ReceiveBuffers(
-                ring, group: 1, count: DataPlaneLimits.sessionBuffers, bufferBytes: DataPlaneLimits.sessionBufferBytes)
-        else { preconditionFailure("the kernel refused the receive buffers: raise the limit on locked memory") }
-        self.clientBuffers = clients
-        self.sessionBuffers = services
-        self.ring = ring
         self.gather = GatherSpace(sends: limits.ringEntries)
         self.connections = Slab(capacity: limits.connections)
         self.streams = Slab(capacity: limits.streamsPerReactor)

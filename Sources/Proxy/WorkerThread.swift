@@ -21,14 +21,12 @@ public final class DataPlane: Sendable {
             let view = PeerView(commands: peer.commands, doorbell: peer.doorbell, counters: peer.counters, blocks: nil)
             unsafe (peers + place).initialize(to: view)
         }
-        let size = RingConfiguration(
-            entries: UInt32(limits.ringEntries), completionEntries: UInt32(limits.completionEntries))
         var starts: [WorkerStart] = []
         for index in 0..<limits.reactors {
             let start = WorkerStart(
                 index: index,
                 plane: plane,
-                ring: try Ring(size),
+                rings: try WorkerRings.make(limits),
                 peersAddress: UInt(bitPattern: peers),
                 seed: seed &+ UInt64(index) &* 0x9E37_79B9_7F4A_7C15,
                 processor: processors.isEmpty ? nil : processors[index % processors.count]

@@ -15,12 +15,12 @@ public struct ReceiveBuffers: ~Copyable {
     private let mask: UInt32
     private var unpublished: UInt32 = 0
 
-    /// Registers the group with a ring that is enabled, on the ring's thread.
-    /// Nil when the kernel refuses: the locked memory allowed to the user is used up.
+    /// Registers the group, before the ring is enabled or on the ring's thread. The kernel refuses when the locked
+    /// memory that is allowed to the user is used up.
     /// - Parameter count: a power of two, at most 32768.
-    public init?(_ owner: borrowing Ring, group: UInt16, count: Int, bufferBytes: Int) {
+    public init(_ owner: borrowing Ring, group: UInt16, count: Int, bufferBytes: Int) throws(RingFailure) {
         precondition(count > 0 && count & (count - 1) == 0 && count <= 32_768)
-        guard let ring = unsafe ck_buffers_register(owner.ring, group, UInt32(count)) else { return nil }
+        guard let ring = unsafe ck_buffers_register(owner.ring, group, UInt32(count)) else { throw .lockedMemory }
         self.group = group
         self.count = count
         self.bufferBytes = bufferBytes

@@ -5,30 +5,6 @@ import Reactor
 import Synchronization
 import Testing
 
-private final class Work: Sendable {
-    let body: @Sendable () -> Void
-
-    init(_ body: @escaping @Sendable () -> Void) {
-        self.body = body
-    }
-}
-
-private func startThread(_ body: @escaping @Sendable () -> Void) -> pthread_t {
-    var thread = pthread_t()
-    let work = unsafe Unmanaged.passRetained(Work(body)).toOpaque()
-    let status = unsafe pthread_create(
-        &thread,
-        nil,
-        { work in
-            unsafe Unmanaged<Work>.fromOpaque(work!).takeRetainedValue().body()
-            return nil
-        },
-        work
-    )
-    precondition(status == 0)
-    return thread
-}
-
 /// A reactor as far as its doorbell is concerned: takes what is in the queue, then sleeps until it is woken.
 private final class Sleeper: Sendable {
     let queue = MessageQueue<Int>(capacity: 8)

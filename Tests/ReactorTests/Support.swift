@@ -29,11 +29,8 @@ struct TestRing: ~Copyable {
     {
         let ring = try Ring(RingConfiguration(entries: entries, completionEntries: completionEntries))
         ring.enable()
-        guard let buffers = ReceiveBuffers(ring, group: 3, count: count, bufferBytes: bufferBytes) else {
-            throw RingFailure.lockedMemory
-        }
+        buffers = try ReceiveBuffers(ring, group: 3, count: count, bufferBytes: bufferBytes)
         self.ring = ring
-        self.buffers = buffers
         bufferCount = count
     }
 
@@ -190,4 +187,29 @@ struct TestListener: ~Copyable {
 /// Bytes that repeat late, so that pieces in the wrong order are noticed.
 func pattern(_ count: Int) -> [UInt8] {
     (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
+}
+
+private final class Work: Sendable {
+    let body: @Sendable () -> Void
+
+    init(_ body: @escaping @Sendable () -> Void) {
+        self.body = body
+    }
+}
+
+/// A thread of its own, to be joined.
+func startThread(_ body: @escaping @Sendable () -> Void) -> pthread_t {
+    var thread = pthread_t()
+    let work = unsafe Unmanaged.passRetained(Work(body)).toOpaque()
+    let status = unsafe pthread_create(
+        &thread,
+        nil,
+        { work in
+            unsafe Unmanaged<Work>.fromOpaque(work!).takeRetainedValue().body()
+            return nil
+        },
+        work
+    )
+    precondition(status == 0)
+    return thread
 }
