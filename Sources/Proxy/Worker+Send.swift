@@ -84,17 +84,19 @@ extension Worker {
         let credit = left == 0 ? owed : min(owed, UInt32(truncatingIfNeeded: count))
         connections[connection].owedCredit -= credit
         let stream = connections[connection].stream
-        if stream >= 0, credit > 0 { giveCredit(stream, credit) }
+        if stream >= 0, credit > 0 { giveCredit(stream, credit, isFlowing: left == 0) }
         if left > 0 { markDirty(connection: connection) }
         // A pipeline may have stopped because too much was unsent.
         if !connections[connection].received.isEmpty { feedReceived(connection) }
         settle(connection)
     }
 
-    /// Tells the service that it may send more, when half of the window has been taken.
+    /// Tells the service that it may send more, when half of the window has been taken. While the process holds too
+    /// many bytes only those get credit whose client has taken all there was: if nobody did, clients that have stopped
+    /// reading would stop everybody else, for as long as they like.
     @_noLocks
-    private mutating func giveCredit(_ stream: Int32, _ count: UInt32) {
-        let credit = streams[stream].state.consumed(count, mayAnnounce: !isOverBufferLimit)
+    private mutating func giveCredit(_ stream: Int32, _ count: UInt32, isFlowing: Bool) {
+        let credit = streams[stream].state.consumed(count, mayAnnounce: isFlowing || !isOverBufferLimit)
         guard credit > 0 else { return }
         let header = FrameHeader.windowUpdate(streams[stream].state.id, credit, flags: FrameFlags(rawValue: 0))
         writeHeader(header, streams[stream].session, isControl: true)
@@ -107,7 +109,7 @@ extension Worker {
             guard case .live = unsafe sessions[Int(session)].phase else { continue }
             var stream = unsafe sessions[Int(session)].streams.first
             while stream >= 0 {
-                if streams[stream].connection >= 0 { giveCredit(stream, 0) }
+                if streams[stream].connection >= 0 { giveCredit(stream, 0, isFlowing: true) }
                 stream = streamLinks.next(of: stream)
             }
         }

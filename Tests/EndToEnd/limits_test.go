@@ -1,6 +1,7 @@
 package endtoend
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -299,5 +300,62 @@ func TestResidentMemoryReturnsAfterLoad(t *testing.T) {
 			load()
 		}
 		p.expectGrowth(before, 16)
+	})
+}
+
+// Above --buffer-limit only streams whose client takes its bytes get credit, and a quarter above it the stalled
+// connections that hold most are
+// reset; whoever takes bytes notices nothing.
+func TestBytesThatWaitAreBoundedByTheBufferLimit(t *testing.T) {
+	each(t, []string{"--buffer-limit", "8m"}, func(t *testing.T, p *proxy) {
+		port := freePort(t)
+		const size = 8 << 20
+		body := pattern(5, size)
+		p.serveStreams(raw(port), func(stream net.Conn) {
+			first := make([]byte, 1)
+			io.ReadFull(stream, first)
+			if first[0] == 'e' {
+				io.Copy(stream, stream)
+			} else {
+				stream.Write(body)
+			}
+		})
+		expectEcho := func() {
+			w := dial(t, port)
+			w.send("e")
+			w.exchange(pattern(4, 50_000))
+			w.Close()
+		}
+		expectEcho()
+		before := p.resident()
+		stopped := make([]*wire, 0, 100)
+		for index := 0; index < cap(stopped); index++ {
+			w := dial(t, port)
+			w.SetReadBuffer(128 << 10)
+			w.send("w")
+			stopped = append(stopped, w)
+		}
+		for round := 0; round < 15; round++ {
+			expectEcho()
+			time.Sleep(100 * time.Millisecond)
+		}
+		p.expectGrowth(before, 64)
+		// Now they read: those that were not reset get every byte.
+		whole := 0
+		for _, w := range stopped {
+			w.extend()
+			got, err := io.ReadAll(io.LimitReader(w.reader, size))
+			if err == nil && len(got) == size {
+				whole++
+				if !bytes.Equal(got, body) {
+					t.Fatal("wrong bytes")
+				}
+			}
+			w.Close()
+		}
+		if whole == 0 || whole == len(stopped) {
+			t.Errorf("%d of %d stalled connections were kept", whole, len(stopped))
+		}
+		expectEcho()
 	})
 }

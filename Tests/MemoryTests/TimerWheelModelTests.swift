@@ -90,16 +90,16 @@ private struct Schedule: ~Copyable {
         }
     }
 
-    /// Whoever sleeps that long is never late, and never wakes up only to sleep again at once.
+    /// Whoever sleeps that long is never late, and never wakes up for nothing more than once a turn.
     private func checkWait() {
         let wait = wheel.millisecondsToNext(from: now)
         guard let first = due.values.min() else {
             #expect(wait == -1, "seed \(seed) at \(now)")
             return
         }
-        // At most one turn of the first level, and what is left of the present tick.
-        #expect(wait > 0 && wait <= 65 * Int64(tick), "seed \(seed) at \(now): waits \(wait)")
-        #expect(now + UInt64(wait) <= first * tick, "seed \(seed) at \(now): overshoots \(first * tick)")
+        // Exact up to the turn of the first level, where those further away are looked at again.
+        let turn = ((now / tick + 1) | 63) + 1
+        #expect(now + UInt64(wait) == min(first, turn) * tick, "seed \(seed) at \(now): waits \(wait)")
     }
 
     /// What is left expires if nothing but the wheel says when to look.
