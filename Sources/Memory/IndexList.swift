@@ -69,3 +69,38 @@ public struct IndexLinks: ~Copyable {
         return index
     }
 }
+
+/// A queue of indices, each in it once at most: what has to be looked at. It never overflows, and an index can be taken
+/// out of its middle.
+@safe
+public struct IndexQueue: ~Copyable {
+    private let links: IndexLinks
+    private var list = IndexList()
+
+    /// - Parameter capacity: indices are below it.
+    public init(capacity: Int) { links = IndexLinks(capacity: capacity) }
+
+    public var isEmpty: Bool { @_noLocks get { list.isEmpty } }
+    public var count: Int { @_noLocks get { Int(list.count) } }
+
+    @_noLocks
+    public func contains(_ index: Int32) -> Bool { links.isLinked(index) }
+
+    /// Puts the index behind all others, unless it is in the queue.
+    @_noLocks
+    public mutating func append(_ index: Int32) {
+        guard !links.isLinked(index) else { return }
+        links.append(index, to: &list)
+    }
+
+    /// Takes the index out, if it is in the queue.
+    @_noLocks
+    public mutating func remove(_ index: Int32) {
+        guard links.isLinked(index) else { return }
+        links.remove(index, from: &list)
+    }
+
+    /// Takes the oldest out, or returns -1.
+    @_noLocks
+    public mutating func removeFirst() -> Int32 { links.removeFirst(from: &list) }
+}

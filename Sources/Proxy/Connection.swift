@@ -65,12 +65,8 @@ struct Connection: BitwiseCopyable {
 
     var isSending = false
     var isPolling = false
-    /// In the list of those to be flushed at the end of the turn.
-    var isDirty = false
     var isClosing = false
     var isHandingOver = false
-    /// Its new reactor's queue was full.
-    var isPostponed = false
     var resetsOnClose = false
     /// No byte will come from the client.
     var clientFinished = false
@@ -90,15 +86,11 @@ struct Connection: BitwiseCopyable {
     var isMidHead = false
     /// The reply lost its chunks' framing for a client of HTTP/1.0.
     var decodesChunks = false
-    /// The buffer group ran dry; receive is armed again at the end of the turn.
-    var isStarved = false
     var isIdempotent = false
     /// A first request has been read: from now on silence is idleness.
     var hasServed = false
     /// One of those that `--hold-limit` counts.
     var countsAsWaiting = false
-    /// What lies aside is to be looked at before the turn ends.
-    var wantsTurn = false
     /// It ends with a FIN and a moment for the client to go, because bytes may still be on their way.
     var lingers = false
     var handOvers: UInt8 = 0

@@ -12,37 +12,6 @@ struct PeerView {
     var blocks: BlockView?
 }
 
-/// Indices that have something to be done for them at the end of the turn.
-@safe
-struct IndexStack: ~Copyable {
-    private let items: UnsafeMutablePointer<Int32>
-    private let capacity: Int
-    private var used = 0
-
-    var count: Int { @_noLocks get { used } }
-
-    init(capacity: Int) {
-        self.capacity = capacity
-        unsafe items = Region.array(of: Int32.self, count: capacity)
-    }
-
-    @_noLocks
-    mutating func push(_ index: Int32) {
-        precondition(used < capacity)
-        unsafe items[used] = index
-        used += 1
-    }
-
-    @_noLocks
-    func item(_ place: Int) -> Int32 {
-        precondition(place < used)
-        return unsafe items[place]
-    }
-
-    @_noLocks
-    mutating func removeAll() { used = 0 }
-}
-
 /// A worker's ring and its receive buffers, made before its thread: what hinders them shows at start.
 struct WorkerRings: ~Copyable {
     let ring: Ring

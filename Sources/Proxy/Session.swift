@@ -48,8 +48,6 @@ struct Session: BitwiseCopyable {
 
     var isSending = false
     var isReceiving = false
-    var isDirty = false
-    var isStarved = false
     /// A frame could not be written whole.
     var isExhausted = false
     /// The registration's response has been written: frames may follow.

@@ -111,8 +111,6 @@ extension Worker {
 
     @_noLocks
     mutating func markDirty(session: Int32) {
-        guard unsafe !sessions[Int(session)].isDirty else { return }
-        unsafe sessions[Int(session)].isDirty = true
-        dirtySessions.push(session)
+        dirtySessions.append(session)
     }
 }

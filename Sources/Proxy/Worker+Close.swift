@@ -17,8 +17,6 @@ extension Worker {
         }
         connections[connection].isClosing = true
         connections[connection].resetsOnClose = reset
-        connections[connection].isStarved = false
-        connections[connection].isPostponed = false
         timers.cancel(connection)
         pool.clear(&connections[connection].received)
         let record = connections[connection]
@@ -48,14 +46,15 @@ extension Worker {
         pool.clear(&connections[connection].received)
         pool.clear(&connections[connection].outgoing)
         timers.cancel(connection)
-        connections[connection].isDirty = false
-        connections[connection].isStarved = false
-        connections[connection].isPostponed = false
+        dirtyConnections.remove(connection)
+        servable.remove(connection)
+        starvedConnections.remove(connection)
+        postponed.remove(connection)
         // Whoever looks through all slots knows by it that nobody is there.
         connections[connection].fd = -1
         connections.remove(connection)
         set(.connections, to: connections.count)
-        if isAcceptPaused { resumeAccept() }
+        hasFreedSlot = true
     }
 
     /// The process holds more than it may: of the connections here whose bytes nobody takes, the one with most ends.

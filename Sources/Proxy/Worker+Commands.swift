@@ -34,9 +34,7 @@ extension Worker {
         guard case .free = unsafe slot.pointee.phase else {
             preconditionFailure("the control thread gave a session's slot out twice")
         }
-        let isDirty = unsafe slot.pointee.isDirty
         unsafe slot.pointee = Session(limits: SessionLimits())
-        unsafe slot.pointee.isDirty = isDirty
         unsafe slot.pointee.fd = command.fd
         unsafe slot.pointee.generation = command.session.generation
         unsafe slot.pointee.phase = .live

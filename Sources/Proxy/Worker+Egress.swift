@@ -6,15 +6,12 @@ extension Worker {
     /// Sends what each session has got together, control frames first, in one go.
     @_noLocks
     mutating func flushSessions() {
-        var place = 0
         // Giving streams their turn may close connections, and those mark sessions that have been passed already.
-        while place < dirtySessions.count {
-            let session = dirtySessions.item(place)
-            place += 1
-            unsafe sessions[Int(session)].isDirty = false
+        while true {
+            let session = dirtySessions.removeFirst()
+            guard session >= 0 else { return }
             flush(session: session)
         }
-        dirtySessions.removeAll()
     }
 
     @_noLocks

@@ -37,7 +37,7 @@ extension Worker {
         command.clientFinished = record.clientFinished
         command.hasServed = record.hasServed
         let peer = unsafe peers + Int(record.target)
-        guard unsafe peer.pointee.commands.push(command) else { return postpone(connection) }
+        guard unsafe peer.pointee.commands.push(command) else { return postponed.append(connection) }
         unsafe peer.pointee.doorbell.ring()
         bump(.handedOver)
         // The blocks are the receiver's to read until it sends them back.
@@ -47,27 +47,12 @@ extension Worker {
 
     /// Nobody waits for a full queue: it is tried again next turn.
     @_noLocks
-    private mutating func postpone(_ connection: Int32) {
-        guard !connections[connection].isPostponed else { return }
-        connections[connection].isPostponed = true
-        postponed.push(connection)
-    }
-
-    @_noLocks
     mutating func retryPostponed() {
-        let count = postponed.count
-        guard count > 0 else { return }
-        let again = count
-        var items = 0
-        // Those that fail again are pushed behind; the list is compacted by taking a copy of its length first.
-        while items < again {
-            let connection = postponed.item(items)
-            items += 1
-            guard connections[connection].isPostponed else { continue }
-            connections[connection].isPostponed = false
+        while true {
+            let connection = postponed.removeFirst()
+            guard connection >= 0 else { return }
             markDirty(connection: connection)
         }
-        postponed.removeAll()
     }
 
     /// A connection arrives from another reactor, with what its client has said so far.

@@ -25,10 +25,7 @@ extension Worker {
         guard !connections[connection].isClosing else { return }
         switch result {
         case 0: clientFinished(connection)
-        case KernelError.noBuffers:
-            guard !connections[connection].isStarved else { return }
-            connections[connection].isStarved = true
-            starvedConnections.push(connection)
+        case KernelError.noBuffers: starvedConnections.append(connection)
         case KernelError.canceled, KernelError.wouldBlock, KernelError.interrupted: break
         default: clientVanished(connection)
         }
@@ -138,7 +135,8 @@ extension Worker {
     @_noLocks
     mutating func continueReceiving(_ connection: Int32) {
         let record = connections[connection]
-        guard !record.isClosing, !record.clientFinished, !record.isHandingOver, !record.isStarved else { return }
+        guard !record.isClosing, !record.clientFinished, !record.isHandingOver else { return }
+        guard !starvedConnections.contains(connection) else { return }
         if record.received.count >= DataPlaneLimits.receivedBytes {
             stopReceiving(connection)
         } else if case .idle = record.receive, !record.closesAfterFlush {

@@ -240,8 +240,7 @@ extension Worker {
     mutating func becomeIdle(_ connection: Int32) {
         connections[connection].phaseSince = now
         if !timers.isScheduled(connection) { schedule(connection, at: now + pollingPeriod) }
-        connections[connection].wantsTurn = true
-        markDirty(connection: connection)
+        servable.append(connection)
     }
 
     /// The service ended a stream (FIN).

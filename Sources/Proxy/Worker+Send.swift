@@ -15,23 +15,14 @@ extension Worker {
     }
 
     @_noLocks
-    mutating func markDirty(connection: Int32) {
-        guard !connections[connection].isDirty else { return }
-        connections[connection].isDirty = true
-        // A slot that was freed and taken again within the turn may be in the list twice.
-        if dirtyConnections.count == limits.connections { flushConnections() }
-        dirtyConnections.push(connection)
-    }
+    mutating func markDirty(connection: Int32) { dirtyConnections.append(connection) }
 
-    /// What has to be looked at again before anything is sent: requests that waited for a reply before them.
+    /// Requests that waited for the reply before them are looked at before anything is sent.
     @_noLocks
-    mutating func serveDirty() {
-        var place = 0
-        while place < dirtyConnections.count {
-            let connection = dirtyConnections.item(place)
-            place += 1
-            guard connections[connection].isDirty, connections[connection].wantsTurn else { continue }
-            connections[connection].wantsTurn = false
+    mutating func serveServable() {
+        while true {
+            let connection = servable.removeFirst()
+            guard connection >= 0 else { return }
             feedReceived(connection)
             settle(connection)
         }
@@ -39,13 +30,11 @@ extension Worker {
 
     @_noLocks
     mutating func flushConnections() {
-        for place in 0..<dirtyConnections.count {
-            let connection = dirtyConnections.item(place)
-            guard connections[connection].isDirty else { continue }
-            connections[connection].isDirty = false
+        while true {
+            let connection = dirtyConnections.removeFirst()
+            guard connection >= 0 else { return }
             flush(connection)
         }
-        dirtyConnections.removeAll()
     }
 
     @_noLocks
@@ -149,6 +138,6 @@ extension Worker {
             schedule(connection, at: now + DataPlaneLimits.closingMilliseconds)
         }
         // What the client still sends is taken and dropped, or a reset would overtake the reply.
-        if case .idle = record.receive, !record.isStarved { armReceive(connection) }
+        if case .idle = record.receive, !starvedConnections.contains(connection) { armReceive(connection) }
     }
 }

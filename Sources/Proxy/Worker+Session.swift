@@ -31,11 +31,7 @@ extension Worker {
         guard case .live = unsafe slot.pointee.phase else { return finishSession(session) }
         switch completion.result {
         case 1..., KernelError.wouldBlock, KernelError.interrupted, KernelError.canceled: armSessionReceive(session)
-        case KernelError.noBuffers:
-            if unsafe !slot.pointee.isStarved {
-                unsafe slot.pointee.isStarved = true
-                starvedSessions.push(session)
-            }
+        case KernelError.noBuffers: starvedSessions.append(session)
         case 0: loseSession(session, .closed)
         default: loseSession(session, .reset)
         }
@@ -253,9 +249,9 @@ extension Worker {
         unsafe pool.clear(&slot.pointee.flight)
         unsafe ring.close(slot.pointee.fd, Token(kind: Operation.aside, generation: 0, index: session))
         timers.cancel(Int32(limits.connections) + session)
-        let isDirty = unsafe slot.pointee.isDirty
         unsafe slot.pointee = Session(limits: SessionLimits())
-        unsafe slot.pointee.isDirty = isDirty
+        dirtySessions.remove(session)
+        starvedSessions.remove(session)
         set(.sessions, to: Int(counters.loadRelaxed(Counter.sessions.place)) - 1)
         let gone = sessionWords.load(Int(session))
         sessionWords.store(gone & ~0xFF | SessionWord.released, at: Int(session))

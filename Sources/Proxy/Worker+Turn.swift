@@ -26,12 +26,18 @@ extension Worker {
         var milliseconds = timers.millisecondsToNext(from: now)
         doorbell.prepareSleep()
         let nothingPublished = mailbox.prepareSleep()
-        if !nothingPublished || !commands.isEmpty() || postponed.count > 0 || returnCount > 0 { milliseconds = 0 }
+        let mayAdmit = hasFreedSlot && isAcceptPaused
+        if !nothingPublished || !commands.isEmpty() || !postponed.isEmpty || returnCount > 0 || mayAdmit || isMarked {
+            milliseconds = 0
+        }
         ring.submitAndWait(milliseconds: milliseconds)
         // What could not be submitted still refers to it.
         if ring.isSubmitted() { gather.reset() }
         doorbell.awake()
     }
+
+    /// What the end of the turn has marked after its turn to be flushed had passed.
+    private var isMarked: Bool { !dirtyConnections.isEmpty || !dirtySessions.isEmpty || !servable.isEmpty }
 
     private mutating func beginTurn() {
         now = Sockets.nowMilliseconds()
@@ -79,7 +85,11 @@ extension Worker {
 
     /// What the turn has brought together goes out, each socket's bytes in one send.
     private mutating func endTurn() {
-        serveDirty()
+        if hasFreedSlot {
+            hasFreedSlot = false
+            resumeAccept()
+        }
+        serveServable()
         flushSessions()
         flushConnections()
         clientBuffers.publish()
@@ -93,20 +103,14 @@ extension Worker {
     /// Receives that found no buffer are armed again, now that the turn has given all of them back.
     @_noLocks
     private mutating func rearmStarved() {
-        for place in 0..<starvedConnections.count {
-            let connection = starvedConnections.item(place)
-            guard connections[connection].isStarved else { continue }
-            connections[connection].isStarved = false
-            continueReceiving(connection)
+        for _ in 0..<starvedConnections.count {
+            let connection = starvedConnections.removeFirst()
+            if connection >= 0 { continueReceiving(connection) }
         }
-        starvedConnections.removeAll()
-        for place in 0..<starvedSessions.count {
-            let session = starvedSessions.item(place)
-            guard unsafe sessions[Int(session)].isStarved else { continue }
-            unsafe sessions[Int(session)].isStarved = false
-            armSessionReceive(session)
+        for _ in 0..<starvedSessions.count {
+            let session = starvedSessions.removeFirst()
+            if session >= 0 { armSessionReceive(session) }
         }
-        starvedSessions.removeAll()
     }
 
     /// Tells the process what lies in blocks here, and hears what it is altogether.

@@ -77,13 +77,16 @@ struct Worker: ~Copyable {
     /// A node a connection, then one a session, then one for accepting again.
     var timers: TimerWheel
 
-    var dirtyConnections: IndexStack
-    var dirtySessions: IndexStack
+    /// Those with something to be sent, or to be looked at, at the end of the turn.
+    var dirtyConnections: IndexQueue
+    /// Those whose next request may lie aside.
+    var servable: IndexQueue
+    var dirtySessions: IndexQueue
     /// Receives that ran out of buffers.
-    var starvedConnections: IndexStack
-    var starvedSessions: IndexStack
+    var starvedConnections: IndexQueue
+    var starvedSessions: IndexQueue
     /// Connections that could not be handed over, because a queue was full.
-    var postponed: IndexStack
+    var postponed: IndexQueue
 
     let peers: UnsafeMutablePointer<PeerView>
     let totals: SharedWords
@@ -118,6 +121,8 @@ struct Worker: ~Copyable {
     /// Accepted beyond the limit, in a ring: they wait for a slot.
     let parked: UnsafeMutablePointer<ParkedClient>
     var parkedFirst = 0
+    /// A connection has ended: a parked client may have its slot.
+    var hasFreedSlot = false
     var parkedCount = 0
     var isDraining = false
     var isStopped = false
@@ -154,11 +159,12 @@ struct Worker: ~Copyable {
         self.unusedLinks = IndexLinks(capacity: limits.streamsPerReactor)
         self.now = Sockets.nowMilliseconds()
         self.timers = TimerWheel(capacity: limits.connections + limits.sessions + 1, now: now)
-        self.dirtyConnections = IndexStack(capacity: limits.connections)
-        self.dirtySessions = IndexStack(capacity: limits.sessions)
-        self.starvedConnections = IndexStack(capacity: limits.connections)
-        self.starvedSessions = IndexStack(capacity: limits.sessions)
-        self.postponed = IndexStack(capacity: limits.connections)
+        self.dirtyConnections = IndexQueue(capacity: limits.connections)
+        self.servable = IndexQueue(capacity: limits.connections)
+        self.dirtySessions = IndexQueue(capacity: limits.sessions)
+        self.starvedConnections = IndexQueue(capacity: limits.connections)
+        self.starvedSessions = IndexQueue(capacity: limits.sessions)
+        self.postponed = IndexQueue(capacity: limits.connections)
         unsafe self.parked = Region.array(of: ParkedClient.self, count: Self.parkedCapacity)
         unsafe self.returns = .allocate(capacity: Self.returnsCapacity)
         unsafe self.peers = start.peers

@@ -29,7 +29,7 @@ private final class Sleeper: Sendable {
             doorbell.prepareSleep()
             let isIdle = queue.isEmpty()
             // Nothing but the doorbell ends the wait: a lost wake-up is never made up for.
-            test.ring.submitAndWait(milliseconds: isIdle ? 20_000 : 0)
+            test.ring.submitAndWait(milliseconds: isIdle ? 60_000 : 0)
             doorbell.awake()
             if isIdle { sleeps.wrappingAdd(1, ordering: .relaxed) }
             let count = test.ring.completionCount()
@@ -115,7 +115,7 @@ func `no wake-up is lost, however sleep and work cross`(senders: Int) throws {
     let control = startThread {
         while seen.load(0) < rounds {
             var entry = pollfd(fd: bell.fd, events: Int16(POLLIN), revents: 0)
-            guard unsafe poll(&entry, 1, 20_000) == 1 else {
+            guard unsafe poll(&entry, 1, 60_000) == 1 else {
                 seen.store(1, at: 1)
                 return
             }

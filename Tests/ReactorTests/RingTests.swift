@@ -18,15 +18,17 @@ import Testing
     let start = Sockets.nowMilliseconds()
     test.ring.submitAndWait(milliseconds: 40)
     let waited = Sockets.nowMilliseconds() - start
-    #expect(waited >= 39 && waited < 5_000)
+    #expect(waited >= 39)
     #expect(test.ring.completionCount() == 0)
 }
 
-@Test func `not waiting at all returns at once`() throws {
+@Test func `not waiting at all submits and returns`() throws {
     let test = try TestRing()
-    let start = Sockets.nowMilliseconds()
-    for _ in 0..<100 { test.ring.submitAndWait(milliseconds: 0) }
-    #expect(Sockets.nowMilliseconds() - start < 2_000)
+    test.ring.submitAndWait(milliseconds: 0)
+    #expect(test.ring.completionCount() == 0)
+    test.ring.cancel(Token(Kind.receive), Token(Kind.cancel))
+    test.ring.submitAndWait(milliseconds: 0)
+    #expect(test.ring.completionCount() == 1)
 }
 
 @Test func `waiting without an end ends with a completion`() throws {

@@ -47,6 +47,5 @@ private func processors() -> [Int32] {
     let start = Sockets.nowMilliseconds()
     Sockets.pause()
     Sockets.pause()
-    let end = Sockets.nowMilliseconds()
-    #expect(end > start && end - start < 5_000)
+    #expect(Sockets.nowMilliseconds() > start)
 }
