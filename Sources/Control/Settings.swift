@@ -68,7 +68,7 @@ extension Settings {
         try checkPower("--ring-entries", ringEntries, 64...32_768)
         try checkPower("--receive-buffers", receiveBuffers, 8...32_768)
         try check("--receive-buffer-size", receiveBufferSize, from: 1 << 10, to: 1 << 20)
-        try check("--head-limit", headLimit, from: 1 << 10, to: 1 << 20)
+        try check("--head-limit", headLimit, from: 1 << 10, to: 128 << 10)
         try check("--buffer-limit", bufferLimit, from: 1 << 20, to: 1 << 40)
         for (flag, time) in [
             ("--head-timeout", headTimeout), ("--idle-timeout", idleTimeout), ("--stall-timeout", stallTimeout),

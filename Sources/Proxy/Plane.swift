@@ -39,6 +39,7 @@ public struct Command: BitwiseCopyable, Sendable {
     var mode = ConnectionMode.http
     var clientFinished = false
     var hasServed = false
+    var phaseSince: UInt64 = 0
 
     @_noLocks
     public init(_ kind: Kind) { self.kind = kind }

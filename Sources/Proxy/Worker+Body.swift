@@ -61,11 +61,16 @@ extension Worker {
         let isQueued = connectionLinks.isLinked(connection)
         let isCrowded = unsafe session.pointee.egress.count >= DataPlaneLimits.egressBytes
         // Others that wait come first, unless it is this one's turn (`pump` has taken it out of the queue).
-        if isQueued || isCrowded || !pool.hasRoom(for: 2 * DataPlaneLimits.frameBytes) {
+        if isQueued || isCrowded || !hasEgressBlocks {
             if !isQueued { unsafe connectionLinks.append(connection, to: &session.pointee.ready) }
             return 0
         }
         return min(wanted, min(window, DataPlaneLimits.frameBytes))
+    }
+
+    /// Whether the pool has blocks for a frame and what may come with it.
+    var hasEgressBlocks: Bool {
+        @_noLocks get { pool.hasRoom(for: 2 * DataPlaneLimits.frameBytes) }
     }
 
     /// Writes a data frame with these bytes, for which the window has room.

@@ -45,7 +45,10 @@ extension Worker {
     @_noLocks
     private mutating func pump(_ session: Int32) {
         let slot = unsafe sessions + Int(session)
-        while unsafe slot.pointee.egress.count < DataPlaneLimits.egressBytes, case .live = unsafe slot.pointee.phase {
+        // The same bounds as in `sendingRoom`: whom it would only put back into the queue is left there.
+        while unsafe slot.pointee.egress.count < DataPlaneLimits.egressBytes, hasEgressBlocks,
+            case .live = unsafe slot.pointee.phase
+        {
             let connection = unsafe connectionLinks.removeFirst(from: &slot.pointee.ready)
             guard connection >= 0 else { return }
             takeTurn(connection, session)

@@ -10,7 +10,7 @@ extension Worker {
         if case .http = connections[connection].mode { connections[connection].request = .head }
         connections[connection].isHandingOver = true
         connections[connection].target = UInt8(truncatingIfNeeded: reactor)
-        timers.cancel(connection)
+        timers.schedule(connection, at: now + pollingPeriod)
         if case .armed = connections[connection].receive { cancelReceive(connection) }
         if connections[connection].isPolling {
             let aside = Token(kind: Operation.aside, generation: 0, index: connection)
@@ -36,6 +36,7 @@ extension Worker {
         command.mode = record.mode
         command.clientFinished = record.clientFinished
         command.hasServed = record.hasServed
+        command.phaseSince = record.phaseSince
         let peer = unsafe peers + Int(record.target)
         guard unsafe peer.pointee.commands.push(command) else { return postponed.append(connection) }
         unsafe peer.pointee.doorbell.ring()
@@ -64,6 +65,7 @@ extension Worker {
         record.mode = command.mode
         record.clientFinished = command.clientFinished
         record.hasServed = command.hasServed
+        record.phaseSince = command.phaseSince
         let kept = copyChain(command, to: &record.received)
         var back = Command(.takeBack)
         back.chain = command.chain

@@ -135,9 +135,12 @@ extension Worker {
     @_noLocks
     mutating func continueReceiving(_ connection: Int32) {
         let record = connections[connection]
-        guard !record.isClosing, !record.clientFinished, !record.isHandingOver else { return }
+        guard !record.isClosing, !record.isHandingOver else { return }
+        guard !record.clientFinished else { return watchForReset(connection) }
         guard !starvedConnections.contains(connection) else { return }
-        if record.received.count >= DataPlaneLimits.receivedBytes {
+        // A head may be larger than what is kept otherwise, and has to be seen to be too large.
+        let bound = record.isMidHead ? limits.headBytes + 1 : 0
+        if record.received.count >= max(bound, DataPlaneLimits.receivedBytes) {
             stopReceiving(connection)
         } else if case .idle = record.receive, !record.closesAfterFlush {
             armReceive(connection)
@@ -158,9 +161,18 @@ extension Worker {
     @_noLocks
     mutating func stopReceiving(_ connection: Int32) {
         if case .armed = connections[connection].receive { cancelReceive(connection) }
-        guard !connections[connection].isPolling else { return }
+        watchForReset(connection)
+    }
+
+    /// Where nothing is received, a client that vanishes is noticed by a poll. Its FIN, once seen, is not asked for
+    /// again: it would answer at once, for ever.
+    @_noLocks
+    private mutating func watchForReset(_ connection: Int32) {
+        let record = connections[connection]
+        guard !record.isPolling, !record.finishSent else { return }
         connections[connection].isPolling = true
-        ring.pollForHangUp(connections[connection].fd, token(Operation.poll, connection: connection))
+        let wantsFinish = !record.clientFinished && !record.sawFinish
+        ring.pollForHangUp(record.fd, orFinish: wantsFinish, token(Operation.poll, connection: connection))
     }
 
     @_noLocks
@@ -175,7 +187,9 @@ extension Worker {
         let connection = completion.token.index
         guard connections.generation(of: connection) == completion.token.generation else { return }
         connections[connection].isPolling = false
-        let brokenEvents: Int32 = 0x08 | 0x10  // POLLERR, POLLHUP
+        // After our own FIN the client's is no fault, and shows as POLLHUP.
+        let brokenEvents: Int32 = connections[connection].finishSent ? 0x08 : 0x08 | 0x10  // POLLERR, POLLHUP
+        connections[connection].sawFinish = true
         if !connections[connection].isClosing, completion.result > 0, completion.result & brokenEvents != 0 {
             clientVanished(connection)
         }
@@ -186,6 +200,8 @@ extension Worker {
     @_noLocks
     private mutating func clientFinished(_ connection: Int32) {
         connections[connection].clientFinished = true
+        // The reactor that it goes to learns of it and sees what is left to do.
+        guard !connections[connection].isHandingOver else { return }
         switch connections[connection].mode {
         case .relay:
             connections[connection].phaseSince = now

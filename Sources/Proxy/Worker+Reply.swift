@@ -4,31 +4,41 @@ import Reactor
 import Yamux
 
 extension Worker {
-    /// Bytes of a service for the connection that the stream serves.
+    /// Bytes of a service for the connection that the stream serves. True: some were left, behind the end of a reply.
     @_noLocks
-    mutating func deliver(_ stream: Int32, _ bytes: UnsafeRawBufferPointer) {
+    mutating func deliver(_ stream: Int32, _ bytes: UnsafeRawBufferPointer) -> Bool {
         let connection = streams[stream].connection
-        guard connection >= 0 else { return }
+        guard connection >= 0 else { return false }
         connections[connection].owedCredit += UInt32(truncatingIfNeeded: bytes.count)
         connections[connection].lastProgress = now
         switch connections[connection].mode {
-        case .relay: unsafe send(connection, bytes)
-        case .http, .undecided: unsafe deliverReply(connection, stream, bytes)
+        case .relay:
+            unsafe send(connection, bytes)
+            return false
+        case .http, .undecided: return unsafe deliverReply(connection, stream, bytes)
         }
     }
 
     @_noLocks
-    private mutating func deliverReply(_ connection: Int32, _ stream: Int32, _ bytes: UnsafeRawBufferPointer) {
+    private mutating func deliverReply(
+        _ connection: Int32,
+        _ stream: Int32,
+        _ bytes: UnsafeRawBufferPointer
+    ) -> Bool {
         var offset = 0
         while offset < bytes.count, !connections[connection].isClosing, connections[connection].stream == stream {
             let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[offset...])
-            if case .relay = connections[connection].mode { return unsafe send(connection, rest) }
+            if case .relay = connections[connection].mode {
+                unsafe send(connection, rest)
+                return false
+            }
             switch connections[connection].reply {
-            case .none: return
+            case .none: return true
             case .head: offset += unsafe takeReplyHead(connection, stream, rest)
             case .body: offset += unsafe takeReplyBody(connection, rest)
             }
         }
+        return offset < bytes.count
     }
 
     /// Takes bytes of a reply's head; usually all of it is there.
@@ -88,7 +98,7 @@ extension Worker {
         if responseHead.isSwitching { return unsafe passSwitch(connection, bytes) }
         if responseHead.isInterim {
             // A client of HTTP/1.0 knows no interim replies.
-            guard !connections[connection].isHTTP10 else { return }
+            guard !connections[connection].isHTTP10 else { return skipInterim(connection) }
             if responseHead.status == 100 { connections[connection].expectsContinue = false }
             unsafe sendHead(connection, bytes, close: false)
             return
@@ -111,6 +121,15 @@ extension Worker {
         case .none: finishReply(connection)
         case .counted, .chunked, .untilClose: break
         }
+    }
+
+    /// Nothing goes to the client, so nothing will be sent that gives the service its credit back.
+    @_noLocks
+    private mutating func skipInterim(_ connection: Int32) {
+        guard connections[connection].outgoing.isEmpty else { return }
+        let owed = connections[connection].owedCredit
+        connections[connection].owedCredit = 0
+        giveCredit(connections[connection].stream, owed, isFlowing: true)
     }
 
     /// Whether the client's connection outlives this reply.

@@ -66,8 +66,7 @@ extension Worker {
             return false
         case .incomplete:
             beginHead(connection)
-            // What lies there has been looked at; its last bytes may be the beginning of the end.
-            unsafe noteHeadBytes(connection, UnsafeRawBufferPointer(rebasing: bytes.suffix(3)))
+            unsafe noteHeadBytes(connection, bytes)
             return false
         }
     }

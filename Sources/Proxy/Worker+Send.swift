@@ -84,7 +84,7 @@ extension Worker {
     /// many bytes only those get credit whose client has taken all there was: if nobody did, clients that have stopped
     /// reading would stop everybody else, for as long as they like.
     @_noLocks
-    private mutating func giveCredit(_ stream: Int32, _ count: UInt32, isFlowing: Bool) {
+    mutating func giveCredit(_ stream: Int32, _ count: UInt32, isFlowing: Bool) {
         let credit = streams[stream].state.consumed(count, mayAnnounce: isFlowing || !isOverBufferLimit)
         guard credit > 0 else { return }
         let header = FrameHeader.windowUpdate(streams[stream].state.id, credit, flags: FrameFlags(rawValue: 0))
@@ -121,6 +121,11 @@ extension Worker {
     @_noLocks
     private mutating func settleHTTP(_ connection: Int32) {
         let record = connections[connection]
+        if record.clientFinished {
+            if case .waiting = record.request { return close(connection, reset: false) }
+            // The rest of a head will never come.
+            if record.isMidHead, case .none = record.reply { connections[connection].closesAfterFlush = true }
+        }
         if record.clientFinished, record.received.isEmpty {
             switch record.request {
             case .body: return clientVanished(connection)

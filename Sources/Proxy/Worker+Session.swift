@@ -63,7 +63,9 @@ extension Worker {
         let stream = unsafe slot.pointee.payloadStream
         if stream >= 0 {
             if streams[stream].connection >= 0 {
-                unsafe deliver(stream, payload)
+                let hasMore = unsafe deliver(stream, payload)
+                // What lies behind a reply is nobody's, least of all the next client's.
+                if hasMore || !isEnd, unsafe slot.pointee.payloadStream == stream { unexpectedBytes(stream) }
             } else {
                 unexpectedBytes(stream)
             }

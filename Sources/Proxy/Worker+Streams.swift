@@ -39,8 +39,9 @@ extension Worker {
         else { return false }
         guard case .finished = connections[connection].request, !streams[stream].state.finReceived else { return false }
         if case .untilClose = connections[connection].replyFraming { return false }
-        return connections[connection].serviceKeepsStream
-            && streams[stream].state.sendWindow > UInt32(DataPlaneLimits.frameBytes)
+        // The next head has to fit whole.
+        return unsafe connections[connection].serviceKeepsStream
+            && Int(streams[stream].state.sendWindow) >= edited.count
             && streams[stream].state.isAcknowledged
     }
 
@@ -61,7 +62,9 @@ extension Worker {
     private mutating func linger(_ stream: Int32) {
         let session = unsafe sessions + Int(streams[stream].session)
         unsafe unusedLinks.append(stream, to: &session.pointee.lingering)
-        if unsafe session.pointee.lingering.count > DataPlaneLimits.lingeringStreams {
+        // Services that never send their FIN must not take the slots that clients need.
+        let isScarce = streams.capacity - streams.count < limits.connections
+        if unsafe isScarce || session.pointee.lingering.count > DataPlaneLimits.lingeringStreams {
             unsafe abandon(session.pointee.lingering.first)
         }
     }

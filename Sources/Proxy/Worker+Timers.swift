@@ -23,7 +23,8 @@ extension Worker {
 
     @_noLocks
     mutating func connectionExpired(_ connection: Int32) {
-        guard !connections[connection].isClosing, !connections[connection].isHandingOver else { return }
+        guard !connections[connection].isClosing else { return }
+        guard !connections[connection].isHandingOver else { return handOverExpired(connection) }
         let deadline = deadline(of: connection)
         if now >= deadline {
             expire(connection)
@@ -31,6 +32,17 @@ extension Worker {
         }
         if case .relay = connections[connection].mode, !isWaiting(connection) { return }
         timers.schedule(connection, at: min(max(deadline, now + 16), now + pollingPeriod))
+    }
+
+    /// A hand-over waits for the client to take its replies, for as long as any reply would.
+    @_noLocks
+    private mutating func handOverExpired(_ connection: Int32) {
+        let isStalled = now >= connections[connection].lastProgress + limits.stallTimeout
+        if isStalled, !connections[connection].outgoing.isEmpty {
+            bump(.resets)
+            return close(connection, reset: true)
+        }
+        timers.schedule(connection, at: now + pollingPeriod)
     }
 
     /// When the connection's patience ends, as things are now.
@@ -103,6 +115,8 @@ extension Worker {
         }
         endUnused(session)
         if unsafe !slot.pointee.openers.isEmpty { routeOpeners(session) }
+        // Blocks may have become free elsewhere.
+        if unsafe !slot.pointee.ready.isEmpty { markDirty(session: session) }
         scheduleTick(session)
     }
 

@@ -139,8 +139,10 @@ extension Worker {
     /// Nobody came in time.
     @_noLocks
     mutating func expireWait(_ connection: Int32) {
-        let isUnknown =
-            connections[connection].waitingRoute == Self.unknownRoute && isWaiting(connection)
+        var isUnknown = false
+        if case .route = connections[connection].wait {
+            isUnknown = connections[connection].waitingRoute == Self.unknownRoute
+        }
         stopWaiting(connection)
         bump(.expired)
         refuse(connection, status: isUnknown ? 404 : 503)

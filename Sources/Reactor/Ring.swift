@@ -143,10 +143,11 @@ public struct Ring: ~Copyable {
         unsafe ck_cancel(ring, target.rawValue, token.rawValue)
     }
 
-    /// Waits for the peer's end, its reset or an error, without reading (`POLLRDHUP`, `POLLHUP`, `POLLERR`).
+    /// Waits for the peer's reset or an error, without reading (`POLLHUP`, `POLLERR`); with `orFinish` for its FIN, too
+    /// (`POLLRDHUP`).
     @_noLocks
-    public borrowing func pollForHangUp(_ fd: Int32, _ token: Token) {
-        unsafe ck_poll(ring, fd, UInt32(POLLRDHUP), token.rawValue)
+    public borrowing func pollForHangUp(_ fd: Int32, orFinish: Bool, _ token: Token) {
+        unsafe ck_poll(ring, fd, orFinish ? UInt32(POLLRDHUP) : 0, token.rawValue)
     }
 
     /// Reads from the descriptor into memory that must stay until the completion.
