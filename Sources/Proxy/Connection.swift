@@ -70,8 +70,6 @@ struct Connection: BitwiseCopyable {
     var resetsOnClose = false
     /// No byte will come from the client.
     var clientFinished = false
-    /// A poll has shown the client's FIN, behind bytes that are still in the kernel.
-    var sawFinish = false
     /// The client has been sent a FIN.
     var finishSent = false
     /// When all is sent, the connection ends.

@@ -164,15 +164,13 @@ extension Worker {
         watchForReset(connection)
     }
 
-    /// Where nothing is received, a client that vanishes is noticed by a poll. Its FIN, once seen, is not asked for
-    /// again: it would answer at once, for ever.
+    /// Where nothing is received, a client that vanishes is noticed by a poll.
     @_noLocks
     private mutating func watchForReset(_ connection: Int32) {
         let record = connections[connection]
         guard !record.isPolling, !record.finishSent else { return }
         connections[connection].isPolling = true
-        let wantsFinish = !record.clientFinished && !record.sawFinish
-        ring.pollForHangUp(record.fd, orFinish: wantsFinish, token(Operation.poll, connection: connection))
+        ring.pollForHangUp(record.fd, token(Operation.poll, connection: connection))
     }
 
     @_noLocks
@@ -186,10 +184,9 @@ extension Worker {
     mutating func pollCompleted(_ completion: Completion) {
         let connection = completion.token.index
         guard connections.generation(of: connection) == completion.token.generation else { return }
-        connections[connection].isPolling = false
+        if !completion.hasMore { connections[connection].isPolling = false }
         // After our own FIN the client's is no fault, and shows as POLLHUP.
         let brokenEvents: Int32 = connections[connection].finishSent ? 0x08 : 0x08 | 0x10  // POLLERR, POLLHUP
-        connections[connection].sawFinish = true
         if !connections[connection].isClosing, completion.result > 0, completion.result & brokenEvents != 0 {
             clientVanished(connection)
         }

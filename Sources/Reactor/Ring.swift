@@ -143,11 +143,12 @@ public struct Ring: ~Copyable {
         unsafe ck_cancel(ring, target.rawValue, token.rawValue)
     }
 
-    /// Waits for the peer's reset or an error, without reading (`POLLHUP`, `POLLERR`); with `orFinish` for its FIN, too
-    /// (`POLLRDHUP`).
+    /// Reports the peer's end, its reset and errors, without reading (`POLLRDHUP`, `POLLHUP`, `POLLERR`), until
+    /// canceled. Each is reported when it comes, not for as long as it holds: a single poll could not be armed again
+    /// after a FIN, because io_uring always looks for that and would answer at once.
     @_noLocks
-    public borrowing func pollForHangUp(_ fd: Int32, orFinish: Bool, _ token: Token) {
-        unsafe ck_poll(ring, fd, orFinish ? UInt32(POLLRDHUP) : 0, token.rawValue)
+    public borrowing func pollForHangUp(_ fd: Int32, _ token: Token) {
+        unsafe ck_poll_multishot(ring, fd, UInt32(POLLRDHUP), token.rawValue)
     }
 
     /// Reads from the descriptor into memory that must stay until the completion.

@@ -7,12 +7,12 @@ import Testing
 @Test func `a poll for the peer's end is not woken by bytes`() throws {
     let test = try TestRing()
     let pair = SocketPair()
-    test.ring.pollForHangUp(pair.ours.fd, orFinish: true, Token(Kind.poll, 2))
+    test.ring.pollForHangUp(pair.ours.fd, Token(Kind.poll, 2))
     pair.peer.write([1, 2, 3])
     #expect(test.completionsSoon().isEmpty)
     Sockets.finish(pair.peer.fd)
     let completion = try #require(test.completions().first)
-    #expect(completion.token == Token(Kind.poll, 2) && !completion.hasMore)
+    #expect(completion.token == Token(Kind.poll, 2) && completion.hasMore)
     #expect(completion.result & Int32(POLLRDHUP) != 0)
     #expect(pair.ours.read() == [1, 2, 3])
 }
@@ -22,15 +22,30 @@ import Testing
     let pair = try SocketPair(tcpWithSendBuffer: nil)
     Sockets.finish(pair.peer.fd)
     var result: Int32 = 0
-    test.ring.pollForHangUp(pair.ours.fd, orFinish: true, Token(Kind.poll))
+    test.ring.pollForHangUp(pair.ours.fd, Token(Kind.poll))
     result = test.completions().first?.result ?? 0
     #expect(result & Int32(POLLRDHUP) != 0 && result & Int32(POLLERR) == 0)
+}
+
+/// An end that holds must not be told again and again.
+@Test func `an end is reported once, and a reset after it`() throws {
+    let test = try TestRing()
+    let pair = try SocketPair(tcpWithSendBuffer: nil)
+    test.ring.pollForHangUp(pair.ours.fd, Token(Kind.poll))
+    Sockets.finish(pair.peer.fd)
+    let finish = try #require(test.completions().first)
+    #expect(finish.result & Int32(POLLRDHUP) != 0 && finish.hasMore)
+    #expect(test.completionsSoon().isEmpty)
+    Sockets.resetOnClose(pair.peer.fd)
+    end(pair.peer)
+    let reset = test.completions().first?.result ?? 0
+    #expect(reset & Int32(POLLERR) != 0)
 }
 
 @Test func `a reset shows as an error`() throws {
     let test = try TestRing()
     let pair = try SocketPair(tcpWithSendBuffer: nil)
-    test.ring.pollForHangUp(pair.ours.fd, orFinish: true, Token(Kind.poll))
+    test.ring.pollForHangUp(pair.ours.fd, Token(Kind.poll))
     #expect(test.completionsSoon().isEmpty)
     Sockets.resetOnClose(pair.peer.fd)
     end(pair.peer)
@@ -41,7 +56,7 @@ import Testing
 @Test func `a poll can be canceled`() throws {
     let test = try TestRing()
     let pair = SocketPair()
-    test.ring.pollForHangUp(pair.ours.fd, orFinish: true, Token(Kind.poll))
+    test.ring.pollForHangUp(pair.ours.fd, Token(Kind.poll))
     #expect(test.completionsSoon().isEmpty)
     test.ring.cancel(Token(Kind.poll), Token(Kind.cancel))
     let completions = test.completions(atLeast: 2)

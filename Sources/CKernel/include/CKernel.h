@@ -142,9 +142,9 @@ CK_HOT static inline void ck_cancel(struct ck_ring *ring, uint64_t target, uint6
     sqe->user_data = user_data;
 }
 
-CK_HOT static inline void ck_poll(struct ck_ring *ring, int fd, uint32_t events, uint64_t user_data) {
+CK_HOT static inline void ck_poll_multishot(struct ck_ring *ring, int fd, uint32_t events, uint64_t user_data) {
     struct io_uring_sqe *sqe = ck_sqe(ring);
-    io_uring_prep_poll_add(sqe, fd, events);
+    io_uring_prep_poll_multishot(sqe, fd, events);
     sqe->user_data = user_data;
 }
 
