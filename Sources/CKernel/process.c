@@ -80,8 +80,6 @@ uint64_t ck_raise_descriptor_limit(void) {
 
 uint64_t ck_locked_memory_limit(void) { return limit(RLIMIT_MEMLOCK); }
 
-uint64_t ck_physical_memory(void) { return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE); }
-
 uint64_t ck_random(void) {
     uint64_t value = 0;
     while (getrandom(&value, sizeof value, 0) != (ssize_t)sizeof value) {}

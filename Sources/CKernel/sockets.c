@@ -112,10 +112,3 @@ bool ck_unix_socket_alive(const char *path) {
     close(fd);
     return alive;
 }
-
-int ck_tcp_info_state(int fd) {
-    struct tcp_info info;
-    socklen_t size = sizeof info;
-    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return -errno;
-    return info.tcpi_state;
-}

@@ -200,7 +200,7 @@ extension Worker {
 
     @_noLocks
     private mutating func breach(_ session: Int32, _ breach: Breach) {
-        loseSession(session, .breach, detail: unsafe unsafeBitCast(breach, to: UInt8.self))
+        loseSession(session, .breach, detail: breach.number)
     }
 
     @_noLocks

@@ -32,15 +32,7 @@ public enum KernelError {
     public static var noBuffers: Int32 { @_noLocks get { -ENOBUFS } }
     public static var canceled: Int32 { @_noLocks get { -ECANCELED } }
     public static var interrupted: Int32 { @_noLocks get { -EINTR } }
-    public static var tooManyInProcess: Int32 { @_noLocks get { -EMFILE } }
-    public static var tooManyInSystem: Int32 { @_noLocks get { -ENFILE } }
-    public static var noMemory: Int32 { @_noLocks get { -ENOMEM } }
     public static var connectionReset: Int32 { @_noLocks get { -ECONNRESET } }
     public static var brokenPipe: Int32 { @_noLocks get { -EPIPE } }
-    public static var addressInUse: Int32 { @_noLocks get { -EADDRINUSE } }
-    public static var accessDenied: Int32 { @_noLocks get { -EACCES } }
-    public static var notPermitted: Int32 { @_noLocks get { -EPERM } }
-    public static var addressNotAvailable: Int32 { @_noLocks get { -EADDRNOTAVAIL } }
-    public static var timedOut: Int32 { @_noLocks get { -ETIME } }
     public static var noEntry: Int32 { @_noLocks get { -ENOENT } }
 }

@@ -229,12 +229,10 @@ void ck_name_thread(const char *name);
 /// Raises RLIMIT_NOFILE to its hard limit and returns what holds then.
 uint64_t ck_raise_descriptor_limit(void);
 uint64_t ck_locked_memory_limit(void);
-uint64_t ck_physical_memory(void);
 uint64_t ck_random(void);
 void ck_pause_milliseconds(int milliseconds);
 const char *ck_error_text(int error);
 int ck_kernel_release(char *text, int capacity);
-int ck_tcp_info_state(int fd);
 
 /// Keeps programs of the same user, which SO_REUSEPORT alone would let in, from joining a group that listens on one
 /// address (or all of IPv4). Returns a descriptor to hold as long as the group does, or -errno. There is no such guard
