@@ -108,7 +108,9 @@ extension ControlThread {
         log.info(
             "registered \(session.routeDescription) for \(session.service): \(count), reactor \(added.handle.reactor)")
         guard let milliseconds = added.heldFor else { return }
-        log.info("released \(session.routeDescription) by \(session.service) after \(milliseconds) ms")
+        let waiting = registry.routes[session.route].map { plane.waitingOnListener.load($0.listener) } ?? 0
+        let clients = counted(Int(clamping: waiting), "client")
+        log.info("released \(session.routeDescription) after \(milliseconds) ms: \(clients) waited on its listener")
     }
 
     // MARK: reports
@@ -125,7 +127,7 @@ extension ControlThread {
             let word = plane.peers[handle.reactor].sessionWords.load(handle.index)
             guard SessionWord.generation(word) == handle.generation else { continue }
             switch SessionWord.state(word) {
-            case SessionWord.draining: follow(registry.sessionDrains(handle, now: now))
+            case SessionWord.draining: sessionDrains(handle)
             case SessionWord.gone: sessionIsGone(handle, word)
             case SessionWord.released:
                 sessionIsGone(handle, word)
@@ -137,8 +139,16 @@ extension ControlThread {
 
     private func sessionIsGone(_ handle: SessionHandle, _ word: UInt64) {
         guard let session = registry.sessions[handle], session.phase != .gone else { return }
-        log.info("session lost: \(session.routeDescription) for \(session.service): \(reason(in: word))")
+        let became = plane.tally(of: handle).clauses
+        log.info("session lost: \(session.routeDescription) for \(session.service): \(reason(in: word))\(became)")
         follow(registry.sessionIsGone(handle, now: now))
+    }
+
+    private func sessionDrains(_ handle: SessionHandle) {
+        guard let session = registry.sessions[handle], session.phase == .live else { return }
+        let became = plane.tally(of: handle).clauses
+        log.info("session draining: \(session.routeDescription) for \(session.service): it said GoAway\(became)")
+        follow(registry.sessionDrains(handle, now: now))
     }
 
     /// Why a session is gone, as a clause.
@@ -160,6 +170,17 @@ extension ControlThread {
                 listenersToClose.append(slot)
             }
         }
+    }
+}
+
+extension SessionTally {
+    /// What became of the session's streams, as clauses behind a reason.
+    fileprivate var clauses: String {
+        var text = ""
+        if sentAgain > 0 { text += "; \(counted(Int(sentAgain), "exchange")) sent again" }
+        if failed > 0 { text += "; \(counted(Int(failed), "request")) answered with 502" }
+        if cut > 0 { text += "; \(counted(Int(cut), "connection")) cut" }
+        return text
     }
 }
 

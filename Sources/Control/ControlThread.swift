@@ -30,6 +30,10 @@ public final class ControlThread {
     var registry: Registry
     var pending: PendingTable
     var refusalLog = RefusalLog()
+    /// When failures are told of, and what was told last.
+    var failuresDueAt: UInt64?
+    var failuresTold: UInt64 = 0
+    var failureFigures: [Int: (generation: UInt32, figures: FailureFigures)] = [:]
     /// The sockets of each listener. They are the reactors'; the control thread only stops them at the end.
     var listenerSockets: [Int: ListenerSockets] = [:]
     /// What this round brings about once its snapshot is published.
@@ -97,6 +101,7 @@ public final class ControlThread {
         case .bell:
             plane.controlBell.take()
             takeReports()
+            noteFailures()
         case .controlSocket(let index): acceptServices(at: index)
         case .registration(let id): continueRegistration(id, isBroken: event.isBroken)
         }
@@ -107,6 +112,7 @@ public final class ControlThread {
         for registration in pending.expired(now: now) { expire(registration) }
         follow(registry.expireHolds(now: now))
         if let time = acceptResumesAt, time <= now { resumeAccepting() }
+        tellFailures()
         spareDescriptors.refill()
     }
 
@@ -126,7 +132,7 @@ public final class ControlThread {
 
     /// Until the next thing that happens by itself; negative: there is none.
     private func millisecondsToWait() -> Int32 {
-        var next = min(pending.nextDeadline, registry.nextExpiry ?? .max, acceptResumesAt ?? .max)
+        var next = min(pending.nextDeadline, registry.nextExpiry ?? .max, acceptResumesAt ?? .max, failuresDueAt ?? .max)
         if publisher.retiredCount > 0 { next = min(next, now + 1_000) }
         if case .draining(let end) = phase { next = min(next, end, now + Self.drainPollMilliseconds) }
         guard next != .max else { return -1 }

@@ -9,6 +9,13 @@ public struct Settings: Sendable {
     public var hold = TimeSpan(milliseconds: defaults.hold)
     /// Clients that wait at once, on each listener.
     public var holdLimit = defaults.holdLimit
+    /// What those may have said, in bytes, on each listener.
+    public var holdBytes = ByteCount(bytes: defaults.holdBytes)
+    /// Clients that had to wait, released to a session in a second. Nil: as many at once as it has answered so far.
+    public var releaseRate: Int?
+    /// After how much silence of a session a ping asks whether it lives, and how long that may go unanswered.
+    public var pingInterval = TimeSpan(milliseconds: defaults.pingInterval)
+    public var pingTimeout = TimeSpan(milliseconds: defaults.pingTimeout)
     /// How long after the start a host and path that nobody has registered waits instead of being refused.
     public var startGrace = TimeSpan(milliseconds: 10_000)
     /// Sessions at once. Nil: as the data plane has by default, or an eighth of the descriptors if that is less.
@@ -65,6 +72,8 @@ extension Settings {
         try check("--max-pending", maximumPending ?? 1, 1...65_536)
         try check("--backlog", backlog, 1...65_535)
         try check("--hold-limit", holdLimit, 0...Self.connectionCeiling)
+        try check("--hold-bytes", holdBytes, from: 64 << 10, to: 1 << 40)
+        try check("--release-rate", releaseRate ?? 1, 1...1_000_000)
         try checkPower("--ring-entries", ringEntries, 64...32_768)
         try checkPower("--receive-buffers", receiveBuffers, 8...32_768)
         try check("--receive-buffer-size", receiveBufferSize, from: 1 << 10, to: 1 << 20)
@@ -72,6 +81,7 @@ extension Settings {
         try check("--buffer-limit", bufferLimit, from: 1 << 20, to: 1 << 40)
         for (flag, time) in [
             ("--head-timeout", headTimeout), ("--idle-timeout", idleTimeout), ("--stall-timeout", stallTimeout),
+            ("--ping-interval", pingInterval), ("--ping-timeout", pingTimeout),
         ] where time.milliseconds == 0 {
             throw UnusableValue("\(flag) must be longer than nothing; give 30s, for example")
         }
@@ -117,6 +127,10 @@ extension Settings {
         limits.replyTimeout = replyTimeout?.milliseconds ?? 0
         limits.hold = hold.milliseconds
         limits.holdLimit = holdLimit
+        limits.holdBytes = holdBytes.bytes
+        limits.releaseRate = releaseRate ?? 0
+        limits.pingInterval = pingInterval.milliseconds
+        limits.pingTimeout = pingTimeout.milliseconds
         limits.graceEnd = now + startGrace.milliseconds
         limits.bufferBytes = bufferLimit.bytes
         limits.trusted = trustedNetworks.map { $0.network }

@@ -3,21 +3,33 @@ public enum CannedReply {
     /// Bytes that a reply has at most.
     public static var longest: Int { @_noLocks get { 1024 } }
 
+    /// Why a request got 502, where more can be said than that the service failed.
+    public enum Cause: Sendable {
+        case none
+        /// It may have been executed, and must not be executed twice.
+        case mayHaveRun
+        /// It was too large to be kept for another attempt.
+        case notKept
+        /// Every attempt failed, or there was no time for another one.
+        case spent
+    }
+
     /// Writes a whole reply.
     ///
     /// - Parameters:
     ///   - status: one of the statuses that have a text here; any other one is written as 500.
+    ///   - cause: what more can be said of a 502.
     ///   - retryAfterSeconds: what Retry-After says (RFC 9110 §10.2.3); 0 for none.
     ///   - close: whether the connection ends with the reply.
     ///   - bodyless: whether the reply is to HEAD, so that its body is described and left out.
     ///   - destination: at least ``longest`` bytes.
     /// - Returns: the bytes written.
     @_noLocks public static func write(
-        status: UInt16, retryAfterSeconds: Int, close: Bool, bodyless: Bool,
+        status: UInt16, cause: Cause = .none, retryAfterSeconds: Int, close: Bool, bodyless: Bool,
         to destination: UnsafeMutableRawBufferPointer
     ) -> Int {
         precondition(destination.count >= longest, "a canned reply has room")
-        let text = Text(status)
+        let text = Text(status, cause)
         var writer = unsafe ByteWriter(destination)
         writer.append("HTTP/1.1 ")
         writer.append(text.reason)
@@ -42,11 +54,24 @@ public enum CannedReply {
         let reason: StaticString
         let sentence: StaticString
 
-        @_noLocks init(_ status: UInt16) {
+        @_noLocks init(_ status: UInt16, _ cause: Cause) {
             switch status {
             case 400..<500: self = Text(client: status)
+            case 502: self = Text(cause)
             default: self = Text(server: status)
             }
+        }
+
+        @_noLocks private init(_ cause: Cause) {
+            let sentence: StaticString =
+                switch cause {
+                case .none: "the service sent an invalid reply; look at its log"
+                case .mayHaveRun:
+                    "the service broke off; the request may have been executed, so it was not sent to another one"
+                case .notKept: "the service broke off; the request was too large to be kept, please send it again"
+                case .spent: "the service broke off each time the request was sent to it; look at its log"
+                }
+            self = Text("502 Bad Gateway", sentence)
         }
 
         @_noLocks private init(_ reason: StaticString, _ sentence: StaticString) {
@@ -77,7 +102,6 @@ public enum CannedReply {
                 switch status {
                 case 501:
                     Text("501 Not Implemented", "the method or the transfer coding is unknown here; use another one")
-                case 502: Text("502 Bad Gateway", "the service broke off or sent an invalid reply; look at its log")
                 case 503: Text("503 Service Unavailable", "the service is not there at the moment; try again soon")
                 case 504:
                     Text("504 Gateway Timeout", "the service did not reply in time; try again, or look at its log")

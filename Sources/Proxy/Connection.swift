@@ -91,6 +91,10 @@ struct Connection: BitwiseCopyable {
     var hasServed = false
     /// One of those that `--hold-limit` counts.
     var countsAsWaiting = false
+    /// Since when it waits for a session, wherever it has waited; 0: it does not.
+    var waitedSince: UInt64 = 0
+    /// Bytes by which it counts among those that wait.
+    var waitingBytes = 0
     /// It ends with a FIN and a moment for the client to go, because bytes may still be on their way.
     var lingers = false
     var handOvers: UInt8 = 0
@@ -104,6 +108,15 @@ struct Connection: BitwiseCopyable {
     var requestChunks = ChunkedReader()
     var replyChunks = ChunkedReader()
     var headEnd = HeadEndFinder()
+
+    /// What was passed on of the current request, or of the relay, as the client wrote it: to be sent again if it comes
+    /// to nothing. All of it, or nothing and `isKept` is false.
+    var kept = Chain()
+    var isKept = false
+    /// How often it was passed on.
+    var attempts: UInt8 = 0
+    /// When its first attempt came to nothing.
+    var lostAt: UInt64 = 0
 
     /// What the client has sent and nobody has taken.
     var received = Chain()

@@ -1,4 +1,5 @@
 import Memory
+import Yamux
 
 /// What bounds the data plane, as the flags say it. Times in milliseconds, sizes in bytes; one place for the defaults.
 public struct DataPlaneLimits: Sendable {
@@ -29,6 +30,13 @@ public struct DataPlaneLimits: Sendable {
     public var holdLimit = 8192
     /// Until then (monotonic clock) a host and path that nobody has registered yet waits too.
     public var graceEnd: UInt64 = 0
+    /// Clients that had to wait, released to a session in a second; 0: as many at once as it has answered, and a few.
+    public var releaseRate = 0
+    /// Bytes that waiting clients may have said, on each listener.
+    public var holdBytes = 64 << 20
+    /// Silence after which a session is asked by a ping, and how long that may go unanswered.
+    public var pingInterval: UInt64 = 10_000
+    public var pingTimeout: UInt64 = 10_000
     /// Bytes that may lie in blocks, of the whole process, before no stream gets new credit.
     public var bufferBytes = 512 << 20
     /// Clients whose forwarding fields are believed.
@@ -62,6 +70,14 @@ public struct DataPlaneLimits: Sendable {
     static var finHoldMilliseconds: UInt64 { @_noLocks get { 1_000 } }
     /// How long a client of a port shared by HTTP and raw routes may say nothing before it counts as raw.
     static var sniffMilliseconds: UInt64 { @_noLocks get { 1_000 } }
+    /// What is kept of an exchange, to be sent again, at most.
+    static var keptBytes: Int { @_noLocks get { 64 << 10 } }
+    /// A session that has accepted nothing for so long, although it could have, is slow.
+    static var slowMilliseconds: UInt64 { @_noLocks get { 1_000 } }
+    /// When a slow session that lives is tried again.
+    static var slowPauseMilliseconds: UInt64 { @_noLocks get { 5_000 } }
+    /// Clients that had to wait and that a session gets at once when it has answered nobody yet.
+    static var firstRelease: UInt32 { @_noLocks get { 8 } }
     static var acceptPauseMilliseconds: UInt64 { @_noLocks get { 100 } }
     static var sessionTickMilliseconds: UInt64 { @_noLocks get { 1_000 } }
 
@@ -72,6 +88,20 @@ public struct DataPlaneLimits: Sendable {
         let received = 2 * (receiveBuffers * receiveBufferBytes + Self.sessionBuffers * Self.sessionBufferBytes)
         let bytes = bufferBytes + bufferBytes / 4 + received + (16 << 20)
         return bytes / BlockPool.blockBytes + connections / 4
+    }
+
+    /// A quarter of all that may lie in blocks, each reactor its part.
+    var keptBlocksPerReactor: Int {
+        @_noLocks get { bufferBytes / 4 / BlockPool.blockBytes / reactors }
+    }
+
+    var session: SessionLimits {
+        @_noLocks get {
+            var limits = SessionLimits()
+            limits.pingIntervalMilliseconds = UInt32(clamping: pingInterval)
+            limits.pingTimeoutMilliseconds = UInt32(clamping: pingTimeout)
+            return limits
+        }
     }
 
     /// Streams of a reactor: one a connection, as many that linger, and some more.

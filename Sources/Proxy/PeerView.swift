@@ -8,6 +8,7 @@ struct PeerView {
     var commands: MessageQueue<Command>
     var doorbell: Doorbell
     var counters: SharedWords
+    var sessionWords: SharedWords
     /// Written by the peer before any listener is open.
     var blocks: BlockView?
 }

@@ -40,6 +40,9 @@ public struct Command: BitwiseCopyable, Sendable {
     var clientFinished = false
     var hasServed = false
     var phaseSince: UInt64 = 0
+    var attempts: UInt8 = 0
+    var lostAt: UInt64 = 0
+    var waitedSince: UInt64 = 0
 
     @_noLocks
     public init(_ kind: Kind) { self.kind = kind }
@@ -68,6 +71,39 @@ public enum Counter: Int, CaseIterable, Sendable {
     case overflows
 }
 
+/// Figures of one listener on one reactor, each a word that the reactor alone writes. They begin at 0 when the listener
+/// is opened.
+public enum ListenerCounter: Int, CaseIterable, Sendable {
+    /// Clients that had to wait for a service.
+    case held
+    /// Of those: served after all, gone unserved when their time was over.
+    case released
+    case expired
+    /// Clients turned away at once, because too many waited or the process was full.
+    case refused
+    /// Exchanges that came to nothing and were sent again.
+    case sentAgain
+    /// Streams taken back from a service that had not accepted them.
+    case takenBack
+    /// Requests answered with 502 because they may have been executed and must not be executed twice.
+    case failedMayHaveRun
+    /// The same because they were too large to be kept.
+    case failedNotKept
+    /// The same because they had been tried often enough, or for as long as anybody waits.
+    case failedSpent
+    /// The same because the service's reply was none.
+    case failedBroken
+    /// Relays and begun replies that ended with their service.
+    case cut
+
+    /// Words from one listener's figures to the next one's.
+    public static var stride: Int { @_noLocks get { 16 } }
+
+    var place: Int {
+        @_noLocks get { Int(unsafe unsafeBitCast(self, to: UInt8.self)) }
+    }
+}
+
 /// Where one reactor can be reached, and what others may look at.
 public struct Peer: Sendable {
     public let commands: MessageQueue<Command>
@@ -79,6 +115,10 @@ public struct Peer: Sendable {
     /// A word a listener slot: the generation of the listener that it has closed last.
     public let listenerWords: SharedWords
     public let counters: SharedWords
+    /// `ListenerCounter.stride` words a listener slot.
+    public let listenerCounters: SharedWords
+    /// A word a session slot: a `SessionTally`, written before the session's word says that it is gone or draining.
+    public let sessionTallies: SharedWords
     /// 1: it has nothing left to do after `drain`, or has stopped.
     public let finished: SharedWords
 }
@@ -91,6 +131,8 @@ public enum SessionWord {
     public static var gone: UInt64 { @_noLocks get { 3 } }
     /// The slot can be given out again.
     public static var released: UInt64 { @_noLocks get { 4 } }
+    /// Live, but it does not accept what it is given: other reactors prefer its siblings.
+    public static var slow: UInt64 { @_noLocks get { 5 } }
 
     @_noLocks
     static func make(_ state: UInt64, generation: UInt32, reason: UInt64 = 0, detail: UInt64 = 0) -> UInt64 {
@@ -112,10 +154,12 @@ public struct Plane: Sendable {
     public let totals: SharedWords
     /// Clients that wait, a word a listener.
     public let waitingOnListener: SharedWords
+    /// What they have said, in bytes.
+    public let waitingBytesOnListener: SharedWords
     /// Written by any reactor that has news for the control thread.
     public let controlBell: ControlBell
 
-    public enum Total: Int { case connections, blocks, count }
+    public enum Total: Int { case connections, blocks, waitingBytes, count }
 
     /// Nil when the process has no descriptors left.
     /// - Parameter mailboxes: the snapshot publisher's, one a reactor.
@@ -124,6 +168,7 @@ public struct Plane: Sendable {
         self.limits = limits
         self.totals = SharedWords(count: Total.count.rawValue, isSpread: true)
         self.waitingOnListener = SharedWords(count: limits.listeners)
+        self.waitingBytesOnListener = SharedWords(count: limits.listeners)
         guard let bell = ControlBell() else { return nil }
         self.controlBell = bell
         var peers: [Peer] = []
@@ -137,6 +182,8 @@ public struct Plane: Sendable {
                     sessionWords: SharedWords(count: limits.sessions),
                     listenerWords: SharedWords(count: limits.listeners),
                     counters: SharedWords(count: Counter.allCases.count, isSpread: false),
+                    listenerCounters: SharedWords(count: limits.listeners * ListenerCounter.stride),
+                    sessionTallies: SharedWords(count: limits.sessions),
                     finished: SharedWords(count: 1)
                 )
             )
@@ -156,5 +203,16 @@ public struct Plane: Sendable {
     /// The sum of a figure over all reactors.
     public func sum(_ counter: Counter) -> UInt64 {
         peers.reduce(0) { $0 &+ $1.counters.loadRelaxed(counter.rawValue) }
+    }
+
+    /// The sum of a listener's figure over all reactors.
+    public func sum(_ counter: ListenerCounter, ofListener slot: Int) -> UInt64 {
+        let place = slot * ListenerCounter.stride + counter.rawValue
+        return peers.reduce(0) { $0 &+ $1.listenerCounters.loadRelaxed(place) }
+    }
+
+    /// What became of a session's streams when it was lost, or since it said GoAway.
+    public func tally(of session: SessionHandle) -> SessionTally {
+        SessionTally(word: peers[session.reactor].sessionTallies.load(session.index))
     }
 }

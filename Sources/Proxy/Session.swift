@@ -15,14 +15,48 @@ struct Stream: BitwiseCopyable {
     var unusedSince: UInt64 = 0
     /// It waits for its next request (`reuse-streams`).
     var isIdle = false
+    /// We have reset it before the service had accepted it, and wait for the answer to `barrier`: if that comes first,
+    /// nothing of the stream was delivered.
+    var isTakenBack = false
+    var barrier: UInt32 = 0
+    /// Its client had to wait, and it is one of those that the session's pace counts until the service answers.
+    var isPaced = false
+    var openedAt: UInt64 = 0
     /// Credit that was not given because the process holds too many bytes.
     var withheldCredit: UInt32 = 0
+
+    /// Where in the session's `written` bytes its first frame begins.
+    var firstByte: UInt64 = 0
 
     @_noLocks
     init(id: UInt32, session: Int32, connection: Int32) {
         self.state = StreamState(id: id)
         self.session = session
         self.connection = connection
+    }
+}
+
+/// What became of a session's streams in the moment that it was lost, or said GoAway; for the log.
+public struct SessionTally: BitwiseCopyable, Sendable {
+    /// Sent again elsewhere, or waiting for that.
+    public var sentAgain: UInt16 = 0
+    /// Answered with 502 by us.
+    public var failed: UInt16 = 0
+    /// Relays, and replies that had begun: cut.
+    public var cut: UInt16 = 0
+
+    @_noLocks
+    public init() {}
+
+    @_noLocks
+    init(word: UInt64) {
+        sentAgain = UInt16(truncatingIfNeeded: word)
+        failed = UInt16(truncatingIfNeeded: word >> 16)
+        cut = UInt16(truncatingIfNeeded: word >> 32)
+    }
+
+    var word: UInt64 {
+        @_noLocks get { UInt64(sentAgain) | UInt64(failed) << 16 | UInt64(cut) << 32 }
     }
 }
 
@@ -55,6 +89,26 @@ struct Session: BitwiseCopyable {
     /// The service has said GoAway.
     var isDraining = false
     var reusesStreams = false
+    /// It has streams that it does not accept: new ones go to its siblings.
+    var isSlow = false
+    var slowSince: UInt64 = 0
+    /// When it accepted a stream, or had none to accept.
+    var lastAcceptance: UInt64 = 0
+    /// A ping since it became slow, and when that was answered: whether it lives and only does not accept. 0: not yet.
+    var slowPing: UInt32 = 0
+    var slowPingAnsweredAt: UInt64 = 0
+    /// The route that it serves, by its lasting number; known with its first stream.
+    var route = UInt32.max
+    /// Streams that it has answered, and those of clients that had to wait and that it has not answered yet.
+    var answered: UInt32 = 0
+    var pacedStreams: UInt32 = 0
+    /// With `--release-rate`: when the next client that waits may be released, in microseconds.
+    var releaseDue: UInt64 = 0
+    /// Bytes ever put into `egress`, and taken out of it to be sent.
+    var written: UInt64 = 0
+    var loaded: UInt64 = 0
+    /// What became of its streams when it was lost.
+    var tally = SessionTally()
 
     /// Frames that overtake data: pongs, window updates.
     var control = Chain()
@@ -73,6 +127,8 @@ struct Session: BitwiseCopyable {
     var openers = IndexList()
     var lingering = IndexList()
     var idle = IndexList()
+    /// Streams that wait for the answer to their barrier, oldest first.
+    var takenBack = IndexList()
 
     @_noLocks
     init(limits: SessionLimits) { self.state = SessionState(role: .opener, limits: limits) }

@@ -15,7 +15,9 @@ extension Worker {
         guard count > 0, connections[connection].stream == stream else { return bytes.count }
         connections[connection].lastProgress = now
         let none = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
-        unsafe writeFrame(stream, UnsafeRawBufferPointer(rebasing: bytes[..<count]), none)
+        let passed = unsafe UnsafeRawBufferPointer(rebasing: bytes[..<count])
+        unsafe writeFrame(stream, passed, none)
+        unsafe keepPassed(connection, passed)
         return count
     }
 
@@ -54,7 +56,7 @@ extension Worker {
     @_noLocks
     func sendingRoom(_ connection: Int32, wanted: Int) -> Int {
         let stream = connections[connection].stream
-        guard stream >= 0 else { return 0 }
+        guard stream >= 0, !streams[stream].isTakenBack else { return 0 }
         let window = Int(streams[stream].state.sendWindow)
         guard window > 0 else { return 0 }
         let session = unsafe sessions + Int(streams[stream].session)
@@ -79,14 +81,23 @@ extension Worker {
         let count = UInt32(truncatingIfNeeded: first.count + second.count)
         let taken = streams[stream].state.sendFrame(maximum: count, payloadLimit: count)
         precondition(taken == count, "the window was looked at before")
+        noteFirstFrame(stream)
         let flags = streams[stream].state.flagsForNextFrame()
         let header = FrameHeader(type: .data, flags: flags, streamID: streams[stream].state.id, length: count)
         let session = streams[stream].session
         writeHeader(header, session, isControl: false)
         let slot = unsafe sessions + Int(session)
+        unsafe slot.pointee.written += UInt64(count)
         let isWritten =
             unsafe pool.append(first, to: &slot.pointee.egress) && pool.append(second, to: &slot.pointee.egress)
         if !isWritten { exhausted(session) }
+    }
+
+    /// The stream's next frame may be the first that the service hears of it: where that lies among all of the session.
+    @_noLocks
+    func noteFirstFrame(_ stream: Int32) {
+        guard !streams[stream].state.isAnnounced else { return }
+        streams[stream].firstByte = unsafe sessions[Int(streams[stream].session)].written
     }
 
     /// Writes a header, ahead of data if it is a control frame.
@@ -102,6 +113,7 @@ extension Worker {
             guard let place = unsafe pool.reserve(size, in: &slot.pointee.egress) else { return exhausted(session) }
             unsafe header.write(to: place)
             unsafe pool.commit(size, to: &slot.pointee.egress)
+            unsafe slot.pointee.written += UInt64(size)
         }
         markDirty(session: session)
     }

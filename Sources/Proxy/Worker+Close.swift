@@ -15,6 +15,7 @@ extension Worker {
             if streams[stream].state.isFinished { free(stream) } else { abandon(stream) }
             connections[connection].stream = -1
         }
+        dropKept(connection)
         connections[connection].isClosing = true
         connections[connection].resetsOnClose = reset
         timers.cancel(connection)
@@ -43,6 +44,7 @@ extension Worker {
     /// The slot is free: the connection has been closed, or handed over.
     @_noLocks
     mutating func forget(_ connection: Int32) {
+        dropKept(connection)
         pool.clear(&connections[connection].received)
         pool.clear(&connections[connection].outgoing)
         timers.cancel(connection)
@@ -64,7 +66,7 @@ extension Worker {
         var most = 0
         for connection in 0..<Int32(connections.touched) {
             let record = connections[connection]
-            let held = record.outgoing.count + record.received.count
+            let held = record.outgoing.count + record.received.count + record.kept.count
             guard record.fd >= 0, !record.isClosing, held > most else { continue }
             guard record.lastProgress + 1_000 < now else { continue }
             most = held

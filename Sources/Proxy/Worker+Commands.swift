@@ -18,6 +18,7 @@ extension Worker {
         case .prepareListener:
             listenerCount = max(listenerCount, Int(command.listener) + 1)
             unsafe listeners[Int(command.listener)] = ListenerSlot(generation: command.generation)
+            clearCounters(ofListener: Int(command.listener))
         case .openListener:
             unsafe listeners[Int(command.listener)].fd = command.fd
             if !isAcceptPaused, !isDraining { armAccept(command.listener) }
@@ -34,12 +35,13 @@ extension Worker {
         guard case .free = unsafe slot.pointee.phase else {
             preconditionFailure("the control thread gave a session's slot out twice")
         }
-        unsafe slot.pointee = Session(limits: SessionLimits())
+        unsafe slot.pointee = Session(limits: limits.session)
         unsafe slot.pointee.fd = command.fd
         unsafe slot.pointee.generation = command.session.generation
         unsafe slot.pointee.phase = .live
         unsafe slot.pointee.reusesStreams = command.flags & Command.reusesStreams != 0
         unsafe slot.pointee.lastSent = now
+        unsafe slot.pointee.lastAcceptance = now
         unsafe slot.pointee.state.noteReceived(now: now)
         report(session, SessionWord.make(SessionWord.live, generation: command.session.generation))
         bump(.sessions)
@@ -97,6 +99,21 @@ extension Worker {
         }
         for connection in 0..<Int32(connections.touched) where isIdle(connection) {
             close(connection, reset: false)
+        }
+        // Services learn that the proxy is about to end; the streams that there are end in good order.
+        for session in 0..<Int32(limits.sessions) { sayGoAway(session) }
+    }
+
+    private mutating func sayGoAway(_ session: Int32) {
+        let slot = unsafe sessions + Int(session)
+        guard case .live = unsafe slot.pointee.phase, unsafe slot.pointee.isAnnounced else { return }
+        // Requests whose heads are on their way still get their streams: it is the service that opens none any more.
+        writeHeader(FrameHeader.goAway(.normal), session, isControl: true)
+    }
+
+    private func clearCounters(ofListener listener: Int) {
+        for place in 0..<ListenerCounter.stride {
+            listenerCounters.storeRelaxed(0, at: listener * ListenerCounter.stride + place)
         }
     }
 

@@ -19,6 +19,8 @@ extension Worker {
         let slot = unsafe sessions + Int(session)
         guard case .live = unsafe slot.pointee.phase else { return }
         if unsafe slot.pointee.isExhausted { return loseSession(session, .noMemory) }
+        if unsafe !slot.pointee.openers.isEmpty { routeOpeners(session) }
+        guard case .live = unsafe slot.pointee.phase else { return }
         pump(session)
         guard unsafe !slot.pointee.isSending, unsafe slot.pointee.isAnnounced else { return }
         if unsafe slot.pointee.flight.isEmpty { load(session) }
@@ -37,6 +39,7 @@ extension Worker {
         let slot = unsafe sessions + Int(session)
         unsafe pool.join(&slot.pointee.control, to: &slot.pointee.flight)
         unsafe pool.join(&slot.pointee.egress, to: &slot.pointee.flight)
+        unsafe slot.pointee.loaded = slot.pointee.written
         // There is room again for those that queue; what they write goes out with the next send.
         pump(session)
     }

@@ -37,6 +37,9 @@ extension Worker {
         command.clientFinished = record.clientFinished
         command.hasServed = record.hasServed
         command.phaseSince = record.phaseSince
+        command.attempts = record.attempts
+        command.lostAt = record.lostAt
+        command.waitedSince = record.waitedSince
         let peer = unsafe peers + Int(record.target)
         guard unsafe peer.pointee.commands.push(command) else { return postponed.append(connection) }
         unsafe peer.pointee.doorbell.ring()
@@ -66,6 +69,9 @@ extension Worker {
         record.clientFinished = command.clientFinished
         record.hasServed = command.hasServed
         record.phaseSince = command.phaseSince
+        record.attempts = command.attempts
+        record.lostAt = command.lostAt
+        record.waitedSince = command.waitedSince
         let kept = copyChain(command, to: &record.received)
         var back = Command(.takeBack)
         back.chain = command.chain

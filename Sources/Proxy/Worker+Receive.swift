@@ -53,6 +53,7 @@ extension Worker {
             close(connection, reset: true)
             return
         }
+        guard countWaitingBytes(connection) else { return }
         if connections[connection].isMidHead { unsafe noteHeadBytes(connection, bytes) }
     }
 

@@ -13,7 +13,9 @@ extension Worker {
             return close(connection, reset: false)
         }
         switch choose(connection, route: found) {
-        case .local(let session): startRelay(connection, session)
+        case .local(let session):
+            unsafe sessions[Int(session)].route = snapshot.route(found).id
+            startRelay(connection, session)
         case .remote(let reactor): handOver(connection, to: reactor)
         case .fullSession(let session): waitForSession(connection, session)
         case .nobody: waitForRoute(connection, snapshot.route(found).id)
@@ -25,21 +27,29 @@ extension Worker {
         let stream = openStream(connection, session)
         guard stream >= 0 else { return close(connection, reset: true) }
         bump(.requests)
-        stopWaiting(connection)
+        beginService(connection, stream)
         timers.cancel(connection)
         connections[connection].isSettled = true
         connections[connection].hasServed = true
         connections[connection].handOvers = 0
+        let none = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
+        unsafe beginKeeping(connection, none)
         if connections[connection].received.isEmpty {
-            let flags = streams[stream].state.flagsForNextFrame()
-            writeHeader(FrameHeader.windowUpdate(streams[stream].state.id, 0, flags: flags), session, isControl: false)
+            announce(stream)
         } else {
             feedReceived(connection)
         }
         // The queue of the session may have kept even the first bytes back: the service must learn of the stream.
-        guard !connections[connection].isClosing, !streams[stream].state.isAnnounced else { return }
+        if !connections[connection].isClosing, !streams[stream].state.isAnnounced { announce(stream) }
+    }
+
+    /// The service learns of the stream by an empty frame.
+    @_noLocks
+    private mutating func announce(_ stream: Int32) {
+        noteFirstFrame(stream)
         let flags = streams[stream].state.flagsForNextFrame()
-        writeHeader(FrameHeader.windowUpdate(streams[stream].state.id, 0, flags: flags), session, isControl: false)
+        let header = FrameHeader.windowUpdate(streams[stream].state.id, 0, flags: flags)
+        writeHeader(header, streams[stream].session, isControl: false)
     }
 
     /// Passes on bytes of a relay. Returns how many were taken.
@@ -48,11 +58,13 @@ extension Worker {
         let stream = connections[connection].stream
         guard stream >= 0 else { return 0 }
         // The service has ended the stream for good, and nobody reads what the client still says.
-        if streams[stream].state.isReset { return bytes.count }
+        if streams[stream].state.isReset, !streams[stream].isTakenBack { return bytes.count }
         let count = sendingRoom(connection, wanted: bytes.count)
         guard count > 0 else { return 0 }
         let none = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
-        unsafe writeFrame(stream, UnsafeRawBufferPointer(rebasing: bytes[..<count]), none)
+        let passed = unsafe UnsafeRawBufferPointer(rebasing: bytes[..<count])
+        unsafe writeFrame(stream, passed, none)
+        unsafe keepPassed(connection, passed)
         return count
     }
 

@@ -95,6 +95,10 @@ extension Worker {
     /// A complete head, in `responseHead` and `bytes`, goes to the client as it must look there.
     @_noLocks
     private mutating func passReplyHead(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
+        // From now on the client knows of the service's answer.
+        dropKept(connection)
+        let stream = connections[connection].stream
+        noteAnswered(stream, streams[stream].session)
         if responseHead.isSwitching { return unsafe passSwitch(connection, bytes) }
         if responseHead.isInterim {
             // A client of HTTP/1.0 knows no interim replies.
@@ -272,21 +276,23 @@ extension Worker {
         case (.body, .untilClose):
             finishReply(connection)
             settle(connection)
-        default: failExchange(connection)
+        default: loseExchange(connection, isUndelivered: false)
         }
     }
 
-    /// The reply will never be whole: 502 if nothing of it was passed on, else the connection ends, so that nobody
+    /// The reply is none that could be passed on: 502 if nothing of it was, else the connection ends, so that nobody
     /// takes it for complete.
     @_noLocks
     mutating func failExchange(_ connection: Int32) {
-        bump(.failed)
+        noteFailure()
         let stream = connections[connection].stream
         if stream >= 0 { abandon(stream) }
         connections[connection].stream = -1
         if case .head = connections[connection].reply {
+            count(.failedBroken, connection)
             refuse(connection, status: 502)
         } else {
+            count(.cut, connection)
             cut(connection)
         }
     }
@@ -317,13 +323,15 @@ extension Worker {
 
     /// Answers by ourselves and ends the connection; a raw one is just ended.
     @_noLocks
-    mutating func refuse(_ connection: Int32, status: UInt16) {
+    mutating func refuse(_ connection: Int32, status: UInt16, cause: CannedReply.Cause = .none) {
         if case .http = connections[connection].mode {
             var bodyless = false
             if case .head = connections[connection].method, status == 502 || status == 503 || status == 504 {
                 bodyless = true
             }
-            reply(connection, status: status, retryAfter: status == 503 ? 1 : 0, close: true, bodyless: bodyless)
+            reply(
+                connection, status: status, cause: cause, retryAfter: status == 503 ? 1 : 0, close: true,
+                bodyless: bodyless)
             let stream = connections[connection].stream
             if stream >= 0 { abandon(stream) }
             connections[connection].stream = -1
@@ -337,6 +345,7 @@ extension Worker {
     @_noLocks
     private mutating func discard(_ connection: Int32) {
         stopWaiting(connection)
+        endKeeping(connection)
         pool.clear(&connections[connection].received)
         connections[connection].isMidHead = false
         connections[connection].request = .discarded
@@ -349,9 +358,12 @@ extension Worker {
     }
 
     @_noLocks
-    mutating func reply(_ connection: Int32, status: UInt16, retryAfter: Int, close: Bool, bodyless: Bool) {
+    mutating func reply(
+        _ connection: Int32, status: UInt16, cause: CannedReply.Cause = .none, retryAfter: Int, close: Bool,
+        bodyless: Bool
+    ) {
         let count = unsafe CannedReply.write(
-            status: status, retryAfterSeconds: retryAfter, close: close, bodyless: bodyless, to: edited)
+            status: status, cause: cause, retryAfterSeconds: retryAfter, close: close, bodyless: bodyless, to: edited)
         unsafe send(connection, UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(edited)[..<count]))
     }
 }

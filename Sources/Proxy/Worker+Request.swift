@@ -88,6 +88,7 @@ extension Worker {
         guard found >= 0 else { return unsafe unrouted(connection, bytes) }
         switch choose(connection, route: found) {
         case .local(let session):
+            unsafe sessions[Int(session)].route = snapshot.route(found).id
             return unsafe start(connection, session, bytes)
         case .remote(let reactor):
             handOver(connection, to: reactor)
@@ -131,7 +132,8 @@ extension Worker {
     /// What is remembered of the head for as long as the request lasts.
     @_noLocks
     private mutating func noteRequest(_ connection: Int32) {
-        bump(.requests)
+        let isFirstLook = connections[connection].attempts == 0 && connections[connection].waitedSince == 0
+        if isFirstLook, connections[connection].handOvers == 0 { bump(.requests) }
         connections[connection].method = requestHead.method
         connections[connection].requestFraming = requestHead.framing
         connections[connection].requestLeft = requestHead.contentLength
@@ -153,7 +155,7 @@ extension Worker {
             refuse(connection, status: 503)
             return bytes.count
         }
-        stopWaiting(connection)
+        beginService(connection, stream)
         let headCount = unsafe writeHead(connection, bytes)
         let bodyStart = requestHead.byteCount
         let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[bodyStart...])
@@ -170,6 +172,7 @@ extension Worker {
         guard connections[connection].stream == stream else { return bytes.count }
         let head = unsafe UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(edited)[..<headCount])
         unsafe writeFrame(stream, head, UnsafeRawBufferPointer(rebasing: rest[..<bodyCount]))
+        unsafe beginKeeping(connection, UnsafeRawBufferPointer(rebasing: bytes[..<(bodyStart + bodyCount)]))
         return bodyStart + bodyCount
     }
 

@@ -16,7 +16,8 @@ enum Choice {
 }
 
 extension Worker {
-    /// Picks a session of the route: one of this reactor if there is one, else a reactor that has some.
+    /// Picks a session of the route: one of this reactor if there is one that takes new streams, else a reactor that has
+    /// some.
     @_noLocks
     mutating func choose(_ connection: Int32, route: Int32) -> Choice {
         let count = snapshot.route(route).sessionCount
@@ -25,31 +26,47 @@ extension Worker {
         if limits.forceHandOver, limits.reactors > 1, connections[connection].handOvers == 0 {
             return .remote(reactor: (index + 1) % limits.reactors)
         }
-        guard count > mine.count else { return chooseLocal(route: route, mine: mine) }
-        let other = otherReactor(connection, route: route, count: count)
-        guard other >= 0 else { return chooseLocal(route: route, mine: mine) }
-        if mine.isEmpty || isMuchLessLoaded(other, than: connection) { return .remote(reactor: other) }
-        let local = chooseLocal(route: route, mine: mine)
-        if case .local = local { return local }
-        return .remote(reactor: other)
+        let other =
+            count > mine.count ? otherReactor(connection, route: route, count: count, takesSlow: false) : -1
+        let local = chooseWilling(connection, route: route, mine: mine)
+        if other >= 0, local < 0 || isMuchLessLoaded(other, than: connection) { return .remote(reactor: other) }
+        if local >= 0 { return .local(session: local) }
+        let choice = chooseUnwilling(connection, route: route, mine: mine)
+        guard case .nobody = choice, count > mine.count else { return choice }
+        let slow = otherReactor(connection, route: route, count: count, takesSlow: true)
+        return slow >= 0 ? .remote(reactor: slow) : .nobody
     }
 
-    /// Of two picked at random the one with fewer streams; if neither can take one, whichever can.
+    /// Of two picked at random the one with fewer streams; if neither takes new streams, whichever does, or -1.
     @_noLocks
-    private mutating func chooseLocal(route: Int32, mine: Range<Int>) -> Choice {
-        guard !mine.isEmpty else { return .nobody }
+    private mutating func chooseWilling(_ connection: Int32, route: Int32, mine: Range<Int>) -> Int32 {
+        guard !mine.isEmpty else { return -1 }
         let first = localSession(route, mine.lowerBound + Int(nextRandom() % UInt64(mine.count)))
         let second = localSession(route, mine.lowerBound + Int(nextRandom() % UInt64(mine.count)))
-        let best = lessLoaded(first, second)
-        if best >= 0 { return .local(session: best) }
-        var full = Int32(-1)
+        let best = lessLoaded(first, second, for: connection)
+        if best >= 0 { return best }
         for place in mine {
             let session = localSession(route, place)
-            if canOpen(session) { return .local(session: session) }
-            if session >= 0, unsafe !sessions[Int(session)].isDraining { full = session }
+            if isWilling(session, for: connection) { return session }
         }
-        return full >= 0 ? .fullSession(session: full) : .nobody
+        return -1
     }
+
+    /// Nobody takes new streams gladly: one that is slow but has room, else the one for which the fewest wait.
+    @_noLocks
+    private mutating func chooseUnwilling(_ connection: Int32, route: Int32, mine: Range<Int>) -> Choice {
+        var best = Int32(-1)
+        for place in mine {
+            let session = localSession(route, place)
+            guard session >= 0, unsafe !sessions[Int(session)].isDraining else { continue }
+            if mayOpen(session, for: connection) { return .local(session: session) }
+            if best < 0 || openersCount(session) < openersCount(best) { best = session }
+        }
+        return best >= 0 ? .fullSession(session: best) : .nobody
+    }
+
+    @_noLocks
+    private func openersCount(_ session: Int32) -> Int32 { unsafe sessions[Int(session)].openers.count }
 
     /// The session's slot, or -1 if it is gone.
     @_noLocks
@@ -59,10 +76,16 @@ extension Worker {
     }
 
     @_noLocks
-    private mutating func lessLoaded(_ first: Int32, _ second: Int32) -> Int32 {
-        guard canOpen(first) else { return canOpen(second) ? second : -1 }
-        guard canOpen(second) else { return first }
+    private mutating func lessLoaded(_ first: Int32, _ second: Int32, for connection: Int32) -> Int32 {
+        guard isWilling(first, for: connection) else { return isWilling(second, for: connection) ? second : -1 }
+        guard isWilling(second, for: connection) else { return first }
         return unsafe sessions[Int(first)].streams.count <= sessions[Int(second)].streams.count ? first : second
+    }
+
+    @_noLocks
+    private mutating func isWilling(_ session: Int32, for connection: Int32) -> Bool {
+        guard session >= 0, unsafe !sessions[Int(session)].isSlow else { return false }
+        return mayOpen(session, for: connection)
     }
 
     @_noLocks
@@ -75,7 +98,7 @@ extension Worker {
     /// The reactor with the fewest connections of those that own sessions of the route, this one apart; -1: none, or
     /// the connection has been handed over twice without service and waits here until something changes.
     @_noLocks
-    private mutating func otherReactor(_ connection: Int32, route: Int32, count: Int) -> Int {
+    private mutating func otherReactor(_ connection: Int32, route: Int32, count: Int, takesSlow: Bool) -> Int {
         guard connections[connection].handOvers < 2 else { return -1 }
         let start = Int(nextRandom() % UInt64(count))
         var best = -1
@@ -84,7 +107,7 @@ extension Worker {
         let looks = min(count, Self.reactorsLookedAt)
         for step in 0..<looks {
             let handle = snapshot.session(route, (start + step * count / looks) % count)
-            guard handle.reactor != index, handle.reactor < limits.reactors else { continue }
+            guard handle.reactor != index, isWilling(handle) || takesSlow && isSlow(handle) else { continue }
             let load = connectionCount(ofReactor: handle.reactor)
             if load < fewest {
                 fewest = load
@@ -129,9 +152,12 @@ extension Worker {
     mutating func openStream(_ connection: Int32, _ session: Int32) -> Int32 {
         guard canOpen(session) else { return -1 }
         let slot = unsafe sessions + Int(session)
+        // Until now it had nothing to accept.
+        if unsafe slot.pointee.state.liveStreams == 0 { unsafe slot.pointee.lastAcceptance = now }
         let id = unsafe slot.pointee.state.openStream()
         let stream = streams.insert(Stream(id: id, session: session, connection: connection))
         precondition(stream >= 0, "looked at before")
+        streams[stream].openedAt = now
         table.insert(session: session, id: id, slot: stream)
         unsafe streamLinks.append(stream, to: &slot.pointee.streams)
         connections[connection].stream = stream

@@ -23,9 +23,17 @@ extension Worker {
         while true {
             let connection = servable.removeFirst()
             guard connection >= 0 else { return }
+            if isRelayToRoute(connection) { routeRaw(connection) }
             feedReceived(connection)
             settle(connection)
         }
+    }
+
+    /// A raw connection that has lost its stream and may have another one.
+    @_noLocks
+    private func isRelayToRoute(_ connection: Int32) -> Bool {
+        guard case .relay = connections[connection].mode, connections[connection].stream < 0 else { return false }
+        return !isWaiting(connection) && !connections[connection].isClosing && !connections[connection].isHandingOver
     }
 
     @_noLocks

@@ -118,8 +118,11 @@ extension Worker {
         if event.isEmpty { return }
         if event.contains(.acknowledged), !wasAcknowledged {
             unsafe slot.pointee.state.acknowledged(header.streamID)
-            if unsafe !slot.pointee.openers.isEmpty { routeOpeners(session) }
+            noteAcceptance(session)
+            streamAccepted(stream, session)
+            if unsafe !slot.pointee.openers.isEmpty { markDirty(session: session) }
         }
+        if event.contains(.acknowledgedLate) { return takenBackTooLate(stream, session) }
         if event.contains(.reset) { return streamReset(session, stream, isRefused: event.contains(.refused)) }
         let connection = streams[stream].connection
         if event.contains(.windowOpened), connection >= 0 { continueSending(connection) }
@@ -152,19 +155,21 @@ extension Worker {
         }
         let connection = streams[stream].connection
         guard connection >= 0 else { return free(stream) }
-        if case .relay = connections[connection].mode { return close(connection, reset: true) }
-        failExchange(connection)
+        loseExchange(connection, isUndelivered: isRefused)
     }
 
     @_noLocks
     private mutating func act(_ action: SessionAction, _ session: Int32) {
         let slot = unsafe sessions + Int(session)
         switch action {
-        case .nothing, .pong, .acceptStream: break
+        case .nothing, .acceptStream: break
+        case .pong: barrierAnswered(session)
         case .answerPing(let value): writeHeader(FrameHeader.pong(value), session, isControl: true)
         case .refuseStream(let id): writeHeader(FrameHeader.reset(id), session, isControl: true)
         case .drain:
             unsafe slot.pointee.isDraining = true
+            takeBack(session, openedBefore: now, provesDelivery: true)
+            unsafe sessionTallies.store(slot.pointee.tally.word, at: Int(session))
             unsafe report(session, SessionWord.make(SessionWord.draining, generation: slot.pointee.generation))
             routeOpeners(session)
             endIdle(session)
@@ -215,11 +220,12 @@ extension Worker {
         let slot = unsafe sessions + Int(session)
         guard case .live = unsafe slot.pointee.phase else { return }
         unsafe slot.pointee.phase = .ending
+        while unsafe !slot.pointee.streams.isEmpty { unsafe loseStream(slot.pointee.streams.first) }
+        unsafe sessionTallies.store(slot.pointee.tally.word, at: Int(session))
         unsafe report(
             session,
             SessionWord.make(
                 SessionWord.gone, generation: slot.pointee.generation, reason: reason.place, detail: UInt64(detail)))
-        while unsafe !slot.pointee.streams.isEmpty { unsafe loseStream(slot.pointee.streams.first) }
         routeOpeners(session)
         let aside = Token(kind: Operation.aside, generation: 0, index: session)
         if unsafe slot.pointee.isReceiving { ring.cancel(token(Operation.sessionReceive, session: session), aside) }
@@ -231,13 +237,7 @@ extension Worker {
     private mutating func loseStream(_ stream: Int32) {
         let connection = streams[stream].connection
         guard connection >= 0 else { return free(stream) }
-        if case .relay = connections[connection].mode {
-            close(connection, reset: true)
-        } else if case (.body, .untilClose) = (connections[connection].reply, connections[connection].replyFraming) {
-            close(connection, reset: true)
-        } else {
-            failExchange(connection)
-        }
+        loseExchange(connection, isUndelivered: isUnsent(stream))
     }
 
     /// When the kernel has let go of the session, its slot can be given out again.
@@ -251,7 +251,7 @@ extension Worker {
         unsafe pool.clear(&slot.pointee.flight)
         unsafe ring.close(slot.pointee.fd, Token(kind: Operation.aside, generation: 0, index: session))
         timers.cancel(Int32(limits.connections) + session)
-        unsafe slot.pointee = Session(limits: SessionLimits())
+        unsafe slot.pointee = Session(limits: limits.session)
         dirtySessions.remove(session)
         starvedSessions.remove(session)
         set(.sessions, to: Int(counters.loadRelaxed(Counter.sessions.place)) - 1)

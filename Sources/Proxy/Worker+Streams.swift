@@ -12,6 +12,7 @@ extension Worker {
         guard stream >= 0 else { return }
         leaveSessionQueue(connection)
         returnCredit(connection, stream)
+        endKeeping(connection)
         connections[connection].stream = -1
         streams[stream].connection = -1
         streams[stream].unusedSince = now
@@ -101,11 +102,14 @@ extension Worker {
         if unusedLinks.isLinked(stream) {
             if streams[stream].isIdle {
                 unsafe unusedLinks.remove(stream, from: &session.pointee.idle)
+            } else if streams[stream].isTakenBack {
+                unsafe unusedLinks.remove(stream, from: &session.pointee.takenBack)
             } else {
                 unsafe unusedLinks.remove(stream, from: &session.pointee.lingering)
             }
         }
         if unsafe session.pointee.payloadStream == stream { unsafe session.pointee.payloadStream = -1 }
+        endPaced(stream, number)
         pool.clear(&streams[stream].partial)
         table.remove(session: number, id: streams[stream].state.id)
         unsafe streamLinks.remove(stream, from: &session.pointee.streams)

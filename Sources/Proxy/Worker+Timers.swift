@@ -114,6 +114,8 @@ extension Worker {
             return loseSession(session, .unresponsive)
         }
         endUnused(session)
+        watchAcceptance(session)
+        raisePace(session)
         if unsafe !slot.pointee.openers.isEmpty { routeOpeners(session) }
         // Blocks may have become free elsewhere.
         if unsafe !slot.pointee.ready.isEmpty { markDirty(session: session) }
@@ -124,8 +126,11 @@ extension Worker {
     mutating func scheduleTick(_ session: Int32) {
         let slot = unsafe sessions + Int(session)
         guard case .live = unsafe slot.pointee.phase else { return }
-        let due = unsafe min(
+        var due = unsafe min(
             now + DataPlaneLimits.sessionTickMilliseconds, max(slot.pointee.state.livenessDueAt, now + 16))
+        if limits.releaseRate > 0, unsafe !slot.pointee.openers.isEmpty {
+            due = unsafe min(due, max(now + 1, slot.pointee.releaseDue / 1_000 + 1))
+        }
         timers.schedule(Int32(limits.connections) + session, at: due)
     }
 

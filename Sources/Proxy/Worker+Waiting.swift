@@ -38,14 +38,45 @@ extension Worker {
         let listener = Int(connections[connection].listener)
         guard waitingOnListener.add(1, at: listener) <= UInt64(limits.holdLimit) else {
             _ = waitingOnListener.subtract(1, at: listener)
-            bump(.refused)
-            refuse(connection, status: 503)
+            turnAway(connection)
             return false
         }
         connections[connection].countsAsWaiting = true
-        connections[connection].phaseSince = now
-        bump(.held)
+        if connections[connection].waitedSince == 0 {
+            connections[connection].waitedSince = now
+            connections[connection].phaseSince = now
+            bump(.held)
+            count(.held, connection)
+        }
+        return countWaitingBytes(connection)
+    }
+
+    /// What a waiting client has said counts too. False: it is too much with what others have said, and the client has
+    /// been told.
+    @_noLocks
+    mutating func countWaitingBytes(_ connection: Int32) -> Bool {
+        guard connections[connection].countsAsWaiting else { return true }
+        let more = connections[connection].received.count - connections[connection].waitingBytes
+        guard more > 0 else { return true }
+        let listener = Int(connections[connection].listener)
+        connections[connection].waitingBytes += more
+        let onListener = waitingBytesOnListener.add(UInt64(more), at: listener)
+        let inProcess = totals.add(UInt64(more), at: Self.waitingBytesTotal)
+        guard onListener <= UInt64(limits.holdBytes), inProcess <= UInt64(limits.bufferBytes / 2) else {
+            turnAway(connection)
+            return false
+        }
         return true
+    }
+
+    private static var waitingBytesTotal: Int { @_noLocks get { 2 } }
+
+    /// Too many wait: come back later.
+    @_noLocks
+    private mutating func turnAway(_ connection: Int32) {
+        bump(.refused)
+        count(.refused, connection)
+        refuse(connection, status: 503)
     }
 
     @_noLocks
@@ -55,7 +86,9 @@ extension Worker {
 
     @_noLocks
     func waitDeadline(_ connection: Int32) -> UInt64 {
-        let since = connections[connection].phaseSince
+        // However often it is sent again, nobody waits longer than one hold.
+        let lostAt = connections[connection].lostAt
+        let since = lostAt > 0 ? lostAt : connections[connection].waitedSince
         if case .route = connections[connection].wait, connections[connection].waitingRoute == Self.unknownRoute {
             return limits.graceEnd
         }
@@ -77,16 +110,35 @@ extension Worker {
         connections[connection].wait = .none
     }
 
-    /// The wait is over, for good or ill.
+    /// The connection does not wait here any more: it is served, refused, or goes on waiting elsewhere.
     @_noLocks
     mutating func stopWaiting(_ connection: Int32) {
         leaveList(connection)
         guard connections[connection].countsAsWaiting else { return }
         connections[connection].countsAsWaiting = false
-        _ = waitingOnListener.subtract(1, at: Int(connections[connection].listener))
+        let listener = Int(connections[connection].listener)
+        _ = waitingOnListener.subtract(1, at: listener)
+        let bytes = UInt64(connections[connection].waitingBytes)
+        connections[connection].waitingBytes = 0
+        guard bytes > 0 else { return }
+        _ = waitingBytesOnListener.subtract(bytes, at: listener)
+        _ = totals.subtract(bytes, at: Self.waitingBytesTotal)
     }
 
-    /// A new snapshot: whoever waits for a route is looked at again, oldest first.
+    /// The connection has got a stream.
+    @_noLocks
+    mutating func beginService(_ connection: Int32, _ stream: Int32) {
+        if connections[connection].waitedSince > 0 {
+            notePaced(stream, streams[stream].session)
+            bump(.released)
+            count(.released, connection)
+        }
+        stopWaiting(connection)
+        connections[connection].waitedSince = 0
+    }
+
+    /// A new snapshot: whoever waits is looked at again, oldest first. Those that wait for a session may find that a
+    /// sibling of it has come.
     @_noLocks
     mutating func routeWaiting() {
         var left = waiting.count
@@ -96,18 +148,35 @@ extension Worker {
             leaveList(connection)
             routeAgain(connection, waitedFor: route)
         }
+        for session in 0..<Int32(limits.sessions) {
+            if unsafe !sessions[Int(session)].openers.isEmpty { routeOpenersAnew(session) }
+        }
+    }
+
+    /// Those who wait for the session choose anew.
+    @_noLocks
+    mutating func routeOpenersAnew(_ session: Int32) {
+        var left = unsafe sessions[Int(session)].openers.count
+        while left > 0 {
+            left -= 1
+            let connection = unsafe sessions[Int(session)].openers.first
+            guard connection >= 0 else { return }
+            leaveList(connection)
+            routeAgain(connection, waitedFor: Self.noRoute)
+        }
     }
 
     /// A session has gone, or can open streams again: those who wait for it are looked at again, as many as it takes.
     @_noLocks
     mutating func routeOpeners(_ session: Int32) {
-        var left = unsafe sessions[Int(session)].openers.count
-        while left > 0 {
+        let slot = unsafe sessions + Int(session)
+        guard case .live = unsafe slot.pointee.phase, unsafe !slot.pointee.isDraining else {
+            return routeOpenersAnew(session)
+        }
+        var left = unsafe slot.pointee.openers.count
+        while left > 0, canOpen(session), hasPace(session) {
             left -= 1
-            let isLive: Bool
-            if case .live = unsafe sessions[Int(session)].phase { isLive = true } else { isLive = false }
-            if isLive, !canOpen(session), unsafe !sessions[Int(session)].isDraining { return }
-            let connection = unsafe sessions[Int(session)].openers.first
+            let connection = unsafe slot.pointee.openers.first
             guard connection >= 0 else { return }
             leaveList(connection)
             routeAgain(connection, waitedFor: Self.noRoute)
@@ -132,7 +201,6 @@ extension Worker {
             feedReceived(connection)
         case .undecided: break
         }
-        if case .none = connections[connection].wait, connections[connection].stream >= 0 { bump(.released) }
         if !connections[connection].isClosing { settle(connection) }
     }
 
@@ -145,6 +213,7 @@ extension Worker {
         }
         stopWaiting(connection)
         bump(.expired)
+        count(.expired, connection)
         refuse(connection, status: isUnknown ? 404 : 503)
     }
 }

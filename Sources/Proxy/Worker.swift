@@ -91,9 +91,12 @@ struct Worker: ~Copyable {
     let peers: UnsafeMutablePointer<PeerView>
     let totals: SharedWords
     let waitingOnListener: SharedWords
+    let waitingBytesOnListener: SharedWords
     let sessionWords: SharedWords
     let listenerWords: SharedWords
     let counters: SharedWords
+    let listenerCounters: SharedWords
+    let sessionTallies: SharedWords
     let finished: SharedWords
     let controlBell: ControlBell
     let mailbox: SnapshotMailbox
@@ -126,6 +129,10 @@ struct Worker: ~Copyable {
     var parkedCount = 0
     var isDraining = false
     var isStopped = false
+    /// When the control thread last heard that something failed.
+    var failureToldAt: UInt64 = 0
+    /// Blocks in which passed-on bytes are kept, to be sent again.
+    var keptBlocks = 0
     /// Blocks that `totals` knows of.
     var blocksReported = 0
     var isOverBufferLimit = false
@@ -149,7 +156,7 @@ struct Worker: ~Copyable {
         self.connections = Slab(capacity: limits.connections)
         self.streams = Slab(capacity: limits.streamsPerReactor)
         unsafe self.sessions = .allocate(capacity: limits.sessions)
-        for slot in 0..<limits.sessions { unsafe (sessions + slot).initialize(to: Session(limits: SessionLimits())) }
+        for slot in 0..<limits.sessions { unsafe (sessions + slot).initialize(to: Session(limits: limits.session)) }
         unsafe self.listeners = .allocate(capacity: limits.listeners)
         unsafe listeners.initialize(repeating: ListenerSlot(), count: limits.listeners)
         self.pool = BlockPool(capacity: limits.blocksPerReactor)
@@ -171,9 +178,12 @@ struct Worker: ~Copyable {
         unsafe peers[start.index].blocks = pool.view
         self.totals = start.plane.totals
         self.waitingOnListener = start.plane.waitingOnListener
+        self.waitingBytesOnListener = start.plane.waitingBytesOnListener
         self.sessionWords = peer.sessionWords
         self.listenerWords = peer.listenerWords
         self.counters = peer.counters
+        self.listenerCounters = peer.listenerCounters
+        self.sessionTallies = peer.sessionTallies
         self.finished = peer.finished
         self.controlBell = start.plane.controlBell
         self.mailbox = peer.snapshots

@@ -18,7 +18,9 @@ public final class DataPlane: Sendable {
         let limits = plane.limits
         let peers = UnsafeMutablePointer<PeerView>.allocate(capacity: limits.reactors)
         for (place, peer) in plane.peers.enumerated() {
-            let view = PeerView(commands: peer.commands, doorbell: peer.doorbell, counters: peer.counters, blocks: nil)
+            let view = PeerView(
+                commands: peer.commands, doorbell: peer.doorbell, counters: peer.counters,
+                sessionWords: peer.sessionWords, blocks: nil)
             unsafe (peers + place).initialize(to: view)
         }
         var starts: [WorkerStart] = []

@@ -12,6 +12,9 @@ extension SessionState {
     /// Whether the session has used up its ids and must be replaced.
     public var idsAreExhausted: Bool { @_noLocks get { nextID > limits.streamIDMaximum } }
 
+    /// Streams that wait to be accepted, and that we have not given up.
+    public var liveStreams: UInt32 { @_noLocks get { live } }
+
     /// Streams that may lie in the other side's queue, aborted ones included.
     public var unacknowledged: UInt32 { @_noLocks get { live + aborted.count } }
 

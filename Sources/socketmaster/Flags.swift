@@ -33,6 +33,37 @@ struct ServiceFlags: ParsableArguments {
     @Option(
         parsing: .unconditional,
         help: .init(
+            "What those may have said, on each listener. (default: \(defaults.holdBytes))", valueName: "size"),
+        transform: value(ByteCount.init(parsing:)))
+    var holdBytes = defaults.holdBytes
+
+    @Option(
+        parsing: .unconditional,
+        help: .init(
+            "Waiting clients that a returned service gets in a second; adaptive: as many at once as it has answered. "
+                + "(default: adaptive)",
+            valueName: "count|adaptive"),
+        transform: value(rateOrAdaptive))
+    var releaseRate: Int?
+
+    @Option(
+        parsing: .unconditional,
+        help: .init(
+            "How long a service may be silent until a ping asks whether it lives. (default: \(defaults.pingInterval))",
+            valueName: "time"),
+        transform: value(TimeSpan.init(parsing:)))
+    var pingInterval = defaults.pingInterval
+
+    @Option(
+        parsing: .unconditional,
+        help: .init(
+            "How long it may take to answer. (default: \(defaults.pingTimeout))", valueName: "time"),
+        transform: value(TimeSpan.init(parsing:)))
+    var pingTimeout = defaults.pingTimeout
+
+    @Option(
+        parsing: .unconditional,
+        help: .init(
             "How long after the start clients wait for services yet to register. (default: \(defaults.startGrace))",
             valueName: "time"),
         transform: value(TimeSpan.init(parsing:)))
@@ -56,6 +87,10 @@ struct ServiceFlags: ParsableArguments {
         if !bind.isEmpty { settings.controlAddresses = bind }
         settings.hold = hold
         settings.holdLimit = holdLimit
+        settings.holdBytes = holdBytes
+        settings.releaseRate = releaseRate
+        settings.pingInterval = pingInterval
+        settings.pingTimeout = pingTimeout
         settings.startGrace = startGrace
         settings.maximumSessions = maxSessions
         settings.maximumPending = maxPending
@@ -231,6 +266,11 @@ private func value<Value>(
 private func number(_ text: String) throws(UnusableValue) -> Int {
     guard let number = Int(text) else { throw UnusableValue("it is no whole number") }
     return number
+}
+
+@Sendable
+private func rateOrAdaptive(_ text: String) throws(UnusableValue) -> Int? {
+    text == "adaptive" ? nil : try number(text)
 }
 
 @Sendable

@@ -40,7 +40,8 @@ func besideOthers(t *testing.T, p *proxy, attack func(port int, bad *peer) (must
 func request(t *testing.T, port int, bad *peer) (*wire, uint32) {
 	t.Helper()
 	w := dial(t, port)
-	w.send("GET /bad HTTP/1.1\r\nHost: x\r\n\r\n")
+	// What may be sent again would wait for another service.
+	w.send("POST /bad HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
 	return w, bad.awaitStream()
 }
 

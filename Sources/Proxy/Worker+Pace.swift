@@ -1,0 +1,70 @@
+import Memory
+import Yamux
+
+// How clients that had to wait are released: not all at once, for the service may have just started. The reactor that
+// owns a session counts those of them that the session has not answered yet; wherever they waited, they come here.
+extension Worker {
+    /// Whether the connection may have a stream of the session now. Who has waited goes at the session's pace; nobody
+    /// else overtakes those.
+    @_noLocks
+    mutating func mayOpen(_ session: Int32, for connection: Int32) -> Bool {
+        guard canOpen(session) else { return false }
+        if connections[connection].waitedSince > 0 { return hasPace(session) }
+        return unsafe sessions[Int(session)].openers.isEmpty
+    }
+
+    /// Whether one more of those that had to wait may be released to the session.
+    @_noLocks
+    func hasPace(_ session: Int32) -> Bool {
+        let slot = unsafe sessions + Int(session)
+        if limits.releaseRate > 0 { return unsafe slot.pointee.releaseDue <= now * 1_000 }
+        return unsafe slot.pointee.pacedStreams < allowance(session)
+    }
+
+    /// As many unanswered ones at once as the session has answered so far, and a few to begin with: twice as many after
+    /// each round.
+    @_noLocks
+    private func allowance(_ session: Int32) -> UInt32 {
+        let (sum, isTooLarge) = unsafe sessions[Int(session)].answered
+            .addingReportingOverflow(DataPlaneLimits.firstRelease)
+        return isTooLarge ? .max : sum
+    }
+
+    /// A client that had to wait has got its stream.
+    @_noLocks
+    mutating func notePaced(_ stream: Int32, _ session: Int32) {
+        let slot = unsafe sessions + Int(session)
+        streams[stream].isPaced = true
+        unsafe slot.pointee.pacedStreams += 1
+        guard limits.releaseRate > 0 else { return }
+        // Nothing is saved up while nobody waits.
+        let start = unsafe max(slot.pointee.releaseDue, now * 1_000)
+        unsafe slot.pointee.releaseDue = start + 1_000_000 / UInt64(limits.releaseRate)
+    }
+
+    /// The session has answered a stream: the beginning of a reply, or the acceptance of a raw connection.
+    @_noLocks
+    mutating func noteAnswered(_ stream: Int32, _ session: Int32) {
+        let slot = unsafe sessions + Int(session)
+        unsafe slot.pointee.answered &+= slot.pointee.answered == .max ? 0 : 1
+        endPaced(stream, session)
+        // Not at once: the reply's head lies where requests are put together.
+        if unsafe !slot.pointee.openers.isEmpty { markDirty(session: session) }
+    }
+
+    @_noLocks
+    mutating func endPaced(_ stream: Int32, _ session: Int32) {
+        guard streams[stream].isPaced else { return }
+        streams[stream].isPaced = false
+        unsafe sessions[Int(session)].pacedStreams -= 1
+    }
+
+    /// Services that accept and take their time over the answer: once a second the pace doubles nevertheless.
+    @_noLocks
+    mutating func raisePace(_ session: Int32) {
+        let slot = unsafe sessions + Int(session)
+        guard unsafe !slot.pointee.openers.isEmpty, unsafe !slot.pointee.isSlow, !hasPace(session) else { return }
+        let (sum, isTooLarge) = unsafe slot.pointee.answered.addingReportingOverflow(allowance(session))
+        unsafe slot.pointee.answered = isTooLarge ? .max : sum
+    }
+}

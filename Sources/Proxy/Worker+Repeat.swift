@@ -1,0 +1,187 @@
+import HTTP1
+import Memory
+import Reactor
+import Yamux
+
+/// Why an exchange that has come to nothing is not sent again.
+enum Obstacle {
+    case none
+    /// A part of the reply has been passed on.
+    case replyBegun
+    /// It may have been executed, and may not be executed twice.
+    case mayHaveRun
+    /// It was too large to be kept, or too much was kept already.
+    case notKept
+    /// It has been tried often enough, or for as long as anybody waits.
+    case spent
+}
+
+// Sending again what was passed on and has come to nothing. Until the client has heard anything, what it said is kept
+// beside what was passed on; put back in front of what it says next, it is routed like everything else.
+extension Worker {
+    /// How often an exchange is passed on at most.
+    private static var attempts: UInt8 { @_noLocks get { 3 } }
+
+    /// The exchange begins: these bytes of the client have been passed on, or nothing yet.
+    @_noLocks
+    mutating func beginKeeping(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
+        if connections[connection].attempts < .max { connections[connection].attempts += 1 }
+        connections[connection].isKept = true
+        unsafe keepPassed(connection, bytes)
+    }
+
+    /// Keeps bytes that have just been passed on, if all before them were kept. What does not fit any more is not
+    /// repeatable.
+    @_noLocks
+    mutating func keepPassed(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
+        guard connections[connection].isKept, bytes.count > 0 else { return }
+        let before = Self.blocks(connections[connection].kept.count)
+        let size = connections[connection].kept.count + bytes.count
+        guard size <= DataPlaneLimits.keptBytes, keptBlocks < limits.keptBlocksPerReactor, !isOverBufferLimit,
+            hasEgressBlocks, unsafe pool.append(bytes, to: &connections[connection].kept)
+        else { return dropKept(connection) }
+        keptBlocks += Self.blocks(size) - before
+    }
+
+    /// What was kept is not needed any more: the client has heard of the service, or will never.
+    @_noLocks
+    mutating func dropKept(_ connection: Int32) {
+        connections[connection].isKept = false
+        guard !connections[connection].kept.isEmpty else { return }
+        keptBlocks -= Self.blocks(connections[connection].kept.count)
+        pool.clear(&connections[connection].kept)
+    }
+
+    /// The exchange has ended, well or not: the next one starts afresh.
+    @_noLocks
+    mutating func endKeeping(_ connection: Int32) {
+        dropKept(connection)
+        connections[connection].attempts = 0
+        connections[connection].lostAt = 0
+    }
+
+    @inline(__always) @_noLocks
+    private static func blocks(_ count: Int) -> Int { (count + BlockPool.blockBytes - 1) / BlockPool.blockBytes }
+
+    /// A service has accepted the stream. From now on only what may be executed twice can be sent again.
+    @_noLocks
+    mutating func streamAccepted(_ stream: Int32, _ session: Int32) {
+        let connection = streams[stream].connection
+        guard connection >= 0 else { return }
+        if case .relay = connections[connection].mode {
+            dropKept(connection)
+            noteAnswered(stream, session)
+        } else if !connections[connection].isIdempotent {
+            dropKept(connection)
+        }
+    }
+
+    /// Whether anything stands in the way of sending the connection's exchange again.
+    @_noLocks
+    func obstacle(_ connection: Int32, isUndelivered: Bool) -> Obstacle {
+        if case .body = connections[connection].reply { return .replyBegun }
+        let isRelay: Bool
+        if case .relay = connections[connection].mode { isRelay = true } else { isRelay = false }
+        if !isUndelivered, isRelay || !connections[connection].isIdempotent { return .mayHaveRun }
+        guard connections[connection].isKept else { return .notKept }
+        let lostAt = connections[connection].lostAt
+        if connections[connection].attempts >= Self.attempts || lostAt > 0 && now >= lostAt + limits.hold {
+            return .spent
+        }
+        return .none
+    }
+
+    /// The connection's exchange has come to nothing. It is sent again if that is safe, else its client learns of it.
+    /// - Parameter isUndelivered: no service has seen anything of it, or ever will.
+    @_noLocks
+    mutating func loseExchange(_ connection: Int32, isUndelivered: Bool) {
+        let obstacle = obstacle(connection, isUndelivered: isUndelivered)
+        let stream = connections[connection].stream
+        if stream >= 0 { tell(streams[stream].session, connection, obstacle) }
+        guard case .none = obstacle else { return fail(connection, obstacle) }
+        if stream >= 0 {
+            if streams[stream].state.isFinished { free(stream) } else { abandon(stream) }
+            connections[connection].stream = -1
+        }
+        sendAgain(connection)
+    }
+
+    /// For the log of the session.
+    @_noLocks
+    private func tell(_ session: Int32, _ connection: Int32, _ obstacle: Obstacle) {
+        let slot = unsafe sessions + Int(session)
+        if case .none = obstacle { return unsafe slot.pointee.tally.sentAgain &+= 1 }
+        if case .relay = connections[connection].mode { return unsafe slot.pointee.tally.cut &+= 1 }
+        if case .replyBegun = obstacle { return unsafe slot.pointee.tally.cut &+= 1 }
+        unsafe slot.pointee.tally.failed &+= 1
+    }
+
+    /// Puts the bytes that were passed on in front of those that were not; the end of the turn routes them anew.
+    @_noLocks
+    private mutating func sendAgain(_ connection: Int32) {
+        count(.sentAgain, connection)
+        if connections[connection].lostAt == 0 { connections[connection].lostAt = now }
+        var whole = connections[connection].kept
+        keptBlocks -= Self.blocks(whole.count)
+        connections[connection].kept = Chain()
+        connections[connection].isKept = false
+        pool.join(&connections[connection].received, to: &whole)
+        connections[connection].received = whole
+        connections[connection].owedCredit = 0
+        connections[connection].reply = .none
+        connections[connection].isMidHead = false
+        connections[connection].handOvers = 0
+        connections[connection].phaseSince = now
+        connections[connection].lastProgress = now
+        if case .http = connections[connection].mode { connections[connection].request = .head }
+        schedule(connection, at: now + pollingPeriod)
+        servable.append(connection)
+    }
+
+    /// It is not sent again: 502 with the reason if the client has heard nothing yet, else its connection ends, so that
+    /// nobody takes the reply for complete.
+    @_noLocks
+    private mutating func fail(_ connection: Int32, _ obstacle: Obstacle) {
+        noteFailure()
+        let stream = connections[connection].stream
+        if stream >= 0 {
+            if streams[stream].state.isFinished { free(stream) } else { abandon(stream) }
+            connections[connection].stream = -1
+        }
+        if case .relay = connections[connection].mode {
+            count(.cut, connection)
+            return close(connection, reset: true)
+        }
+        switch obstacle {
+        case .none, .replyBegun:
+            count(.cut, connection)
+            cut(connection)
+        case .mayHaveRun:
+            count(.failedMayHaveRun, connection)
+            refuse(connection, status: 502, cause: .mayHaveRun)
+        case .notKept:
+            count(.failedNotKept, connection)
+            refuse(connection, status: 502, cause: .notKept)
+        case .spent:
+            count(.failedSpent, connection)
+            refuse(connection, status: 502, cause: .spent)
+        }
+    }
+
+    /// Counts a failure; the control thread tells of it, once a second.
+    @_noLocks
+    mutating func noteFailure() {
+        bump(.failed)
+        guard now >= failureToldAt + 1_000 else { return }
+        failureToldAt = now
+        controlBell.ring()
+    }
+
+    /// Adds to a figure of the connection's listener.
+    @_noLocks
+    func count(_ counter: ListenerCounter, _ connection: Int32) {
+        guard !isOrphan(connection) else { return }
+        let place = Int(connections[connection].listener) * ListenerCounter.stride + counter.place
+        listenerCounters.storeRelaxed(listenerCounters.loadRelaxed(place) &+ 1, at: place)
+    }
+}

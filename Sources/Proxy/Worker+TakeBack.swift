@@ -1,0 +1,186 @@
+import HTTP1
+import Memory
+import Routing
+import Yamux
+
+// Streams that a service has not accepted, and how they come back from it. A stream that we reset, and for which the
+// answer to a ping sent behind the reset comes before any other frame of it, was never delivered. Services that accept
+// nothing are slow: what waits in them goes to their siblings.
+extension Worker {
+    /// Takes back every stream that the session has not accepted: what may be executed twice at once, everything else
+    /// when the service has shown that nothing of it was delivered.
+    /// - Parameters:
+    ///   - openedBefore: only those that were opened before that time.
+    ///   - provesDelivery: also those for which the service's answer is needed.
+    @_noLocks
+    mutating func takeBack(_ session: Int32, openedBefore time: UInt64, provesDelivery: Bool) {
+        let slot = unsafe sessions + Int(session)
+        var barrier: UInt32?
+        var stream = unsafe slot.pointee.streams.first
+        while stream >= 0 {
+            let next = streamLinks.next(of: stream)
+            if mayTakeBack(stream, openedBefore: time) {
+                let connection = streams[stream].connection
+                if isRepeatable(connection) {
+                    count(.takenBack, connection)
+                    loseExchange(connection, isUndelivered: false)
+                } else if provesDelivery {
+                    count(.takenBack, connection)
+                    let value = unsafe barrier ?? slot.pointee.state.barrierPing()
+                    barrier = value
+                    wait(for: value, stream)
+                }
+            }
+            stream = next
+        }
+        // Behind the resets, for it has to be read after them.
+        if let barrier { writeHeader(FrameHeader.ping(barrier), session, isControl: false) }
+    }
+
+    /// Not accepted, and nothing stands in the way of sending its exchange again if it was not delivered.
+    @_noLocks
+    private func mayTakeBack(_ stream: Int32, openedBefore time: UInt64) -> Bool {
+        let connection = streams[stream].connection
+        guard connection >= 0, streams[stream].openedAt <= time else { return false }
+        guard case .none = obstacle(connection, isUndelivered: true) else { return false }
+        let state = streams[stream].state
+        return state.isAnnounced && !state.isAcknowledged && state.canSendReset && !state.finSent
+    }
+
+    @_noLocks
+    private func isRepeatable(_ connection: Int32) -> Bool {
+        if case .relay = connections[connection].mode { return false }
+        return connections[connection].isIdempotent
+    }
+
+    /// Resets the stream and keeps it until the service shows what it has seen of it.
+    @_noLocks
+    private mutating func wait(for barrier: UInt32, _ stream: Int32) {
+        let session = streams[stream].session
+        let slot = unsafe sessions + Int(session)
+        leaveSessionQueue(streams[stream].connection)
+        streams[stream].state.sendReset()
+        writeHeader(FrameHeader.reset(streams[stream].state.id), session, isControl: false)
+        unsafe slot.pointee.state.aborted(streams[stream].state.id)
+        streams[stream].isTakenBack = true
+        streams[stream].barrier = barrier
+        unsafe unusedLinks.append(stream, to: &slot.pointee.takenBack)
+    }
+
+    /// A ping of ours has been answered: whatever was taken back before it has never been delivered.
+    @_noLocks
+    mutating func barrierAnswered(_ session: Int32) {
+        let slot = unsafe sessions + Int(session)
+        if unsafe slot.pointee.slowPing != 0, unsafe slot.pointee.slowPingAnsweredAt == 0,
+            unsafe slot.pointee.state.isAnswered(slot.pointee.slowPing)
+        {
+            unsafe slot.pointee.slowPingAnsweredAt = now
+        }
+        while true {
+            let stream = unsafe slot.pointee.takenBack.first
+            guard stream >= 0, unsafe slot.pointee.state.isAnswered(streams[stream].barrier) else { return }
+            let connection = streams[stream].connection
+            if connection >= 0 { loseExchange(connection, isUndelivered: true) } else { free(stream) }
+        }
+    }
+
+    /// The service had accepted a stream that we took back: it may have seen all of it.
+    @_noLocks
+    mutating func takenBackTooLate(_ stream: Int32, _ session: Int32) {
+        unsafe (sessions + Int(session)).pointee.state.acknowledgedLate(streams[stream].state.id)
+        let connection = streams[stream].connection
+        if connection >= 0 { loseExchange(connection, isUndelivered: false) } else { free(stream) }
+    }
+
+    /// Nothing of the stream has left the process.
+    @_noLocks
+    func isUnsent(_ stream: Int32) -> Bool {
+        let session = unsafe sessions + Int(streams[stream].session)
+        return unsafe !streams[stream].state.isAnnounced || streams[stream].firstByte >= session.pointee.loaded
+    }
+
+    /// Sees whether the session accepts what it is given. Called by its tick.
+    @_noLocks
+    mutating func watchAcceptance(_ session: Int32) {
+        let slot = unsafe sessions + Int(session)
+        guard unsafe !slot.pointee.isDraining else { return }
+        if unsafe slot.pointee.state.liveStreams == 0 { return tryAgain(session) }
+        guard unsafe now >= slot.pointee.lastAcceptance + DataPlaneLimits.slowMilliseconds else { return }
+        if unsafe !slot.pointee.isSlow { becomeSlow(session) }
+        guard hasWillingSibling(session) else { return }
+        // One that lives and does not accept is asked for everything; one that is silent may be stopped, and answers
+        // itself what must not be sent twice when it goes on.
+        let answeredAt = unsafe slot.pointee.slowPingAnsweredAt
+        let isAlive = answeredAt > 0 && now >= answeredAt + DataPlaneLimits.slowMilliseconds
+        let oldest = now - min(now, DataPlaneLimits.slowMilliseconds)
+        takeBack(session, openedBefore: oldest, provesDelivery: isAlive)
+        routeOpenersAnew(session)
+    }
+
+    /// A slow session in which nothing waits any more gets new streams again after a while, if it lives.
+    @_noLocks
+    private mutating func tryAgain(_ session: Int32) {
+        let slot = unsafe sessions + Int(session)
+        guard unsafe slot.pointee.isSlow, unsafe slot.pointee.slowPingAnsweredAt > 0 else { return }
+        guard unsafe now >= slot.pointee.slowSince + DataPlaneLimits.slowPauseMilliseconds else { return }
+        noteAcceptance(session)
+    }
+
+    @_noLocks
+    private mutating func becomeSlow(_ session: Int32) {
+        let slot = unsafe sessions + Int(session)
+        unsafe slot.pointee.isSlow = true
+        unsafe slot.pointee.slowSince = now
+        unsafe slot.pointee.slowPing = slot.pointee.state.barrierPing()
+        unsafe slot.pointee.slowPingAnsweredAt = 0
+        unsafe writeHeader(FrameHeader.ping(slot.pointee.slowPing), session, isControl: true)
+        unsafe report(session, SessionWord.make(SessionWord.slow, generation: slot.pointee.generation))
+    }
+
+    /// The session has accepted a stream.
+    @_noLocks
+    mutating func noteAcceptance(_ session: Int32) {
+        let slot = unsafe sessions + Int(session)
+        unsafe slot.pointee.lastAcceptance = now
+        guard unsafe slot.pointee.isSlow else { return }
+        unsafe slot.pointee.isSlow = false
+        unsafe slot.pointee.slowPing = 0
+        guard unsafe !slot.pointee.isDraining else { return }
+        unsafe report(session, SessionWord.make(SessionWord.live, generation: slot.pointee.generation))
+    }
+
+    /// Whether the session's route has another session that takes new streams, here or on another reactor.
+    @_noLocks
+    private mutating func hasWillingSibling(_ session: Int32) -> Bool {
+        let slot = unsafe sessions + Int(session)
+        let route = unsafe snapshot.route(withID: slot.pointee.route)
+        guard route >= 0 else { return false }
+        let count = snapshot.route(route).sessionCount
+        for place in 0..<count {
+            let handle = snapshot.session(route, place)
+            let isItself = unsafe handle.reactor == index && handle.index == Int(session)
+                && handle.generation == slot.pointee.generation
+            if !isItself, isWilling(handle) { return true }
+        }
+        return false
+    }
+
+    /// Whether the session takes new streams as far as can be seen from here. One that its reactor has not adopted yet
+    /// does: the adoption comes before whatever we send there.
+    @_noLocks
+    func isWilling(_ handle: SessionHandle) -> Bool {
+        let state = visibleState(of: handle)
+        return state == SessionWord.live || state == 0
+    }
+
+    @_noLocks
+    func isSlow(_ handle: SessionHandle) -> Bool { visibleState(of: handle) == SessionWord.slow }
+
+    /// What the session's reactor says of it; 0: nothing yet.
+    @_noLocks
+    private func visibleState(of handle: SessionHandle) -> UInt64 {
+        guard handle.reactor < limits.reactors, handle.index < limits.sessions else { return SessionWord.gone }
+        let word = unsafe peers[handle.reactor].sessionWords.load(handle.index)
+        return word >> 32 == UInt64(handle.generation) ? word & 0xFF : 0
+    }
+}
