@@ -13,6 +13,10 @@ extension ControlThread {
         while true {
             let signal = ck_next_signal(signals.fd)
             guard signal > 0 else { return }
+            guard signal != SIGUSR1 else {
+                tellFigures()
+                continue
+            }
             switch phase {
             case .serving: beginToDrain(signal)
             case .draining:

@@ -74,6 +74,8 @@ public struct DataPlaneLimits: Sendable {
     static var keptBytes: Int { @_noLocks get { 64 << 10 } }
     /// A session that has accepted nothing for so long, although it could have, is slow.
     static var slowMilliseconds: UInt64 { @_noLocks get { 1_000 } }
+    /// How long a service that has said GoAway may accept what was on its way: a reset would cost what it accepts.
+    static var goAwayMilliseconds: UInt64 { @_noLocks get { 100 } }
     /// When a slow session that lives is tried again.
     static var slowPauseMilliseconds: UInt64 { @_noLocks get { 5_000 } }
     /// Clients that had to wait and that a session gets at once when it has answered nobody yet.

@@ -69,6 +69,8 @@ public enum Counter: Int, CaseIterable, Sendable {
     case blocksInUse
     case resets
     case overflows
+    /// Blocks in which passed-on bytes are kept, to be sent again.
+    case keptBlocks
 }
 
 /// Figures of one listener on one reactor, each a word that the reactor alone writes. They begin at 0 when the listener

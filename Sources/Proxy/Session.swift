@@ -88,6 +88,8 @@ struct Session: BitwiseCopyable {
     var isAnnounced = false
     /// The service has said GoAway.
     var isDraining = false
+    /// When it has had its time to accept what came before that.
+    var takeBackAt = UInt64.max
     var reusesStreams = false
     /// It has streams that it does not accept: new ones go to its siblings.
     var isSlow = false

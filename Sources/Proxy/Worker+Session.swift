@@ -168,7 +168,9 @@ extension Worker {
         case .refuseStream(let id): writeHeader(FrameHeader.reset(id), session, isControl: true)
         case .drain:
             unsafe slot.pointee.isDraining = true
-            takeBack(session, openedBefore: now, provesDelivery: true)
+            takeBack(session, openedBefore: now, provesDelivery: false)
+            unsafe slot.pointee.takeBackAt = now + DataPlaneLimits.goAwayMilliseconds
+            scheduleTick(session)
             unsafe sessionTallies.store(slot.pointee.tally.word, at: Int(session))
             unsafe report(session, SessionWord.make(SessionWord.draining, generation: slot.pointee.generation))
             routeOpeners(session)

@@ -114,6 +114,10 @@ extension Worker {
             return loseSession(session, .unresponsive)
         }
         endUnused(session)
+        if unsafe slot.pointee.takeBackAt <= now {
+            unsafe slot.pointee.takeBackAt = .max
+            takeBack(session, openedBefore: now, provesDelivery: true)
+        }
         watchAcceptance(session)
         raisePace(session)
         if unsafe !slot.pointee.openers.isEmpty { routeOpeners(session) }
@@ -128,6 +132,7 @@ extension Worker {
         guard case .live = unsafe slot.pointee.phase else { return }
         var due = unsafe min(
             now + DataPlaneLimits.sessionTickMilliseconds, max(slot.pointee.state.livenessDueAt, now + 16))
+        due = unsafe min(due, slot.pointee.takeBackAt)
         if limits.releaseRate > 0, unsafe !slot.pointee.openers.isEmpty {
             due = unsafe min(due, max(now + 1, slot.pointee.releaseDue / 1_000 + 1))
         }

@@ -122,6 +122,7 @@ extension Worker {
             blocksReported = pool.inUse
             total = totals.add(UInt64(bitPattern: Int64(change)), at: 1)
             set(.blocksInUse, to: pool.inUse)
+            set(.keptBlocks, to: keptBlocks)
         }
         let bytes = Int(truncatingIfNeeded: total) * BlockPool.blockBytes
         if bytes > limits.bufferBytes {

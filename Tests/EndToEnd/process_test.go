@@ -81,6 +81,12 @@ func (l *lines) count() int {
 	return len(l.all)
 }
 
+func (l *lines) copy() []string {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	return append([]string{}, l.all...)
+}
+
 func (l *lines) text() string {
 	l.lock.Lock()
 	defer l.lock.Unlock()

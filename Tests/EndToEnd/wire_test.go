@@ -26,13 +26,23 @@ func address(port int) string { return fmt.Sprint("127.0.0.1:", port) }
 
 func dial(t *testing.T, port int) *wire {
 	t.Helper()
-	connection, err := net.DialTimeout("tcp", address(port), patience)
+	w, err := tryDial(port)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { connection.Close() })
+	w.t = t
+	t.Cleanup(func() { w.Close() })
+	return w
+}
+
+// tryDial is for clients that are not the test's own; the methods that fail a test are not theirs.
+func tryDial(port int) (*wire, error) {
+	connection, err := net.DialTimeout("tcp", address(port), patience)
+	if err != nil {
+		return nil, err
+	}
 	connection.SetDeadline(time.Now().Add(patience))
-	return &wire{t, connection.(*net.TCPConn), bufio.NewReader(connection)}
+	return &wire{nil, connection.(*net.TCPConn), bufio.NewReader(connection)}, nil
 }
 
 func (w *wire) send(text string) {

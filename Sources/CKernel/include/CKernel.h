@@ -219,7 +219,8 @@ int ck_epoll_wait(int epoll_fd, struct epoll_event *events, int capacity, int ti
 /// The ring's READ honours O_NONBLOCK, so a reactor's is blocking and the control thread's is not.
 int ck_make_eventfd(bool blocking);
 uint64_t ck_take_eventfd(int fd);
-/// Blocks SIGTERM, SIGINT and SIGPIPE in this thread and those it starts; returns a signalfd for the first two.
+/// Blocks SIGTERM, SIGINT, SIGUSR1 and SIGPIPE in this thread and those it starts; returns a signalfd for all but the
+/// last.
 int ck_signal_descriptor(void);
 int ck_next_signal(int fd);
 /// The processors that this process may run on, in order; returns how many.

@@ -9,11 +9,16 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"time"
 
 	"socketmaster/endtoend/service"
 )
 
-var text = flag.String("text", "", "what is answered")
+var (
+	text  = flag.String("text", "", "what is answered")
+	delay = flag.Duration("delay", 0, "how long an answer takes")
+	quiet = flag.Bool("quiet", false, "print no line for what arrives")
+)
 
 // modes are the ways to serve.
 var modes = map[string]func(net.Listener) error{
@@ -58,7 +63,10 @@ func serveHTTP(handler http.HandlerFunc) func(net.Listener) error {
 	return func(listener net.Listener) error {
 		return http.Serve(listener, http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {
 			body, _ := io.ReadAll(request.Body)
-			fmt.Println("request", request.Method, request.RequestURI, len(body))
+			if !*quiet {
+				fmt.Println("request", request.Method, request.RequestURI, len(body))
+			}
+			time.Sleep(*delay)
 			handler(writer, request)
 		}))
 	}

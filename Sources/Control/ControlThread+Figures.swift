@@ -1,0 +1,47 @@
+internal import Logging
+internal import Memory
+internal import Proxy
+
+// What SIGUSR1 asks for: the figures of the process and of each listener.
+extension ControlThread {
+    func tellFigures() {
+        let levels: [(Counter, String)] = [
+            (.connections, "connections"), (.waiting, "waiting"), (.sessions, "sessions"), (.streams, "streams"),
+            (.blocksInUse, "blocks"), (.keptBlocks, "kept"),
+        ]
+        let sums: [(Counter, String)] = [
+            (.accepted, "accepted"), (.requests, "requests"), (.handedOver, "handed over"), (.failed, "failed"),
+            (.resets, "reset"), (.overflows, "overflows"),
+        ]
+        log.notice("now: \(text(levels)); so far: \(text(sums))")
+        for (slot, listener) in registry.listeners.open.sorted(by: { $0.slot < $1.slot }) {
+            let waiting = plane.waitingOnListener.load(slot)
+            let bytes = plane.waitingBytesOnListener.load(slot)
+            let figures = ListenerCounter.allCases.map { "\($0.label) \(plane.sum($0, ofListener: slot))" }
+            log.notice(
+                "on \(listener.address): waiting \(waiting) with \(bytes) bytes; \(figures.joined(separator: ", "))")
+        }
+    }
+
+    private func text(_ counters: [(Counter, String)]) -> String {
+        counters.map { "\($0.1) \(plane.sum($0.0))" }.joined(separator: ", ")
+    }
+}
+
+extension ListenerCounter {
+    fileprivate var label: String {
+        switch self {
+        case .held: "held"
+        case .released: "released"
+        case .expired: "expired"
+        case .refused: "refused"
+        case .sentAgain: "sent again"
+        case .takenBack: "taken back"
+        case .failedMayHaveRun: "failed for they may have been executed"
+        case .failedNotKept: "failed for they were too large"
+        case .failedSpent: "failed after all attempts"
+        case .failedBroken: "failed by invalid replies"
+        case .cut: "cut"
+        }
+    }
+}

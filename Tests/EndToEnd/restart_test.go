@@ -1,0 +1,516 @@
+package endtoend
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// load is clients that ask all the time, half of them on connections that they keep.
+type load struct {
+	lock     sync.Mutex
+	stopping chan struct{}
+	running  sync.WaitGroup
+	count    int
+	longest  time.Duration
+	failures []string
+}
+
+const loadClients = 8
+
+// startLoad asks for a path with as many clients on kept connections as on new ones. Every answer must be 200 and one of
+// the texts.
+func startLoad(port int, path string, texts ...string) *load {
+	l := &load{stopping: make(chan struct{})}
+	for index := 0; index < loadClients; index++ {
+		l.run(func(keep *keptClient) error { return keep.ask(port, path, texts) }, true)
+		l.run(func(keep *keptClient) error { return keep.ask(port, path, texts) }, false)
+	}
+	return l
+}
+
+func (l *load) run(ask func(*keptClient) error, keeps bool) {
+	l.running.Add(1)
+	go func() {
+		defer l.running.Done()
+		client := &keptClient{}
+		defer client.close()
+		for {
+			select {
+			case <-l.stopping:
+				return
+			default:
+			}
+			if !keeps {
+				client.close()
+			}
+			start := time.Now()
+			err := ask(client)
+			l.note(time.Since(start), err)
+		}
+	}()
+}
+
+func (l *load) note(took time.Duration, err error) {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	l.count++
+	if took > l.longest {
+		l.longest = took
+	}
+	if err != nil {
+		l.failures = append(l.failures, err.Error())
+	}
+}
+
+// answered is how many requests have been answered.
+func (l *load) answered() int {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	return l.count
+}
+
+// awaitMore waits until some more requests have been answered.
+func (l *load) awaitMore(t *testing.T) {
+	t.Helper()
+	before := l.answered()
+	eventually(t, "more answers", func() bool { return l.answered() >= before+4*loadClients })
+}
+
+// stop ends the load, which must not have seen a failure.
+func (l *load) stop(t *testing.T) {
+	t.Helper()
+	close(l.stopping)
+	l.running.Wait()
+	t.Logf("%d requests, the longest took %v, %d failed", l.count, l.longest.Round(time.Millisecond), len(l.failures))
+	if len(l.failures) > 0 {
+		shown := l.failures
+		if len(shown) > 5 {
+			shown = shown[:5]
+		}
+		t.Errorf("%d of %d requests failed:\n%s", len(l.failures), l.count, strings.Join(shown, "\n"))
+	}
+	if l.count < 100 {
+		t.Errorf("only %d requests were made", l.count)
+	}
+}
+
+// keptClient is an HTTP client that never asks twice, unlike Go's own.
+type keptClient struct{ connection *wire }
+
+func (c *keptClient) close() {
+	if c.connection != nil {
+		c.connection.Close()
+		c.connection = nil
+	}
+}
+
+func (c *keptClient) ask(port int, path string, texts []string) error {
+	body, err := c.exchange(port, fmt.Sprintf("GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path), http.MethodGet)
+	if err != nil {
+		c.close()
+		return err
+	}
+	for _, text := range texts {
+		if body == text {
+			return nil
+		}
+	}
+	return fmt.Errorf("%q was answered", body)
+}
+
+// exchange sends a request and returns the body of a reply of 200.
+func (c *keptClient) exchange(port int, request, method string) (string, error) {
+	if c.connection == nil {
+		w, err := tryDial(port)
+		if err != nil {
+			return "", err
+		}
+		c.connection = w
+	}
+	c.connection.SetDeadline(time.Now().Add(2 * patience))
+	if _, err := io.WriteString(c.connection, request); err != nil {
+		return "", err
+	}
+	reply, err := http.ReadResponse(c.connection.reader, &http.Request{Method: method})
+	if err != nil {
+		return "", err
+	}
+	defer reply.Body.Close()
+	body, err := io.ReadAll(reply.Body)
+	if reply.Close {
+		defer c.close()
+	}
+	if err == nil && reply.StatusCode != 200 {
+		err = fmt.Errorf("%d: %s", reply.StatusCode, body)
+	}
+	return string(body), err
+}
+
+// restarts runs a test with one reactor and with four.
+func restarts(t *testing.T, flags []string, test func(t *testing.T, p *proxy)) {
+	for _, count := range []string{"1", "4"} {
+		t.Run("reactors="+count, func(t *testing.T) {
+			test(t, startProxy(t, append([]string{"--reactors", count}, flags...)...))
+		})
+	}
+}
+
+const gap = 500 * time.Millisecond
+
+func TestRestartByKillFailsNoRequest(t *testing.T) {
+	restarts(t, nil, func(t *testing.T, p *proxy) {
+		port := freePort(t)
+		start := func() *process {
+			return p.startService("-port", portText(port), "-path", "/", "-text", "hello", "-quiet")
+		}
+		running := start()
+		load := startLoad(port, "/", "hello")
+		for round := 0; round < 10; round++ {
+			load.awaitMore(t)
+			p.killService(running)
+			time.Sleep(gap)
+			running = start()
+		}
+		load.awaitMore(t)
+		load.stop(t)
+	})
+}
+
+func TestRestartByKillWhileRequestsTakeTheirTimeFailsNone(t *testing.T) {
+	restarts(t, nil, func(t *testing.T, p *proxy) {
+		port := freePort(t)
+		start := func() *process {
+			return p.startService("-port", portText(port), "-path", "/", "-text", "hello", "-delay", "50ms", "-quiet")
+		}
+		running := start()
+		load := startLoad(port, "/", "hello")
+		for round := 0; round < 4; round++ {
+			load.awaitMore(t)
+			p.killService(running)
+			time.Sleep(gap)
+			running = start()
+		}
+		load.awaitMore(t)
+		load.stop(t)
+	})
+}
+
+func TestRestartByGoAwayFailsNoRequest(t *testing.T) {
+	restarts(t, nil, func(t *testing.T, p *proxy) {
+		port := freePort(t)
+		running := p.serve(onPath(port, "/"), text("hello"))
+		load := startLoad(port, "/", "hello")
+		for round := 0; round < 5; round++ {
+			load.awaitMore(t)
+			running.Drain(patience)
+			time.Sleep(gap)
+			running = p.serve(onPath(port, "/"), text("hello"))
+		}
+		load.awaitMore(t)
+		load.stop(t)
+	})
+}
+
+func TestBlueGreenByGoAwayFailsNoRequestAndKeepsRawConnections(t *testing.T) {
+	restarts(t, nil, func(t *testing.T, p *proxy) {
+		port, rawPort := freePort(t), freePort(t)
+		blue := p.serve(onPath(port, "/"), text("hello"))
+		blueRaw := p.serveStreams(raw(rawPort), echoStream)
+		old := dial(t, rawPort)
+		old.exchange([]byte("before"))
+		load := startLoad(port, "/", "hello")
+		for round := 0; round < 10; round++ {
+			load.awaitMore(t)
+			green := p.serve(onPath(port, "/"), text("hello"))
+			blue.Drain(patience)
+			blue = green
+		}
+		p.serveStreams(raw(rawPort), echoStream)
+		blueRaw.GoAway()
+		dial(t, rawPort).exchange([]byte("new"))
+		old.exchange([]byte("still there"))
+		load.awaitMore(t)
+		load.stop(t)
+	})
+}
+
+func TestBlueGreenByKillFailsNoRequest(t *testing.T) {
+	restarts(t, nil, func(t *testing.T, p *proxy) {
+		port := freePort(t)
+		start := func() *process {
+			return p.startService("-port", portText(port), "-path", "/", "-text", "hello", "-quiet")
+		}
+		blue := start()
+		load := startLoad(port, "/", "hello")
+		for round := 0; round < 6; round++ {
+			load.awaitMore(t)
+			green := start()
+			p.killService(blue)
+			blue = green
+		}
+		load.awaitMore(t)
+		load.stop(t)
+	})
+}
+
+func TestStoppedServiceFailsNoRequestThatASiblingCanServe(t *testing.T) {
+	flags := []string{"--ping-interval", "1s", "--ping-timeout", "1s"}
+	restarts(t, flags, func(t *testing.T, p *proxy) {
+		port := freePort(t)
+		start := func() *process {
+			return p.startService("-port", portText(port), "-path", "/", "-text", "hello", "-quiet")
+		}
+		stopped := start()
+		start()
+		load := startLoad(port, "/", "hello")
+		load.awaitMore(t)
+		from := p.stderr.count()
+		stopped.signal(syscall.SIGSTOP)
+		p.awaitLog(sessionLost, from)
+		load.awaitMore(t)
+		stopped.signal(syscall.SIGCONT)
+		load.awaitMore(t)
+		load.stop(t)
+	})
+}
+
+func TestPostToAStoppedServiceIsAnsweredByItOrNobody(t *testing.T) {
+	flags := []string{"--ping-interval", "2s", "--ping-timeout", "2s"}
+	eachWaiting(t, flags, func(t *testing.T, p *proxy) {
+		port := freePort(t)
+		stopped := p.startService("-port", portText(port), "-path", "/", "-text", "stopped")
+		stopped.signal(syscall.SIGSTOP)
+		w := dial(t, port)
+		w.send("POST /1 HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi")
+		w.expectSilence()
+		sibling := p.startService("-port", portText(port), "-path", "/", "-text", "sibling")
+		// An equal registration has come, so that the old session has 2 s to answer. It answers in time.
+		stopped.signal(syscall.SIGCONT)
+		w.expectReply("POST", 200, "stopped")
+		stopped.signal(syscall.SIGSTOP)
+		from := p.stderr.count()
+		var posts []*wire
+		for index := 0; index < 20; index++ {
+			post := dial(t, port)
+			post.send(fmt.Sprintf("POST /late%d HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi", index))
+			posts = append(posts, post)
+		}
+		// It does not answer in time.
+		p.awaitLog(sessionLost, from)
+		failed := 0
+		for _, post := range posts {
+			reply := post.reply("POST")
+			switch {
+			case reply.StatusCode == 502:
+				failed++
+			case reply.StatusCode != 200 || reply.body != "sibling":
+				t.Errorf("%d %q", reply.StatusCode, reply.body)
+			}
+		}
+		if failed == 0 {
+			t.Error("no request went to the stopped service")
+		}
+		if count := 20 - failed; count != countLines(sibling.stdout, "request POST") {
+			t.Errorf("%d requests were answered by the sibling, which has seen %d", count,
+				countLines(sibling.stdout, "request POST"))
+		}
+	})
+}
+
+func countLines(l *lines, prefix string) int {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	count := 0
+	for _, line := range l.all {
+		if strings.HasPrefix(line, prefix) {
+			count++
+		}
+	}
+	return count
+}
+
+func TestPostsUnderKillAreExecutedOnceAndAnsweredOnce(t *testing.T) {
+	restarts(t, nil, func(t *testing.T, p *proxy) {
+		port := freePort(t)
+		var services []*process
+		start := func() {
+			services = append(services, p.startService("-port", portText(port), "-path", "/", "-text", "done"))
+		}
+		start()
+		var lock sync.Mutex
+		answers := map[string]string{}
+		l := &load{stopping: make(chan struct{})}
+		for client := 0; client < loadClients; client++ {
+			client, number := client, 0
+			l.run(func(keep *keptClient) error {
+				number++
+				path := fmt.Sprintf("/%d-%d", client, number)
+				body, err := keep.exchange(port, "POST "+path+" HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody", "POST")
+				answer := body
+				if err != nil {
+					keep.close()
+					if answer = err.Error(); strings.HasPrefix(answer, "502: ") {
+						err = nil
+					}
+				}
+				lock.Lock()
+				defer lock.Unlock()
+				answers[path] = answer
+				return err
+			}, client%2 == 0)
+		}
+		for round := 0; round < 6; round++ {
+			l.awaitMore(t)
+			p.killService(services[len(services)-1])
+			time.Sleep(gap / 5)
+			start()
+		}
+		l.awaitMore(t)
+		l.stop(t)
+		services[len(services)-1].kill()
+		checkJournal(t, services, answers)
+	})
+}
+
+// checkJournal compares what services have executed with what clients were answered.
+func checkJournal(t *testing.T, services []*process, answers map[string]string) {
+	t.Helper()
+	executed := map[string]int{}
+	for _, service := range services {
+		service.stdout.awaitEnd()
+		for _, line := range service.stdout.copy() {
+			if fields := strings.Fields(line); len(fields) > 2 && fields[0] == "request" {
+				executed[fields[2]]++
+			}
+		}
+	}
+	failed := 0
+	for path, answer := range answers {
+		if answer != "done" {
+			failed++
+		} else if executed[path] == 0 {
+			t.Errorf("%s was answered and never executed", path)
+		}
+	}
+	for path, count := range executed {
+		if count > 1 {
+			t.Errorf("%s was executed %d times", path, count)
+		}
+	}
+	t.Logf("%d requests, %d of them answered with 502", len(answers), failed)
+}
+
+func TestTakenBackConnectionsWereNeverDelivered(t *testing.T) {
+	restarts(t, nil, func(t *testing.T, p *proxy) {
+		port := freePort(t)
+		journal := &deliveries{seen: map[string]int{}}
+		current := p.listen(raw(port))
+		go journal.acceptSlowly(current)
+		var clients sync.WaitGroup
+		stopping := make(chan struct{})
+		failed := make(chan string, 10_000)
+		for index := 0; index < 32; index++ {
+			clients.Add(1)
+			go func(index int) {
+				defer clients.Done()
+				for number := 0; ; number++ {
+					select {
+					case <-stopping:
+						return
+					default:
+					}
+					if err := sayOnce(port, fmt.Sprintf("%d-%d\n", index, number)); err != nil {
+						failed <- err.Error()
+					}
+				}
+			}(index)
+		}
+		for round := 0; round < 30; round++ {
+			before := journal.count()
+			eventually(t, "deliveries", func() bool { return journal.count() > before+5 })
+			next := p.listen(raw(port))
+			go journal.acceptSlowly(next)
+			// It goes on accepting, as programs do until they have ended.
+			old := current
+			old.GoAway()
+			time.AfterFunc(time.Second, func() { old.Drain(patience) })
+			current = next
+		}
+		close(stopping)
+		clients.Wait()
+		p.signal(syscall.SIGUSR1)
+		p.awaitLog(`sent again [1-9]\d*, taken back [1-9]`, 0)
+		for id, count := range journal.seen {
+			if count != 1 {
+				t.Errorf("%q was delivered %d times", id, count)
+			}
+		}
+		// Those that were accepted in the moment in which they were taken back are reset: they were delivered.
+		t.Logf("%d deliveries, %d connections were reset", len(journal.seen), len(failed))
+		for len(failed) > 0 {
+			if err := <-failed; !strings.Contains(err, "reset") {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// deliveries is what services have been told.
+type deliveries struct {
+	lock sync.Mutex
+	seen map[string]int
+}
+
+func (d *deliveries) count() int {
+	d.lock.Lock()
+	defer d.lock.Unlock()
+	return len(d.seen)
+}
+
+// acceptSlowly accepts one stream at a time, so that others lie in the queue when the service says GoAway.
+func (d *deliveries) acceptSlowly(listener net.Listener) {
+	for {
+		stream, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+		go func() {
+			defer stream.Close()
+			line, err := bufio.NewReader(stream).ReadString('\n')
+			if err != nil {
+				return
+			}
+			d.lock.Lock()
+			d.seen[line]++
+			d.lock.Unlock()
+			io.WriteString(stream, line)
+		}()
+	}
+}
+
+// sayOnce opens a raw connection, says a line and waits for it to come back.
+func sayOnce(port int, line string) error {
+	w, err := tryDial(port)
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	w.SetDeadline(time.Now().Add(patience))
+	if _, err := io.WriteString(w, line); err != nil {
+		return err
+	}
+	echo, err := w.reader.ReadString('\n')
+	if err == nil && echo != line {
+		err = fmt.Errorf("%q came back as %q", line, echo)
+	}
+	return err
+}
