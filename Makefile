@@ -16,7 +16,7 @@ release := swift build -c release --static-swift-stdlib --product socketmaster
 tests := --disable-xctest
 logs := .build/logs
 
-.PHONY: help install build demo test format lint unit-tests hotpath end-to-end test-asan test-tsan fuzz perf clean
+.PHONY: help install build demo chaos test format lint unit-tests hotpath end-to-end test-asan test-tsan fuzz perf clean
 
 help: ## tells what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -27,7 +27,7 @@ install: ## installs the Debian packages that building and testing need
 build: install ## builds the program, to .build/release/socketmaster
 	@$(release)
 
-demo: build ## shows two services on one port, and a restart that nobody notices
+demo: build ## shows two services on one port, and three restarts that nobody notices
 	@Tests/EndToEnd/demo
 
 test: lint build unit-tests hotpath end-to-end ## checks everything; 10 minutes
@@ -56,6 +56,9 @@ end-to-end: build ## runs the program with real services and clients
 	@echo "== end to end"
 	mkdir -p $(logs)
 	Tests/EndToEnd/run 2>&1 | tee $(logs)/end-to-end
+
+chaos: build ## lets a hundred services die and return under load, for a minute
+	@CHAOS_SECONDS=$${CHAOS_SECONDS:-60} Tests/EndToEnd/run test -test.v -test.run '^TestChaos$$'
 
 test-asan: install ## runs all tests under the address sanitizer
 	@$(call sanitized,address,asan)

@@ -132,7 +132,8 @@ public final class ControlThread {
 
     /// Until the next thing that happens by itself; negative: there is none.
     private func millisecondsToWait() -> Int32 {
-        var next = min(pending.nextDeadline, registry.nextExpiry ?? .max, acceptResumesAt ?? .max, failuresDueAt ?? .max)
+        let own = min(acceptResumesAt ?? .max, failuresDueAt ?? .max)
+        var next = min(pending.nextDeadline, registry.nextExpiry ?? .max, own)
         if publisher.retiredCount > 0 { next = min(next, now + 1_000) }
         if case .draining(let end) = phase { next = min(next, end, now + Self.drainPollMilliseconds) }
         guard next != .max else { return -1 }

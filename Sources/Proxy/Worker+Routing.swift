@@ -16,8 +16,7 @@ enum Choice {
 }
 
 extension Worker {
-    /// Picks a session of the route: one of this reactor if there is one that takes new streams, else a reactor that has
-    /// some.
+    /// Picks a session of the route: one of this reactor if one takes new streams, else a reactor that has some.
     @_noLocks
     mutating func choose(_ connection: Int32, route: Int32) -> Choice {
         let count = snapshot.route(route).sessionCount

@@ -158,7 +158,8 @@ extension Worker {
         let count = snapshot.route(route).sessionCount
         for place in 0..<count {
             let handle = snapshot.session(route, place)
-            let isItself = unsafe handle.reactor == index && handle.index == Int(session)
+            let isItself =
+                unsafe handle.reactor == index && handle.index == Int(session)
                 && handle.generation == slot.pointee.generation
             if !isItself, isWilling(handle) { return true }
         }
