@@ -6,11 +6,15 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"socketmaster/endtoend/service"
 )
 
 // load is clients that ask all the time, half of them on connections that they keep.
@@ -184,6 +188,35 @@ func TestRestartByKillFailsNoRequest(t *testing.T) {
 	})
 }
 
+func TestRestartOfANativeServiceFailsNoRequest(t *testing.T) {
+	restarts(t, nil, func(t *testing.T, p *proxy) {
+		port := freePort(t)
+		start := func() *process {
+			from := p.stderr.count()
+			s := startProcess(t, filepath.Join(os.Getenv("E2E_BINARIES"), "native-service"),
+				"yamux", "--port", portText(port), "--control", p.control, "--reply-size", "1000")
+			p.awaitLog("registered", from)
+			return s
+		}
+		running := start()
+		load := startLoad(port, "/", get(t, port, "/").body)
+		for round := 0; round < 4; round++ {
+			load.awaitMore(t)
+			p.killService(running)
+			time.Sleep(gap)
+			running = start()
+		}
+		for round := 0; round < 4; round++ {
+			load.awaitMore(t)
+			next := start()
+			p.killService(running)
+			running = next
+		}
+		load.awaitMore(t)
+		load.stop(t)
+	})
+}
+
 func TestRestartByKillWhileRequestsTakeTheirTimeFailsNone(t *testing.T) {
 	restarts(t, nil, func(t *testing.T, p *proxy) {
 		port := freePort(t)
@@ -280,6 +313,32 @@ func TestStoppedServiceFailsNoRequestThatASiblingCanServe(t *testing.T) {
 		load.awaitMore(t)
 		load.stop(t)
 	})
+}
+
+func TestServiceStoppedForAWhileFailsNoRequestThatASiblingCanServe(t *testing.T) {
+	for _, pause := range []time.Duration{9 * time.Second, 40 * time.Second} {
+		pause := pause
+		if pause > 10*time.Second && os.Getenv("E2E_LONG") != "1" {
+			continue
+		}
+		t.Run(pause.String(), func(t *testing.T) {
+			t.Parallel()
+			p := startProxy(t, "--reactors", "2")
+			port := freePort(t)
+			var services []*process
+			for range []int{1, 2} {
+				services = append(services, p.startService("-port", portText(port), "-path", "/", "-text", "hello",
+					"-delay", "20ms", "-quiet"))
+			}
+			load := startLoad(port, "/", "hello")
+			load.awaitMore(t)
+			services[0].signal(syscall.SIGSTOP)
+			time.Sleep(pause)
+			services[0].signal(syscall.SIGCONT)
+			load.awaitMore(t)
+			load.stop(t)
+		})
+	}
 }
 
 func TestPostToAStoppedServiceIsAnsweredByItOrNobody(t *testing.T) {
@@ -384,9 +443,9 @@ func TestPostsUnderKillAreExecutedOnceAndAnsweredOnce(t *testing.T) {
 func checkJournal(t *testing.T, services []*process, answers map[string]string) {
 	t.Helper()
 	executed := map[string]int{}
-	for _, service := range services {
-		service.stdout.awaitEnd()
-		for _, line := range service.stdout.copy() {
+	for _, s := range services {
+		s.stdout.awaitEnd()
+		for _, line := range s.stdout.copy() {
 			if fields := strings.Fields(line); len(fields) > 2 && fields[0] == "request" {
 				executed[fields[2]]++
 			}
@@ -406,6 +465,75 @@ func checkJournal(t *testing.T, services []*process, answers map[string]string) 
 		}
 	}
 	t.Logf("%d requests, %d of them answered with 502", len(answers), failed)
+}
+
+func TestTakenBackPostsWereNeverDelivered(t *testing.T) {
+	restarts(t, nil, func(t *testing.T, p *proxy) {
+		port := freePort(t)
+		var lock sync.Mutex
+		executed := map[string]int{}
+		journal := http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {
+			lock.Lock()
+			executed[request.URL.Path]++
+			lock.Unlock()
+			io.WriteString(writer, "done")
+		})
+		start := func() *service.Listener {
+			listener := p.listen(onPath(port, "/"))
+			serveHTTP(slowListener{listener}, journal)
+			return listener
+		}
+		running := start()
+		answers := map[string]string{}
+		l := &load{stopping: make(chan struct{})}
+		for client := 0; client < 4*loadClients; client++ {
+			client, number := client, 0
+			l.run(func(keep *keptClient) error {
+				number++
+				path := fmt.Sprintf("/%d-%d", client, number)
+				body, err := keep.exchange(port, "POST "+path+" HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody", "POST")
+				if err != nil {
+					keep.close()
+					if body = err.Error(); strings.HasPrefix(body, "502: ") {
+						err = nil
+					}
+				}
+				lock.Lock()
+				defer lock.Unlock()
+				answers[path] = body
+				return err
+			}, client%2 == 0)
+		}
+		for round := 0; round < 10; round++ {
+			time.Sleep(150 * time.Millisecond)
+			old := running
+			running = start()
+			old.GoAway()
+			time.AfterFunc(time.Second, func() { old.Drain(patience) })
+		}
+		l.awaitMore(t)
+		l.stop(t)
+		p.figures(`sent again [1-9]\d*, taken back [1-9]`)
+		failed := 0
+		for path, answer := range answers {
+			if answer == "done" && executed[path] != 1 || executed[path] > 1 {
+				t.Errorf("%s was answered %q and executed %d times", path, answer, executed[path])
+			}
+			if answer != "done" {
+				failed++
+			}
+		}
+		t.Logf("%d requests, %d of them answered with 502", len(answers), failed)
+	})
+}
+
+// slowListener accepts so slowly that streams lie in the queue when the service says GoAway.
+type slowListener struct{ net.Listener }
+
+func (l slowListener) Accept() (net.Conn, error) {
+	stream, err := l.Listener.Accept()
+	time.Sleep(10 * time.Millisecond)
+	return stream, err
 }
 
 func TestTakenBackConnectionsWereNeverDelivered(t *testing.T) {
