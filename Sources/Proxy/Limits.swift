@@ -74,6 +74,8 @@ public struct DataPlaneLimits: Sendable {
     static var keptBytes: Int { @_noLocks get { 64 << 10 } }
     /// A session that has accepted nothing for so long, although it could have, is slow.
     static var slowMilliseconds: UInt64 { @_noLocks get { 1_000 } }
+    /// A service that has refused a stream gets none for twice as long, and longer the more it refuses in a row.
+    static var refusalMilliseconds: UInt64 { @_noLocks get { 10 } }
     /// How long a service that has said GoAway may accept what was on its way: a reset would cost what it accepts.
     static var goAwayMilliseconds: UInt64 { @_noLocks get { 100 } }
     /// When a slow session that lives is tried again.

@@ -101,6 +101,8 @@ struct Session: BitwiseCopyable {
     var slowPingAnsweredAt: UInt64 = 0
     /// The route that it serves, by its lasting number; known with its first stream.
     var route = UInt32.max
+    /// It has refused streams, and gets none until then.
+    var refusedUntil: UInt64 = 0
     /// Streams that it has answered, and those of clients that had to wait and that it has not answered yet.
     var answered: UInt32 = 0
     var pacedStreams: UInt32 = 0

@@ -91,6 +91,7 @@ extension Worker {
     mutating func canOpen(_ session: Int32) -> Bool {
         guard session >= 0, !streams.isFull else { return false }
         let slot = unsafe sessions + Int(session)
+        guard unsafe slot.pointee.refusedUntil <= now else { return false }
         return unsafe slot.pointee.state.canOpenStream || slot.pointee.state.mayProbe(now: now)
     }
 

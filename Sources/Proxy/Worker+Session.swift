@@ -152,10 +152,19 @@ extension Worker {
         if isRefused {
             let refusal = unsafe (sessions + Int(session)).pointee.state.refused(streams[stream].state.id)
             if refusal != .none { return breach(session, refusal) }
+            pauseAfterRefusal(session)
         }
         let connection = streams[stream].connection
         guard connection >= 0 else { return free(stream) }
         loseExchange(connection, isUndelivered: isRefused)
+    }
+
+    /// A service that refuses is full, or about to say GoAway: to ask again at once would only use the attempts up.
+    @_noLocks
+    private func pauseAfterRefusal(_ session: Int32) {
+        let slot = unsafe sessions + Int(session)
+        let doublings = unsafe UInt64(min(slot.pointee.state.refusalsInARow, 6))
+        unsafe slot.pointee.refusedUntil = now + (DataPlaneLimits.refusalMilliseconds << doublings)
     }
 
     @_noLocks

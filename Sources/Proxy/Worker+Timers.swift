@@ -126,6 +126,7 @@ extension Worker {
         scheduleTick(session)
     }
 
+    /// The session is looked at in a second, or sooner if something is due; never later than it would have been anyway.
     @_noLocks
     mutating func scheduleTick(_ session: Int32) {
         let slot = unsafe sessions + Int(session)
@@ -133,10 +134,12 @@ extension Worker {
         var due = unsafe min(
             now + DataPlaneLimits.sessionTickMilliseconds, max(slot.pointee.state.livenessDueAt, now + 16))
         due = unsafe min(due, slot.pointee.takeBackAt)
-        if limits.releaseRate > 0, unsafe !slot.pointee.openers.isEmpty {
-            due = unsafe min(due, max(now + 1, slot.pointee.releaseDue / 1_000 + 1))
+        if unsafe !slot.pointee.openers.isEmpty {
+            if limits.releaseRate > 0 { due = unsafe min(due, max(now + 1, slot.pointee.releaseDue / 1_000 + 1)) }
+            if unsafe slot.pointee.refusedUntil > now { due = unsafe min(due, slot.pointee.refusedUntil) }
         }
-        timers.schedule(Int32(limits.connections) + session, at: due)
+        let node = Int32(limits.connections) + session
+        if timers.deadline(of: node) > due { timers.schedule(node, at: due) }
     }
 
     @_noLocks

@@ -28,6 +28,7 @@ extension Worker {
         connections[connection].waitingSession = session
         unsafe connectionLinks.append(connection, to: &(sessions + Int(session)).pointee.openers)
         scheduleWait(connection)
+        scheduleTick(session)
     }
 
     /// Makes room for a wait. False: there are too many, and the client has been told.

@@ -15,6 +15,9 @@ extension SessionState {
     /// Streams that wait to be accepted, and that we have not given up.
     public var liveStreams: UInt32 { @_noLocks get { live } }
 
+    /// Streams refused since the last one was acknowledged.
+    public var refusalsInARow: UInt32 { @_noLocks get { refusals } }
+
     /// Streams that may lie in the other side's queue, aborted ones included.
     public var unacknowledged: UInt32 { @_noLocks get { live + aborted.count } }
 
