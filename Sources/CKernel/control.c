@@ -1,6 +1,7 @@
 #include "CKernel.h"
 
 #include <arpa/inet.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -138,6 +139,11 @@ void ck_write_all(int fd, const void *bytes, size_t count) {
         next += written;
         count -= (size_t)written;
     }
+}
+
+bool ck_is_writable(int fd) {
+    struct pollfd state = {.fd = fd, .events = POLLOUT};
+    return poll(&state, 1, 0) != 0;
 }
 
 void ck_restore_signals(void) {

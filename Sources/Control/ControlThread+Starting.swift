@@ -29,7 +29,7 @@ extension ControlThread {
         let epoll = try makeEpoll(signals, bell: dataPlane.plane.controlBell.fd, sockets)
 
         logStart(log, sockets, limits, budget, features, isPinned: settings.pinsReactors)
-        dataPlane.start()
+        try startThreads(of: dataPlane)
         return ControlThread(
             settings: settings, log: log, dataPlane: dataPlane, publisher: publisher, hashSeed: hashSeed, epoll: epoll,
             signals: signals, controlSockets: sockets, pending: budget.pending)
@@ -51,6 +51,16 @@ extension ControlThread {
             return try DataPlane(plane: plane, seed: ck_random(), processors: processors)
         } catch {
             throw StartFailure(error, reactors: limits.reactors)
+        }
+    }
+
+    private static func startThreads(of dataPlane: DataPlane) throws(StartFailure) {
+        do {
+            try dataPlane.start()
+        } catch {
+            let cause = KernelText.error(error.number)
+            throw StartFailure(
+                .system, "There is no thread for reactor \(error.reactor): \(cause); raise ulimit -u, or lower --reactors.")
         }
     }
 

@@ -1,4 +1,6 @@
+internal import CKernel
 internal import Logging
+internal import Synchronization
 
 /// Where the program speaks to its operator.
 public enum StandardError {
@@ -8,8 +10,11 @@ public enum StandardError {
     }
 }
 
-/// Writes each entry as one line to standard error, with one call: time, level, message.
+/// Writes each entry as one line to standard error, with one call: time, level, message. Services must not have to wait
+/// for somebody who does not read the log: a line that would wait is left out, and the next one says so.
 struct StandardErrorLog: LogHandler {
+    private static let leftOut = Atomic(0)
+
     var logLevel: Logger.Level
     var metadata: Logger.Metadata = [:]
 
@@ -18,7 +23,13 @@ struct StandardErrorLog: LogHandler {
     }
 
     func log(event: LogEvent) {
-        StandardError.write("\(KernelText.timestamp) \(event.level) \(event.message)")
+        guard ck_is_writable(2) else {
+            Self.leftOut.add(1, ordering: .relaxed)
+            return
+        }
+        let count = Self.leftOut.exchange(0, ordering: .relaxed)
+        let note = count > 0 ? "\(KernelText.timestamp) warning \(counted(count, "line")) left out, nobody read\n" : ""
+        StandardError.write("\(note)\(KernelText.timestamp) \(event.level) \(event.message)")
     }
 
     subscript(metadataKey key: String) -> Logger.Metadata.Value? {

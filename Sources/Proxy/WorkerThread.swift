@@ -39,13 +39,19 @@ public final class DataPlane: Sendable {
         self.threads = Mutex([])
     }
 
-    /// Starts all reactors and returns when each of them is ready.
-    public func start() {
+    /// A reactor has no thread; `number` is the error, as pthread_create gives it.
+    public struct ThreadFailure: Error {
+        public let reactor: Int
+        public let number: Int32
+    }
+
+    /// Starts all reactors and returns when each of them is ready. After an error the process has to end.
+    public func start() throws(ThreadFailure) {
         for start in starts {
             var thread = pthread_t()
             let argument = unsafe Unmanaged.passRetained(start).toOpaque()
             let result = unsafe pthread_create(&thread, nil, workerMain, argument)
-            precondition(result == 0, "no thread for reactor \(start.index): error \(result)")
+            guard result == 0 else { throw ThreadFailure(reactor: start.index, number: result) }
             threads.withLock { $0.append(thread) }
         }
         for start in starts {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -289,4 +290,49 @@ func TestProgramHasARouteForHundredServicesThatComeAndGo(t *testing.T) {
 		eventually(t, "the sessions are closed", func() bool { return p.descriptors() <= before })
 		expectServed(t, port, "/", "root")
 	})
+}
+
+func TestProgramServesOnWhenNobodyReadsItsLog(t *testing.T) {
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	control := fmt.Sprint("127.0.0.1:", freePort(t))
+	command := exec.Command(program(), "--bind", control, "--start-grace", "0s", "--log-level", "debug")
+	command.Stderr = writer
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	writer.Close()
+	defer func() {
+		command.Process.Signal(syscall.SIGTERM)
+		if err := command.Wait(); err != nil {
+			t.Error(err)
+		}
+	}()
+	eventually(t, "a control address", func() bool {
+		connection, err := service.Dial(control)
+		if err == nil {
+			connection.Close()
+		}
+		return err == nil
+	})
+	// Each of them makes several lines, more than any pipe holds.
+	port := freePort(t)
+	for round := 0; round < 500; round++ {
+		listener, err := service.Listen(control, onPath(port, fmt.Sprint("/", strings.Repeat("long", 50), round)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		listener.Close()
+	}
+	listener, err := service.Listen(control, onPath(port, "/"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	serveHTTP(listener, text("served"))
+	expectServed(t, port, "/", "served")
 }

@@ -256,6 +256,8 @@ int ck_number_in_file(const char *path);
 int ck_timestamp(char *text, int capacity);
 /// Writes everything, unless the descriptor fails.
 void ck_write_all(int fd, const void *bytes, size_t count);
+/// Whether a write to it would not wait: at least of 4096 bytes, if it is a pipe. True if that cannot be told.
+bool ck_is_writable(int fd);
 /// SIGTERM and SIGINT end the process again.
 void ck_restore_signals(void);
 
