@@ -1,3 +1,4 @@
+import Memory
 import Routing
 import Testing
 
@@ -96,6 +97,33 @@ struct DataPlaneTests {
             .http(domainSuffix: "", pathPrefix: "/"), listener: 0, routeID: 1, reactor: reactors - 1, slot: 1,
             answer: FakeService.http("new"))
         try plane.pump { clients.allSatisfy { plane.clients[$0].text.hasSuffix("new /") } }
+    }
+
+    /// What a service has taken and not answered is sent again when it ends, wherever the next one registers.
+    @Test(arguments: [1, 2, 4])
+    func requestsThatAServiceLeavesUnansweredAreSentAgain(reactors: Int) throws {
+        let plane = try TestPlane(reactors: reactors)
+        defer { plane.stop() }
+        try plane.listen(0)
+        let route = RouteDefinition.Kind.http(domainSuffix: "", pathPrefix: "/")
+        try plane.serve(route, listener: 0, routeID: 1, reactor: 0, slot: 0) { _ in ([], false) }
+        let clients = try (0..<40).map { _ in try plane.connect(0) }
+        for client in clients { plane.clients[client].toSend = Array("GET /x HTTP/1.1\r\nHost: x\r\n\r\n".utf8) }
+        try plane.pump { plane.services[0].opened == 40 }
+        plane.services[0].socket.finish()
+        plane.hold(routeID: 1)
+        try plane.pump { plane.plane.sum(.sentAgain, ofListener: 0) == 40 }
+        try plane.serve(
+            route, listener: 0, routeID: 1, reactor: reactors - 1, slot: 1, answer: FakeService.http("new"))
+        try plane.pump { clients.allSatisfy { plane.clients[$0].text.hasSuffix("new /x") } }
+        #expect(plane.plane.sum(.released, ofListener: 0) == 40)
+        #expect(plane.plane.waitingOnListener.load(0) == 0)
+        #expect(plane.plane.waitingBytesOnListener.load(0) == 0)
+    }
+
+    @Test func theFiguresOfAListenerDoNotReachIntoTheNextOnes() {
+        #expect(ListenerCounter.allCases.count <= ListenerCounter.stride)
+        #expect(ListenerCounter.allCases.map(\.place) == ListenerCounter.allCases.map(\.rawValue))
     }
 
     @Test func aRouteWhoseHoldEndsAnswers503() throws {

@@ -32,7 +32,7 @@ final class TestPlane {
         publisher = SnapshotPublisher(reactors: reactors, first: first)
         let plane = try #require(Plane(limits: limits, mailboxes: publisher.mailboxes))
         dataPlane = try DataPlane(plane: plane, seed: 42, processors: [])
-        dataPlane.start()
+        try dataPlane.start()
     }
 
     var plane: Plane { dataPlane.plane }
