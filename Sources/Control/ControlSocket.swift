@@ -66,6 +66,8 @@ final class ControlSocket {
                 .configuration, cannot + "the address is not one of this machine; choose another --bind.")
         case (.unix, EACCES), (.unix, EPERM):
             return StartFailure(.noPermission, cannot + "\(reason); choose a folder that may be written to.")
+        case (.unix, ENOENT):
+            return StartFailure(.cannotCreate, cannot + "its folder does not exist; make it, or choose another path.")
         case (.unix, _):
             return StartFailure(.cannotCreate, cannot + "\(reason); choose another path.")
         default:

@@ -139,14 +139,16 @@ extension ControlThread {
 
     private func sessionIsGone(_ handle: SessionHandle, _ word: UInt64) {
         guard let session = registry.sessions[handle], session.phase != .gone else { return }
-        let became = plane.tally(of: handle).clauses
+        let became = plane.tally(of: handle).since(toldTallies.removeValue(forKey: handle)).clauses
         log.info("session lost: \(session.routeDescription) for \(session.service): \(reason(in: word))\(became)")
         follow(registry.sessionIsGone(handle, now: now))
     }
 
     private func sessionDrains(_ handle: SessionHandle) {
         guard let session = registry.sessions[handle], session.phase == .live else { return }
-        let became = plane.tally(of: handle).clauses
+        let tally = plane.tally(of: handle)
+        toldTallies[handle] = tally
+        let became = tally.clauses
         log.info("session draining: \(session.routeDescription) for \(session.service): it said GoAway\(became)")
         follow(registry.sessionDrains(handle, now: now))
     }
@@ -174,6 +176,16 @@ extension ControlThread {
 }
 
 extension SessionTally {
+    /// What has been added since it was told last.
+    fileprivate func since(_ told: SessionTally?) -> SessionTally {
+        guard let told else { return self }
+        var rest = self
+        rest.sentAgain &-= told.sentAgain
+        rest.failed &-= told.failed
+        rest.cut &-= told.cut
+        return rest
+    }
+
     /// What became of the session's streams, as clauses behind a reason.
     fileprivate var clauses: String {
         var text = ""

@@ -60,7 +60,8 @@ extension ControlThread {
         } catch {
             let cause = KernelText.error(error.number)
             throw StartFailure(
-                .system, "There is no thread for reactor \(error.reactor): \(cause); raise ulimit -u, or lower --reactors.")
+                .system,
+                "There is no thread for reactor \(error.reactor): \(cause); raise ulimit -u, or lower --reactors.")
         }
     }
 
@@ -102,6 +103,11 @@ extension ControlThread {
         let memory = ByteCount(bytes: limits.memoryBound + PendingTable.byteLimit)
         let buffers = ByteCount(bytes: limits.bufferBytes)
         log.notice("memory at most \(memory.rounded), of it \(buffers.rounded) and a quarter for bytes that wait")
+        if let present = KernelText.physicalMemory, memory.bytes > present {
+            let machine = ByteCount(bytes: present).rounded
+            log.warning(
+                "this machine has \(machine) of memory, less than that; lower --buffer-limit or --max-connections")
+        }
         log.notice("descriptors \(budget)")
     }
 }

@@ -30,6 +30,8 @@ public final class ControlThread {
     var registry: Registry
     var pending: PendingTable
     var refusalLog = RefusalLog()
+    /// What the log has said of sessions that drain.
+    var toldTallies: [SessionHandle: SessionTally] = [:]
     /// When failures are told of, and what was told last.
     var failuresDueAt: UInt64?
     var failuresTold: UInt64 = 0

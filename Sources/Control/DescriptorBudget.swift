@@ -31,9 +31,10 @@ struct DescriptorBudget: Equatable {
         guard connections <= rest else {
             throw StartFailure(
                 .configuration,
-                "\(connections) clients, \(sessions) sessions and what else is open at once need "
-                    + "\(limit - rest + connections) descriptors, but only \(limit) are allowed; "
-                    + "raise the hard limit (ulimit -Hn, LimitNOFILE=) or lower --max-connections or --max-sessions.")
+                "\(counted(connections, "client")), \(counted(sessions, "session")), \(pending) registrations at once "
+                    + "and what else is open need \(limit - rest + connections) descriptors, but only \(limit) are "
+                    + "allowed; raise the hard limit (ulimit -Hn, LimitNOFILE=), or lower --max-connections, "
+                    + "--max-sessions, --max-pending or --reactors.")
         }
     }
 

@@ -1,4 +1,5 @@
 internal import CKernel
+internal import Glibc
 
 /// What the kernel has to say as text, and other facts about the machine: every call that fills memory of ours with it.
 enum KernelText {
@@ -35,6 +36,12 @@ enum KernelText {
     static func number(inFile path: String) -> Int? {
         let number = unsafe ck_number_in_file(path)
         return number >= 0 ? Int(number) : nil
+    }
+
+    /// Memory of the machine, in bytes.
+    static var physicalMemory: Int? {
+        let (pages, size) = (sysconf(Int32(_SC_PHYS_PAGES)), sysconf(Int32(_SC_PAGESIZE)))
+        return pages > 0 && size > 0 ? pages * size : nil
     }
 
     /// Writes a line to a descriptor, whole.

@@ -66,6 +66,9 @@ extension Settings {
     /// - Throws: a sentence that names the first flag whose value is out of its range, and the range.
     public func check() throws(UnusableValue) {
         guard !controlAddresses.isEmpty else { throw UnusableValue("--bind is needed once at least") }
+        guard Set(controlAddresses).count == controlAddresses.count else {
+            throw UnusableValue("--bind is given twice for one address; leave one of them out")
+        }
         try check("--reactors", reactors ?? 1, 1...(SessionHandle.reactorLimit - 1))
         try check("--max-connections", maximumConnections ?? 1, 1...Self.connectionCeiling)
         try check("--max-sessions", maximumSessions ?? 1, 1...65_536)

@@ -100,6 +100,8 @@ extension Worker {
         for connection in 0..<Int32(connections.touched) where isIdle(connection) {
             close(connection, reset: false)
         }
+        // Nobody can register any more.
+        while waiting.count > 0 { turnAway(waiting.first) }
         // Services learn that the proxy is about to end; the streams that there are end in good order.
         for session in 0..<Int32(limits.sessions) { sayGoAway(session) }
     }

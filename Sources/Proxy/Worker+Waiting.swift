@@ -12,6 +12,7 @@ extension Worker {
     /// The route has no session: the client waits, with what it has said, until one comes or the time is over.
     @_noLocks
     mutating func waitForRoute(_ connection: Int32, _ route: UInt32) {
+        guard !isDraining else { return turnAway(connection) }
         guard enterWait(connection) else { return }
         connections[connection].wait = .route
         connections[connection].waitingRoute = route
@@ -72,9 +73,9 @@ extension Worker {
 
     private static var waitingBytesTotal: Int { @_noLocks get { 2 } }
 
-    /// Too many wait: come back later.
+    /// Too many wait, or the proxy ends: come back later.
     @_noLocks
-    private mutating func turnAway(_ connection: Int32) {
+    mutating func turnAway(_ connection: Int32) {
         bump(.refused)
         count(.refused, connection)
         refuse(connection, status: 503)

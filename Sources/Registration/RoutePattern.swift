@@ -4,13 +4,14 @@
 public struct RoutePattern: Sendable {
     /// In lower case, without a trailing dot or a port, with its leading dot if it has one. Empty: every host.
     public let domainSuffix: String
-    /// Empty or with a slash at its beginning. Empty: every path.
+    /// With a slash at its beginning; `/` is every path, and what an empty one becomes.
     public let pathPrefix: String
 
     /// - Parameter port: the registered port. Services of the original wrote it behind their domain.
     public init(_ http: SocketDefinition.HTTP, port: Int) throws(RegistrationRefusal) {
         domainSuffix = try canonicalDomainSuffix(http.domainSuffix, port: port)
-        pathPrefix = try checkedPathPrefix(http.pathPrefix)
+        let prefix = try checkedPathPrefix(http.pathPrefix)
+        pathPrefix = prefix.isEmpty ? "/" : prefix
     }
 }
 

@@ -270,10 +270,19 @@ private func number(_ text: String) throws(UnusableValue) -> Int {
 
 @Sendable
 private func rateOrAdaptive(_ text: String) throws(UnusableValue) -> Int? {
-    text == "adaptive" ? nil : try number(text)
+    guard text != "adaptive" else { return nil }
+    guard let rate = Int(text) else { throw UnusableValue("a rate is a whole number, or the word adaptive") }
+    return rate
 }
 
 @Sendable
 private func timeOrOff(_ text: String) throws(UnusableValue) -> TimeSpan? {
-    text == "off" ? nil : try TimeSpan(parsing: text)
+    guard text != "off" else { return nil }
+    do {
+        let time = try TimeSpan(parsing: text)
+        if time.milliseconds > 0 { return time }
+    } catch {
+        throw UnusableValue("\(error.description), or the word off")
+    }
+    throw UnusableValue("no reply begins at once; give a time, or the word off")
 }

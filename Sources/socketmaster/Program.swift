@@ -7,6 +7,7 @@ struct Program: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "socketmaster",
         abstract: "A reverse proxy without configuration: services register themselves and get their clients.",
+        usage: "socketmaster [<options>]",
         discussion: """
             Times are a whole number and a unit: 500ms, 30s, 2m, 1h. Sizes are bytes, or have a unit: 64k, 1m, 2g. \
             SIGTERM and SIGINT let requests under way end and then end the program with 0; a second one ends it at \

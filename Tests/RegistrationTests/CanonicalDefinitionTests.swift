@@ -47,9 +47,13 @@ func `what is no domain is refused`(text: String) {
     #expect(throws: RegistrationRefusal.domainInvalid("..")) { try pattern("..") }
 }
 
-@Test(arguments: ["", "/", "/a", "/a/", "//", "/a b", "/ü", "/%20", "/a?b", "/.", "/..", "/a/.", "/a/..", "/.a/..b/c"])
+@Test(arguments: ["/", "/a", "/a/", "//", "/a b", "/ü", "/%20", "/a?b", "/.", "/..", "/a/.", "/a/..", "/.a/..b/c"])
 func `path prefixes are taken as they are`(prefix: String) throws {
     #expect(try pattern("", prefix).pathPrefix == prefix)
+}
+
+@Test func `no path prefix and the root are one pattern`() throws {
+    #expect(try pattern("", "") == pattern("", "/"))
 }
 
 @Test func `prefixes that cannot match are refused`() {

@@ -35,6 +35,10 @@ const (
 )
 
 func main() {
+	if len(os.Args) < 2 {
+		fmt.Fprintln(os.Stderr, "usage: without-io-uring PROGRAM [ARGUMENT...]")
+		os.Exit(64)
+	}
 	// The filter is the thread's, and exec keeps that of the thread that calls it.
 	runtime.LockOSThread()
 	instructions := []filterInstruction{
