@@ -115,8 +115,10 @@ struct Connection: BitwiseCopyable {
     var isKept = false
     /// How often it was passed on.
     var attempts: UInt8 = 0
-    /// When its first attempt came to nothing.
-    var lostAt: UInt64 = 0
+    /// When it first had to wait, or its first attempt came to nothing: from then on it has one hold.
+    var patienceSince: UInt64 = 0
+    /// An interim reply has been passed on.
+    var hasHeardInterim = false
 
     /// What the client has sent and nobody has taken.
     var received = Chain()

@@ -80,6 +80,8 @@ public struct DataPlaneLimits: Sendable {
     static var goAwayMilliseconds: UInt64 { @_noLocks get { 100 } }
     /// When a slow session that lives is tried again.
     static var slowPauseMilliseconds: UInt64 { @_noLocks get { 5_000 } }
+    /// How much of a `--release-rate` may be made up for at once.
+    static var releaseBurstMicroseconds: UInt64 { @_noLocks get { 50_000 } }
     /// Clients that had to wait and that a session gets at once when it has answered nobody yet.
     static var firstRelease: UInt32 { @_noLocks get { 8 } }
     static var acceptPauseMilliseconds: UInt64 { @_noLocks get { 100 } }
@@ -94,9 +96,10 @@ public struct DataPlaneLimits: Sendable {
         return bytes / BlockPool.blockBytes + connections / 4
     }
 
-    /// A quarter of all that may lie in blocks, each reactor its part.
-    var keptBlocksPerReactor: Int {
-        @_noLocks get { bufferBytes / 4 / BlockPool.blockBytes / reactors }
+    /// A quarter of all that may lie in blocks. Of each reactor, for one may serve all clients; what all of them hold
+    /// together is bounded anyway.
+    var keptBlocks: Int {
+        @_noLocks get { bufferBytes / 4 / BlockPool.blockBytes }
     }
 
     var session: SessionLimits {

@@ -41,7 +41,7 @@ public struct Command: BitwiseCopyable, Sendable {
     var hasServed = false
     var phaseSince: UInt64 = 0
     var attempts: UInt8 = 0
-    var lostAt: UInt64 = 0
+    var patienceSince: UInt64 = 0
     var waitedSince: UInt64 = 0
 
     @_noLocks
@@ -133,6 +133,8 @@ public enum SessionWord {
     public static var gone: UInt64 { @_noLocks get { 3 } }
     /// The slot can be given out again.
     public static var released: UInt64 { @_noLocks get { 4 } }
+    /// Live, and it has answered streams already.
+    public static var proven: UInt64 { @_noLocks get { 6 } }
     /// Live, but it does not accept what it is given: other reactors prefer its siblings.
     public static var slow: UInt64 { @_noLocks get { 5 } }
 

@@ -94,13 +94,18 @@ struct Session: BitwiseCopyable {
     /// It has streams that it does not accept: new ones go to its siblings.
     var isSlow = false
     var slowSince: UInt64 = 0
+    /// How often in a row that was, and whether it is being tried again, with one stream at a time.
+    var slowTimes: UInt8 = 0
+    var isOnProbation = false
     /// When it accepted a stream, or had none to accept.
     var lastAcceptance: UInt64 = 0
     /// A ping since it became slow, and when that was answered: whether it lives and only does not accept. 0: not yet.
     var slowPing: UInt32 = 0
     var slowPingAnsweredAt: UInt64 = 0
-    /// The route that it serves, by its lasting number; known with its first stream.
+    /// The route that it serves, by its lasting number; known with its first stream, or with who waits for it.
     var route = UInt32.max
+    /// Which sessions the route had when those who wait chose this one.
+    var routeSessions: UInt64 = 0
     /// It has refused streams, and gets none until then.
     var refusedUntil: UInt64 = 0
     /// Streams that it has answered, and those of clients that had to wait and that it has not answered yet.

@@ -75,7 +75,7 @@ extension Worker {
         guard isLive(command.session) else { return }
         let slot = unsafe sessions + command.session.index
         let value = unsafe slot.pointee.state.probe(now: now, within: 2_000)
-        writeHeader(FrameHeader.ping(value), Int32(command.session.index), isControl: true)
+        writePing(value, Int32(command.session.index))
         scheduleTick(Int32(command.session.index))
     }
 

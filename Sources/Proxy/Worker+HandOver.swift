@@ -38,7 +38,7 @@ extension Worker {
         command.hasServed = record.hasServed
         command.phaseSince = record.phaseSince
         command.attempts = record.attempts
-        command.lostAt = record.lostAt
+        command.patienceSince = record.patienceSince
         command.waitedSince = record.waitedSince
         let peer = unsafe peers + Int(record.target)
         guard unsafe peer.pointee.commands.push(command) else { return postponed.append(connection) }
@@ -70,7 +70,7 @@ extension Worker {
         record.hasServed = command.hasServed
         record.phaseSince = command.phaseSince
         record.attempts = command.attempts
-        record.lostAt = command.lostAt
+        record.patienceSince = command.patienceSince
         record.waitedSince = command.waitedSince
         let kept = copyChain(command, to: &record.received)
         var back = Command(.takeBack)

@@ -9,6 +9,9 @@ extension Worker {
     @_noLocks
     mutating func mayOpen(_ session: Int32, for connection: Int32) -> Bool {
         guard canOpen(session) else { return false }
+        if unsafe sessions[Int(session)].isOnProbation, unsafe sessions[Int(session)].state.liveStreams > 0 {
+            return false
+        }
         if connections[connection].waitedSince > 0 { return hasPace(session) }
         return unsafe sessions[Int(session)].openers.isEmpty
     }
@@ -37,8 +40,9 @@ extension Worker {
         streams[stream].isPaced = true
         unsafe slot.pointee.pacedStreams += 1
         guard limits.releaseRate > 0 else { return }
-        // Nothing is saved up while nobody waits.
-        let start = unsafe max(slot.pointee.releaseDue, now * 1_000)
+        // The clock ticks in steps: what a step was late is made up for, what nobody wanted is not saved up.
+        let earliest = now * 1_000 - min(now * 1_000, DataPlaneLimits.releaseBurstMicroseconds)
+        let start = unsafe max(slot.pointee.releaseDue, earliest)
         unsafe slot.pointee.releaseDue = start + 1_000_000 / UInt64(limits.releaseRate)
     }
 
@@ -46,10 +50,21 @@ extension Worker {
     @_noLocks
     mutating func noteAnswered(_ stream: Int32, _ session: Int32) {
         let slot = unsafe sessions + Int(session)
-        unsafe slot.pointee.answered &+= slot.pointee.answered == .max ? 0 : 1
+        if unsafe slot.pointee.answered == 0 {
+            unsafe slot.pointee.answered = 1
+            tellProven(session)
+        } else if unsafe slot.pointee.answered < .max {
+            unsafe slot.pointee.answered += 1
+        }
         endPaced(stream, session)
-        // Not at once: the reply's head lies where requests are put together.
-        if unsafe !slot.pointee.openers.isEmpty { markDirty(session: session) }
+    }
+
+    /// Other reactors prefer it for what is sent again. What they have to know besides goes before that.
+    @_noLocks
+    private func tellProven(_ session: Int32) {
+        let slot = unsafe sessions + Int(session)
+        guard unsafe !slot.pointee.isDraining, unsafe !slot.pointee.isSlow else { return }
+        unsafe report(session, SessionWord.make(SessionWord.proven, generation: slot.pointee.generation))
     }
 
     @_noLocks
@@ -57,6 +72,8 @@ extension Worker {
         guard streams[stream].isPaced else { return }
         streams[stream].isPaced = false
         unsafe sessions[Int(session)].pacedStreams -= 1
+        // Not at once: a reply's head may lie where requests are put together.
+        if unsafe !sessions[Int(session)].openers.isEmpty { markDirty(session: session) }
     }
 
     /// Services that accept and take their time over the answer: once a second the pace doubles nevertheless.

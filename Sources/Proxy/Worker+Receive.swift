@@ -188,10 +188,22 @@ extension Worker {
         if !completion.hasMore { connections[connection].isPolling = false }
         // After our own FIN the client's is no fault, and shows as POLLHUP.
         let brokenEvents: Int32 = connections[connection].finishSent ? 0x08 : 0x08 | 0x10  // POLLERR, POLLHUP
-        if !connections[connection].isClosing, completion.result > 0, completion.result & brokenEvents != 0 {
-            clientVanished(connection)
+        if !connections[connection].isClosing, completion.result > 0 {
+            if completion.result & brokenEvents != 0 {
+                clientVanished(connection)
+            } else if completion.result & 0x2000 != 0, mayHaveLeft(connection) {  // POLLRDHUP
+                close(connection, reset: false)
+            }
         }
         settle(connection)
+    }
+
+    /// A client of HTTP that waits for its first service and says that it has finished is gone, whatever of its bytes
+    /// still lies in the kernel.
+    @_noLocks
+    private func mayHaveLeft(_ connection: Int32) -> Bool {
+        guard case .http = connections[connection].mode, isWaiting(connection) else { return false }
+        return connections[connection].attempts == 0
     }
 
     /// The client sends no more (FIN).

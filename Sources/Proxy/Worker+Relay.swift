@@ -96,8 +96,19 @@ extension Worker {
         let record = connections[connection]
         guard record.clientFinished, record.received.isEmpty, streams[stream].state.canSendFin else { return }
         let due = record.phaseSince + DataPlaneLimits.finHoldMilliseconds
-        guard streams[stream].state.isAcknowledged || now >= due else { return schedule(connection, at: due) }
+        guard !streams[stream].state.isAcknowledged else { return sendFin(stream) }
+        guard now >= due else { return schedule(connection, at: due) }
+        // A stream with a FIN cannot be taken back.
+        if record.isKept, mayBeTakenBack(stream) { return schedule(connection, at: now + due - record.phaseSince) }
         sendFin(stream)
+    }
+
+    /// The session has accepted nothing since the stream was opened, and somebody else could.
+    @_noLocks
+    private func mayBeTakenBack(_ stream: Int32) -> Bool {
+        let session = streams[stream].session
+        guard unsafe sessions[Int(session)].lastAcceptance <= streams[stream].openedAt else { return false }
+        return hasWillingSibling(session)
     }
 
     @_noLocks

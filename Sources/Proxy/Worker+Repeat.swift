@@ -27,6 +27,7 @@ extension Worker {
     mutating func beginKeeping(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
         if connections[connection].attempts < .max { connections[connection].attempts += 1 }
         connections[connection].isKept = true
+        connections[connection].hasHeardInterim = false
         unsafe keepPassed(connection, bytes)
     }
 
@@ -37,7 +38,7 @@ extension Worker {
         guard connections[connection].isKept, bytes.count > 0 else { return }
         let before = Self.blocks(connections[connection].kept.count)
         let size = connections[connection].kept.count + bytes.count
-        guard size <= DataPlaneLimits.keptBytes, keptBlocks < limits.keptBlocksPerReactor, !isOverBufferLimit,
+        guard size <= DataPlaneLimits.keptBytes, keptBlocks < limits.keptBlocks, !isOverBufferLimit,
             hasEgressBlocks, unsafe pool.append(bytes, to: &connections[connection].kept)
         else { return dropKept(connection) }
         keptBlocks += Self.blocks(size) - before
@@ -57,7 +58,7 @@ extension Worker {
     mutating func endKeeping(_ connection: Int32) {
         dropKept(connection)
         connections[connection].attempts = 0
-        connections[connection].lostAt = 0
+        connections[connection].patienceSince = 0
     }
 
     @inline(__always) @_noLocks
@@ -83,9 +84,10 @@ extension Worker {
         let isRelay: Bool
         if case .relay = connections[connection].mode { isRelay = true } else { isRelay = false }
         if !isUndelivered, isRelay || !connections[connection].isIdempotent { return .mayHaveRun }
+        if connections[connection].hasHeardInterim { return .mayHaveRun }
         guard connections[connection].isKept else { return .notKept }
-        let lostAt = connections[connection].lostAt
-        if connections[connection].attempts >= Self.attempts || lostAt > 0 && now >= lostAt + limits.hold {
+        let since = connections[connection].patienceSince
+        if connections[connection].attempts >= Self.attempts || since > 0 && now >= since + limits.hold {
             return .spent
         }
         return .none
@@ -120,7 +122,7 @@ extension Worker {
     @_noLocks
     private mutating func sendAgain(_ connection: Int32) {
         count(.sentAgain, connection)
-        if connections[connection].lostAt == 0 { connections[connection].lostAt = now }
+        if connections[connection].patienceSince == 0 { connections[connection].patienceSince = now }
         var whole = connections[connection].kept
         keptBlocks -= Self.blocks(whole.count)
         connections[connection].kept = Chain()

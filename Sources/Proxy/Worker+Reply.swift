@@ -95,18 +95,20 @@ extension Worker {
     /// A complete head, in `responseHead` and `bytes`, goes to the client as it must look there.
     @_noLocks
     private mutating func passReplyHead(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
+        if responseHead.isInterim, !responseHead.isSwitching {
+            // A client of HTTP/1.0 knows no interim replies.
+            guard !connections[connection].isHTTP10 else { return skipInterim(connection) }
+            dropKept(connection)
+            connections[connection].hasHeardInterim = true
+            if responseHead.status == 100 { connections[connection].expectsContinue = false }
+            unsafe sendHead(connection, bytes, close: false)
+            return
+        }
         // From now on the client knows of the service's answer.
         dropKept(connection)
         let stream = connections[connection].stream
         noteAnswered(stream, streams[stream].session)
         if responseHead.isSwitching { return unsafe passSwitch(connection, bytes) }
-        if responseHead.isInterim {
-            // A client of HTTP/1.0 knows no interim replies.
-            guard !connections[connection].isHTTP10 else { return skipInterim(connection) }
-            if responseHead.status == 100 { connections[connection].expectsContinue = false }
-            unsafe sendHead(connection, bytes, close: false)
-            return
-        }
         connections[connection].replyFraming = responseHead.framing
         connections[connection].replyLeft = responseHead.contentLength
         connections[connection].replyChunks = ChunkedReader()

@@ -16,30 +16,56 @@ enum Choice {
 }
 
 extension Worker {
-    /// Picks a session of the route: one of this reactor if one takes new streams, else a reactor that has some.
+    /// Picks a session of the route, in this order: one here that takes new streams; a reactor that has one; one here
+    /// whose turn the connection has to wait for; one that is slow, here or elsewhere.
     @_noLocks
     mutating func choose(_ connection: Int32, route: Int32) -> Choice {
         let count = snapshot.route(route).sessionCount
         guard count > 0 else { return .nobody }
+        routeInChoice = snapshot.route(route).id
         let mine = snapshot.sessions(route, ofReactor: index)
         if limits.forceHandOver, limits.reactors > 1, connections[connection].handOvers == 0 {
             return .remote(reactor: (index + 1) % limits.reactors)
         }
-        let other =
-            count > mine.count ? otherReactor(connection, route: route, count: count, takesSlow: false) : -1
+        let isAlone = count == mine.count
+        if !isAlone, let reactor = spread(connection, route: route, count: count) { return .remote(reactor: reactor) }
         let local = chooseWilling(connection, route: route, mine: mine)
-        if other >= 0, local < 0 || isMuchLessLoaded(other, than: connection) { return .remote(reactor: other) }
+        let queue = local < 0 ? chooseToWaitFor(route: route, mine: mine, isSlow: false) : -1
+        // Who can wait here for its turn does not go from reactor to reactor to find everybody waiting.
+        if !isAlone, queue < 0 || connections[connection].handOvers == 0 {
+            let other = otherReactor(connection, route: route, count: count, takesSlow: false)
+            if other >= 0, local < 0 || isMuchLessLoaded(other, than: connection) { return .remote(reactor: other) }
+        }
         if local >= 0 { return .local(session: local) }
-        let choice = chooseUnwilling(connection, route: route, mine: mine)
-        guard case .nobody = choice, count > mine.count else { return choice }
-        let slow = otherReactor(connection, route: route, count: count, takesSlow: true)
-        return slow >= 0 ? .remote(reactor: slow) : .nobody
+        if queue >= 0 { return .fullSession(session: queue) }
+        return chooseSlow(connection, route: route, mine: mine, count: count)
     }
 
-    /// Of two picked at random the one with fewer streams; if neither takes new streams, whichever does, or -1.
+    /// Who has waited goes to any session of the route, so that all get their part of those who wait. Nil: to one here.
+    @_noLocks
+    private mutating func spread(_ connection: Int32, route: Int32, count: Int) -> Int? {
+        guard connections[connection].waitedSince > 0, connections[connection].handOvers == 0 else { return nil }
+        let start = Int(nextRandom() % UInt64(count))
+        for step in 0..<min(count, Self.reactorsLookedAt) {
+            let handle = snapshot.session(route, (start + step) % count)
+            guard isWilling(handle) else { continue }
+            guard handle.reactor == index else { return handle.reactor }
+            // It stays here.
+            connections[connection].handOvers = 1
+            return nil
+        }
+        return nil
+    }
+
+    /// Of two picked at random the one with fewer streams; if neither takes new streams, whichever does, or -1. What is
+    /// sent again goes to one that has answered already, if there is one.
     @_noLocks
     private mutating func chooseWilling(_ connection: Int32, route: Int32, mine: Range<Int>) -> Int32 {
         guard !mine.isEmpty else { return -1 }
+        if connections[connection].attempts > 0 {
+            let proven = chooseProven(connection, route: route, mine: mine)
+            if proven >= 0 { return proven }
+        }
         let first = localSession(route, mine.lowerBound + Int(nextRandom() % UInt64(mine.count)))
         let second = localSession(route, mine.lowerBound + Int(nextRandom() % UInt64(mine.count)))
         let best = lessLoaded(first, second, for: connection)
@@ -51,17 +77,53 @@ extension Worker {
         return -1
     }
 
-    /// Nobody takes new streams gladly: one that is slow but has room, else the one for which the fewest wait.
     @_noLocks
-    private mutating func chooseUnwilling(_ connection: Int32, route: Int32, mine: Range<Int>) -> Choice {
+    private mutating func chooseProven(_ connection: Int32, route: Int32, mine: Range<Int>) -> Int32 {
         var best = Int32(-1)
+        for place in mine {
+            let session = localSession(route, place)
+            guard session >= 0, unsafe sessions[Int(session)].answered > 0 else { continue }
+            best = lessLoaded(best, session, for: connection)
+        }
+        return best
+    }
+
+    /// The session here for which the fewest wait, or -1.
+    @_noLocks
+    private func chooseToWaitFor(route: Int32, mine: Range<Int>, isSlow: Bool) -> Int32 {
+        var best = Int32(-1)
+        for place in mine {
+            let session = localSession(route, place)
+            guard session >= 0, unsafe !sessions[Int(session)].isDraining,
+                unsafe sessions[Int(session)].isSlow == isSlow
+            else { continue }
+            if best < 0 || openersCount(session) < openersCount(best) { best = session }
+        }
+        return best
+    }
+
+    /// All sessions of the route are slow, or gone.
+    @_noLocks
+    private mutating func chooseSlow(_ connection: Int32, route: Int32, mine: Range<Int>, count: Int) -> Choice {
         for place in mine {
             let session = localSession(route, place)
             guard session >= 0, unsafe !sessions[Int(session)].isDraining else { continue }
             if mayOpen(session, for: connection) { return .local(session: session) }
-            if best < 0 || openersCount(session) < openersCount(best) { best = session }
         }
-        return best >= 0 ? .fullSession(session: best) : .nobody
+        let queue = chooseToWaitFor(route: route, mine: mine, isSlow: true)
+        if queue >= 0 { return .fullSession(session: queue) }
+        guard count > mine.count else { return .nobody }
+        let other = otherReactor(connection, route: route, count: count, takesSlow: true)
+        return other >= 0 ? .remote(reactor: other) : .nobody
+    }
+
+    /// For whom the session is, so that those who wait for it can see when others like it come.
+    @_noLocks
+    mutating func noteRoute(of session: Int32, _ connection: Int32) {
+        unsafe sessions[Int(session)].route = routeInChoice
+        if unsafe sessions[Int(session)].openers.isEmpty {
+            unsafe sessions[Int(session)].routeSessions = sessionsOfRoute(routeInChoice)
+        }
     }
 
     @_noLocks
@@ -108,7 +170,8 @@ extension Worker {
         for step in 0..<looks {
             let handle = snapshot.session(route, (start + step * count / looks) % count)
             guard handle.reactor != index, isWilling(handle) || takesSlow && isSlow(handle) else { continue }
-            let load = connectionCount(ofReactor: handle.reactor)
+            var load = connectionCount(ofReactor: handle.reactor)
+            if connections[connection].attempts > 0, !isProven(handle) { load += 1 << 32 }
             if load < fewest {
                 fewest = load
                 best = handle.reactor

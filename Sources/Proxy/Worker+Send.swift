@@ -130,7 +130,8 @@ extension Worker {
     private mutating func settleHTTP(_ connection: Int32) {
         let record = connections[connection]
         if record.clientFinished {
-            if case .waiting = record.request { return close(connection, reset: false) }
+            // Unless it is sent again, for then the client's end came behind it.
+            if case .waiting = record.request, record.attempts == 0 { return close(connection, reset: false) }
             // The rest of a head will never come.
             if record.isMidHead, case .none = record.reply { connections[connection].closesAfterFlush = true }
         }

@@ -12,14 +12,17 @@ extension Worker {
     /// - Parameters:
     ///   - openedBefore: only those that were opened before that time.
     ///   - provesDelivery: also those for which the service's answer is needed.
+    ///   - endsSpent: those that may not be sent again end with what their clients get then.
     @_noLocks
-    mutating func takeBack(_ session: Int32, openedBefore time: UInt64, provesDelivery: Bool) {
+    mutating func takeBack(
+        _ session: Int32, openedBefore time: UInt64, provesDelivery: Bool, endsSpent: Bool = false
+    ) {
         let slot = unsafe sessions + Int(session)
         var barrier: UInt32?
         var stream = unsafe slot.pointee.streams.first
         while stream >= 0 {
             let next = streamLinks.next(of: stream)
-            if mayTakeBack(stream, openedBefore: time) {
+            if mayTakeBack(stream, openedBefore: time, endsSpent: endsSpent) {
                 let connection = streams[stream].connection
                 if isRepeatable(connection) {
                     count(.takenBack, connection)
@@ -33,16 +36,26 @@ extension Worker {
             }
             stream = next
         }
-        // Behind the resets, for it has to be read after them.
-        if let barrier { writeHeader(FrameHeader.ping(barrier), session, isControl: false) }
+        if let barrier { writePing(barrier, session) }
+    }
+
+    /// Writes a ping of ours behind everything else, resets included: its answer, or a later one's, shows that all of
+    /// it has been read. One that overtook them would prove what is not true.
+    @_noLocks
+    mutating func writePing(_ value: UInt32, _ session: Int32) {
+        writeHeader(FrameHeader.ping(value), session, isControl: false)
     }
 
     /// Not accepted, and nothing stands in the way of sending its exchange again if it was not delivered.
     @_noLocks
-    private func mayTakeBack(_ stream: Int32, openedBefore time: UInt64) -> Bool {
+    private func mayTakeBack(_ stream: Int32, openedBefore time: UInt64, endsSpent: Bool) -> Bool {
         let connection = streams[stream].connection
         guard connection >= 0, streams[stream].openedAt <= time else { return false }
-        guard case .none = obstacle(connection, isUndelivered: true) else { return false }
+        switch obstacle(connection, isUndelivered: true) {
+        case .none: break
+        case .spent where endsSpent: break
+        case .spent, .notKept, .mayHaveRun, .replyBegun: return false
+        }
         let state = streams[stream].state
         return state.isAnnounced && !state.isAcknowledged && state.canSendReset && !state.finSent
     }
@@ -113,7 +126,7 @@ extension Worker {
         let answeredAt = unsafe slot.pointee.slowPingAnsweredAt
         let isAlive = answeredAt > 0 && now >= answeredAt + DataPlaneLimits.slowMilliseconds
         let oldest = now - min(now, DataPlaneLimits.slowMilliseconds)
-        takeBack(session, openedBefore: oldest, provesDelivery: isAlive)
+        takeBack(session, openedBefore: oldest, provesDelivery: isAlive, endsSpent: true)
         routeOpenersAnew(session)
     }
 
@@ -122,8 +135,11 @@ extension Worker {
     private mutating func tryAgain(_ session: Int32) {
         let slot = unsafe sessions + Int(session)
         guard unsafe slot.pointee.isSlow, unsafe slot.pointee.slowPingAnsweredAt > 0 else { return }
-        guard unsafe now >= slot.pointee.slowSince + DataPlaneLimits.slowPauseMilliseconds else { return }
-        noteAcceptance(session)
+        let pause = unsafe DataPlaneLimits.slowPauseMilliseconds << UInt64(min(slot.pointee.slowTimes, 4))
+        guard unsafe now >= slot.pointee.slowSince + pause else { return }
+        // One stream at a time, until it accepts one.
+        unsafe slot.pointee.isOnProbation = true
+        becomeWilling(session)
     }
 
     @_noLocks
@@ -131,9 +147,10 @@ extension Worker {
         let slot = unsafe sessions + Int(session)
         unsafe slot.pointee.isSlow = true
         unsafe slot.pointee.slowSince = now
+        if unsafe slot.pointee.slowTimes < .max { unsafe slot.pointee.slowTimes += 1 }
         unsafe slot.pointee.slowPing = slot.pointee.state.barrierPing()
         unsafe slot.pointee.slowPingAnsweredAt = 0
-        unsafe writeHeader(FrameHeader.ping(slot.pointee.slowPing), session, isControl: true)
+        writePing(unsafe slot.pointee.slowPing, session)
         unsafe report(session, SessionWord.make(SessionWord.slow, generation: slot.pointee.generation))
     }
 
@@ -142,16 +159,25 @@ extension Worker {
     mutating func noteAcceptance(_ session: Int32) {
         let slot = unsafe sessions + Int(session)
         unsafe slot.pointee.lastAcceptance = now
-        guard unsafe slot.pointee.isSlow else { return }
+        unsafe slot.pointee.isOnProbation = false
+        unsafe slot.pointee.slowTimes = 0
+        if unsafe slot.pointee.isSlow { becomeWilling(session) }
+    }
+
+    @_noLocks
+    private mutating func becomeWilling(_ session: Int32) {
+        let slot = unsafe sessions + Int(session)
         unsafe slot.pointee.isSlow = false
         unsafe slot.pointee.slowPing = 0
+        unsafe slot.pointee.lastAcceptance = now
         guard unsafe !slot.pointee.isDraining else { return }
-        unsafe report(session, SessionWord.make(SessionWord.live, generation: slot.pointee.generation))
+        let state = unsafe slot.pointee.answered > 0 ? SessionWord.proven : SessionWord.live
+        unsafe report(session, SessionWord.make(state, generation: slot.pointee.generation))
     }
 
     /// Whether the session's route has another session that takes new streams, here or on another reactor.
     @_noLocks
-    private mutating func hasWillingSibling(_ session: Int32) -> Bool {
+    func hasWillingSibling(_ session: Int32) -> Bool {
         let slot = unsafe sessions + Int(session)
         let route = unsafe snapshot.route(withID: slot.pointee.route)
         guard route >= 0 else { return false }
@@ -171,8 +197,12 @@ extension Worker {
     @_noLocks
     func isWilling(_ handle: SessionHandle) -> Bool {
         let state = visibleState(of: handle)
-        return state == SessionWord.live || state == 0
+        return state == SessionWord.live || state == SessionWord.proven || state == 0
     }
+
+    /// It takes new streams, and has answered some already.
+    @_noLocks
+    func isProven(_ handle: SessionHandle) -> Bool { visibleState(of: handle) == SessionWord.proven }
 
     @_noLocks
     func isSlow(_ handle: SessionHandle) -> Bool { visibleState(of: handle) == SessionWord.slow }

@@ -107,7 +107,7 @@ extension Worker {
         guard case .live = unsafe slot.pointee.phase else { return }
         switch unsafe slot.pointee.state.nextLivenessStep(now: now) {
         case .nothing: break
-        case .sendPing(let value): writeHeader(FrameHeader.ping(value), session, isControl: true)
+        case .sendPing(let value): writePing(value, session)
         case .dead: return loseSession(session, .silent)
         }
         if unsafe slot.pointee.isSending, unsafe now > slot.pointee.lastSent + limits.stallTimeout {

@@ -27,6 +27,7 @@ extension Worker {
         guard enterWait(connection) else { return }
         connections[connection].wait = .session
         connections[connection].waitingSession = session
+        noteRoute(of: session, connection)
         unsafe connectionLinks.append(connection, to: &(sessions + Int(session)).pointee.openers)
         scheduleWait(connection)
         scheduleTick(session)
@@ -38,15 +39,18 @@ extension Worker {
         if case .http = connections[connection].mode { connections[connection].request = .waiting }
         if connections[connection].countsAsWaiting { return true }
         let listener = Int(connections[connection].listener)
-        guard waitingOnListener.add(1, at: listener) <= UInt64(limits.holdLimit) else {
+        // Who was let in before is not turned away because it goes on waiting on another reactor.
+        let isNew = connections[connection].waitedSince == 0
+        guard waitingOnListener.add(1, at: listener) <= UInt64(limits.holdLimit) || !isNew else {
             _ = waitingOnListener.subtract(1, at: listener)
             turnAway(connection)
             return false
         }
         connections[connection].countsAsWaiting = true
-        if connections[connection].waitedSince == 0 {
+        if isNew {
             connections[connection].waitedSince = now
             connections[connection].phaseSince = now
+            if connections[connection].patienceSince == 0 { connections[connection].patienceSince = now }
             bump(.held)
             count(.held, connection)
         }
@@ -89,8 +93,7 @@ extension Worker {
     @_noLocks
     func waitDeadline(_ connection: Int32) -> UInt64 {
         // However often it is sent again, nobody waits longer than one hold.
-        let lostAt = connections[connection].lostAt
-        let since = lostAt > 0 ? lostAt : connections[connection].waitedSince
+        let since = connections[connection].patienceSince
         if case .route = connections[connection].wait, connections[connection].waitingRoute == Self.unknownRoute {
             return limits.graceEnd
         }
@@ -137,6 +140,9 @@ extension Worker {
         }
         stopWaiting(connection)
         connections[connection].waitedSince = 0
+        // The time of the wait is not the service's.
+        connections[connection].phaseSince = now
+        connections[connection].lastProgress = now
     }
 
     /// A new snapshot: whoever waits is looked at again, oldest first. Those that wait for a session may find that a
@@ -148,11 +154,29 @@ extension Worker {
             left -= 1
             let route = connections[connection].waitingRoute
             leaveList(connection)
+            connections[connection].handOvers = 0
             routeAgain(connection, waitedFor: route)
         }
-        for session in 0..<Int32(limits.sessions) {
-            if unsafe !sessions[Int(session)].openers.isEmpty { routeOpenersAnew(session) }
+        for session in 0..<Int32(limits.sessions) where unsafe !sessions[Int(session)].openers.isEmpty {
+            let shape = unsafe sessionsOfRoute(sessions[Int(session)].route)
+            guard unsafe shape != sessions[Int(session)].routeSessions else { continue }
+            unsafe sessions[Int(session)].routeSessions = shape
+            routeOpenersAnew(session)
         }
+    }
+
+    /// A number that changes when the sessions of the route do.
+    @_noLocks
+    func sessionsOfRoute(_ id: UInt32) -> UInt64 {
+        let route = snapshot.route(withID: id)
+        guard route >= 0 else { return 0 }
+        var shape: UInt64 = 1
+        for place in 0..<snapshot.route(route).sessionCount {
+            let handle = snapshot.session(route, place)
+            let bits = UInt64(handle.generation) << 32 | UInt64(handle.reactor) << 24 | UInt64(handle.index)
+            shape = (shape ^ bits) &* 0x9E37_79B9_7F4A_7C15
+        }
+        return shape
     }
 
     /// Those who wait for the session choose anew.
@@ -164,6 +188,7 @@ extension Worker {
             let connection = unsafe sessions[Int(session)].openers.first
             guard connection >= 0 else { return }
             leaveList(connection)
+            connections[connection].handOvers = 0
             routeAgain(connection, waitedFor: Self.noRoute)
         }
     }
@@ -194,8 +219,6 @@ extension Worker {
             expireWait(connection)
             return
         }
-        // Something has changed: it may be handed over again.
-        connections[connection].handOvers = 0
         switch connections[connection].mode {
         case .relay: routeRaw(connection)
         case .http:

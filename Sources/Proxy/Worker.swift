@@ -108,6 +108,8 @@ struct Worker: ~Copyable {
     var snapshotGeneration: UInt64 = 0
     var now: UInt64
     var random: UInt64
+    /// The route of the last choice, by its lasting number.
+    var routeInChoice = UInt32.max
     /// Where heads are put together, and edited.
     let assembly: UnsafeMutableRawBufferPointer
     let edited: UnsafeMutableRawBufferPointer

@@ -351,3 +351,71 @@ func TestServicesAreToldThatTheProxyEnds(t *testing.T) {
 		}
 	})
 }
+
+func TestAHalfClosedRequestIsSentAgain(t *testing.T) {
+	each(t, nil, func(t *testing.T, p *proxy) {
+		port := freePort(t)
+		first := p.startService("-port", portText(port), "-path", "/", "-mode", "hang")
+		w := dial(t, port)
+		w.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		w.CloseWrite()
+		first.stdout.find("GET", 0)
+		p.killService(first)
+		p.startService("-port", portText(port), "-path", "/", "-text", "back")
+		w.expectReply("GET", 200, "back")
+	})
+}
+
+func TestAHalfClosedRawConnectionIsTakenBack(t *testing.T) {
+	eachWaiting(t, nil, func(t *testing.T, p *proxy) {
+		port := freePort(t)
+		slow := p.dialPeer(raw(port))
+		slow.SetDeadline(time.Time{})
+		go slow.Await(func(service.Frame) bool { return false })
+		var clients []*wire
+		for index := 0; index < 10; index++ {
+			w := dial(t, port)
+			w.send("hello")
+			w.CloseWrite()
+			clients = append(clients, w)
+		}
+		p.serveStreams(raw(port), echoStream)
+		for _, w := range clients {
+			w.expect("hello")
+			w.expectEnd()
+		}
+	})
+}
+
+func TestTheTimeOfAHoldIsNotTheServices(t *testing.T) {
+	eachWaiting(t, []string{"--reply-timeout", "2s"}, func(t *testing.T, p *proxy) {
+		port := freePort(t)
+		p.endSession(p.listen(onPath(port, "/")))
+		w := dial(t, port)
+		w.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		time.Sleep(3 * time.Second)
+		p.startService("-port", portText(port), "-path", "/", "-text", "late", "-delay", "500ms")
+		w.expectReply("GET", 200, "late")
+	})
+}
+
+func TestInterimRepliesOpenNoPace(t *testing.T) {
+	p := startProxy(t, plain.flags...)
+	port := freePort(t)
+	p.endSession(p.listen(onPath(port, "/")))
+	for index := 0; index < 40; index++ {
+		dial(t, port).send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	}
+	p.awaitWaiting(40)
+	session := p.dialPeer(onPath(port, "/"))
+	var all []opened
+	first := session.collect(&all)
+	for _, stream := range first {
+		session.Send(service.WindowUpdate(service.FlagACK, stream.id, 0))
+		session.Send(service.Data(0, stream.id, []byte("HTTP/1.1 103 Early Hints\r\n\r\n")))
+	}
+	// Once a second it is raised all the same; within that time nobody else may come.
+	if more := session.collect(&all); len(first) != 8 || len(more) > 16 {
+		t.Errorf("%d streams, and %d more after interim replies", len(first), len(more))
+	}
+}
