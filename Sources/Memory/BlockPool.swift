@@ -79,6 +79,14 @@ public struct BlockPool: ~Copyable {
         unsafe state.initialize(to: State(free: -1, untouched: 0, inUse: 0))
     }
 
+    /// The same pool by another name, for code of the same thread that is called back and cannot be handed it.
+    public init(sameAs other: borrowing BlockPool) {
+        self.capacity = other.capacity
+        unsafe self.bytes = other.bytes
+        unsafe self.blocks = other.blocks
+        unsafe self.state = other.state
+    }
+
     public var view: BlockView { unsafe BlockView(bytes: bytes, blocks: blocks, capacity: capacity) }
 
     /// Whether at least that many bytes can be added to any chain.
