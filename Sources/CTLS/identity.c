@@ -1,0 +1,185 @@
+// Certificates and keys out of PEM. Runs on the control thread; a service may have sent anything.
+
+#define _GNU_SOURCE
+#include "private.h"
+
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <string.h>
+#include <time.h>
+
+/// Asked for the password of an encrypted key: there is none.
+static int refuse_password(char *password, int capacity, int writes, void *was_asked) {
+    (void)password, (void)capacity, (void)writes;
+    if (was_asked != NULL) *(bool *)was_asked = true;
+    return -1;
+}
+
+/// The next certificate of the text, or NULL; `ended` says whether there is none at all.
+static X509 *read_certificate(BIO *text, bool *ended) {
+    X509 *certificate = X509_new_ex(ct_library(), NULL);
+    if (certificate != NULL && PEM_read_bio_X509(text, &certificate, refuse_password, NULL) != NULL) {
+        return certificate;
+    }
+    unsigned long error = ERR_peek_last_error();
+    *ended = ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
+    X509_free(certificate);
+    return NULL;
+}
+
+struct chain {
+    X509 *leaf;
+    STACK_OF(X509) *others;
+};
+
+static enum ct_identity_failure read_chain(BIO *text, struct chain *chain, uint16_t *place) {
+    bool ended = false;
+    chain->others = sk_X509_new_null();
+    chain->leaf = read_certificate(text, &ended);
+    if (chain->others == NULL) return CT_IDENTITY_REFUSED;
+    if (chain->leaf == NULL) return ended ? CT_IDENTITY_CERTIFICATE_MISSING : CT_IDENTITY_CERTIFICATE_BROKEN;
+    for (*place = 1;; *place += 1) {
+        X509 *next = read_certificate(text, &ended);
+        if (next == NULL) break;
+        if (*place == CT_CHAIN_CERTIFICATES || sk_X509_push(chain->others, next) == 0) {
+            X509_free(next);
+            return CT_IDENTITY_CHAIN_LONG;
+        }
+    }
+    if (!ended) return CT_IDENTITY_CHAIN_BROKEN;
+    // That the text has ended is no fault.
+    ERR_clear_error();
+    return CT_IDENTITY_FINE;
+}
+
+static bool has_key_block(const char *text, size_t count) {
+    static const char mark[] = "PRIVATE KEY-----";
+    return memmem(text, count, mark, sizeof mark - 1) != NULL;
+}
+
+static enum ct_identity_failure read_key(const char *text, size_t count, EVP_PKEY **key) {
+    bool was_asked = false;
+    if (!has_key_block(text, count)) return CT_IDENTITY_KEY_MISSING;
+    BIO *bio = BIO_new_mem_buf(text, (int)count);
+    if (bio == NULL) return CT_IDENTITY_REFUSED;
+    *key = PEM_read_bio_PrivateKey_ex(bio, NULL, refuse_password, &was_asked, ct_library(), NULL);
+    BIO_free(bio);
+    if (*key != NULL) {
+        ERR_clear_error();
+        return CT_IDENTITY_FINE;
+    }
+    static const char mark[] = "ENCRYPTED";
+    bool is_encrypted = was_asked || memmem(text, count, mark, sizeof mark - 1) != NULL;
+    return is_encrypted ? CT_IDENTITY_KEY_ENCRYPTED : CT_IDENTITY_KEY_BROKEN;
+}
+
+/// False: a kind of key that we do not serve with.
+static bool scheme_of(EVP_PKEY *key, uint16_t *scheme) {
+    *scheme = 0;
+    if (EVP_PKEY_is_a(key, "RSA")) return true;
+    if (EVP_PKEY_is_a(key, "ED25519")) {
+        *scheme = 0x0807;
+        return true;
+    }
+    if (!EVP_PKEY_is_a(key, "EC")) return false;
+    switch (EVP_PKEY_get_bits(key)) {
+    case 256: *scheme = 0x0403; return true;
+    case 384: *scheme = 0x0503; return true;
+    case 521: *scheme = 0x0603; return true;
+    default: return false;
+    }
+}
+
+static int64_t seconds_of(const ASN1_TIME *time) {
+    struct tm parts;
+    if (time == NULL || ASN1_TIME_to_tm(time, &parts) != 1) return 0;
+    return (int64_t)timegm(&parts);
+}
+
+static enum ct_identity_failure failure_of_use(void) {
+    switch (ERR_GET_REASON(ERR_peek_last_error())) {
+    case SSL_R_EE_KEY_TOO_SMALL:
+    case SSL_R_CA_KEY_TOO_SMALL: return CT_IDENTITY_KEY_SMALL;
+    default: return CT_IDENTITY_REFUSED;
+    }
+}
+
+static enum ct_identity_failure put_together(const struct chain *chain, EVP_PKEY *key, struct ct_identity *identity) {
+    unsigned int digest_count = sizeof identity->fingerprint;
+    if (!scheme_of(key, &identity->scheme)) return CT_IDENTITY_KEY_KIND;
+    if (X509_check_private_key(chain->leaf, key) != 1) return CT_IDENTITY_MISMATCH;
+    EVP_MD *digest = EVP_MD_fetch(ct_library(), "SHA256", NULL);
+    int is_digested = X509_digest(chain->leaf, digest, identity->fingerprint, &digest_count);
+    EVP_MD_free(digest);
+    SSL_CTX *context = ct_context_make();
+    identity->context = context;
+    if (context == NULL || is_digested != 1) return CT_IDENTITY_REFUSED;
+    if (SSL_CTX_use_certificate(context, chain->leaf) != 1 || SSL_CTX_set1_chain(context, chain->others) != 1
+        || SSL_CTX_use_PrivateKey(context, key) != 1) {
+        return failure_of_use();
+    }
+    // A ticket is good for the certificate under which it was given, and for no other.
+    if (SSL_CTX_set_session_id_context(context, identity->fingerprint, SSL_MAX_SID_CTX_LENGTH) != 1) {
+        return CT_IDENTITY_REFUSED;
+    }
+    identity->not_before = seconds_of(X509_get0_notBefore(chain->leaf));
+    identity->not_after = seconds_of(X509_get0_notAfter(chain->leaf));
+    return CT_IDENTITY_FINE;
+}
+
+enum ct_identity_failure ct_identity_read(const char *chain_text, size_t chain_count, const char *key_text,
+                                          size_t key_count, struct ct_identity *identity) {
+    struct chain chain = {NULL, NULL};
+    EVP_PKEY *key = NULL;
+    memset(identity, 0, sizeof *identity);
+    if (chain_count > INT32_MAX || key_count > INT32_MAX) return CT_IDENTITY_REFUSED;
+    ERR_clear_error();
+    BIO *text = BIO_new_mem_buf(chain_text, (int)chain_count);
+    enum ct_identity_failure failure =
+        text != NULL ? read_chain(text, &chain, &identity->place) : CT_IDENTITY_REFUSED;
+    if (failure == CT_IDENTITY_FINE) failure = read_key(key_text, key_count, &key);
+    if (failure == CT_IDENTITY_FINE) failure = put_together(&chain, key, identity);
+    if (failure != CT_IDENTITY_FINE) {
+        SSL_CTX_free(identity->context);
+        identity->context = NULL;
+    }
+    EVP_PKEY_free(key);
+    X509_free(chain.leaf);
+    sk_X509_pop_free(chain.others, X509_free);
+    BIO_free(text);
+    return failure;
+}
+
+static void take_string(const ASN1_STRING *string, void *taker, void (*take)(void *, const char *, size_t)) {
+    take(taker, (const char *)ASN1_STRING_get0_data(string), (size_t)ASN1_STRING_length(string));
+}
+
+static void take_common_name(X509 *certificate, void *taker, void (*take)(void *, const char *, size_t)) {
+    X509_NAME *subject = X509_get_subject_name(certificate);
+    int place = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+    if (place >= 0) take_string(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, place)), taker, take);
+}
+
+void ct_identity_names(ct_context *context, void *taker, void (*take)(void *taker, const char *text, size_t count)) {
+    X509 *certificate = SSL_CTX_get0_certificate(context);
+    if (certificate == NULL) return;
+    bool has_names = false;
+    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+    for (int place = 0; place < sk_GENERAL_NAME_num(names); place++) {
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, place);
+        if (name->type != GEN_DNS) continue;
+        has_names = true;
+        take_string(name->d.dNSName, taker, take);
+    }
+    GENERAL_NAMES_free(names);
+    if (!has_names) take_common_name(certificate, taker, take);
+    ERR_clear_error();
+}
+
+void ct_context_retain(ct_context *context) { SSL_CTX_up_ref(context); }
+
+void ct_context_release(ct_context *context) { SSL_CTX_free(context); }
