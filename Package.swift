@@ -15,14 +15,18 @@ let package = Package(
         // Layer 0: the kernel, by way of liburing and GNU calls.
         .systemLibrary(name: "CLiburing", pkgConfig: "liburing", providers: [.apt(["liburing-dev"])]),
         .target(name: "CKernel", dependencies: ["CLiburing"], linkerSettings: [.linkedLibrary("uring")]),
+        // Layer 0: OpenSSL.
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .target(name: "CTLS", dependencies: ["COpenSSL"]),
         // Layer 1: pure cores. Bytes and time come in, actions come out.
         .target(name: "Memory"),
         .target(name: "HTTP1"),
         .target(name: "Yamux"),
         .target(name: "Registration"),
-        // Layer 2: the routing table, and one thread's ring.
+        // Layer 2: the routing table, one thread's ring, TLS over buffers.
         .target(name: "Routing", dependencies: ["Registration"]),
         .target(name: "Reactor", dependencies: ["CKernel", "Memory"]),
+        .target(name: "TLS", dependencies: ["CTLS", "Memory"]),
         // Layer 3: the data plane.
         .target(name: "Proxy", dependencies: ["HTTP1", "Memory", "Reactor", "Routing", "Yamux"]),
         // Layer 4: the control plane.
@@ -40,6 +44,9 @@ let package = Package(
         .testTarget(name: "ProxyTests", dependencies: ["CKernel", "Proxy", "Reactor", "Routing", "Yamux"]),
         .testTarget(
             name: "ControlTests", dependencies: ["CKernel", "Control", "Proxy", "Registration", "Routing"]),
+        // An OpenSSL client, and a maker of certificates, for tests alone.
+        .target(name: "CTLSClient", dependencies: ["COpenSSL"], path: "Tests/CTLSClient"),
+        .testTarget(name: "TLSTests", dependencies: ["CTLS", "CTLSClient", "Memory", "TLS"]),
         .testTarget(name: "ProjectTests"),
     ],
     swiftLanguageModes: [.v6]
@@ -62,7 +69,7 @@ if Context.environment["SOCKETMASTER_FUZZ"] != nil {
 // What every target of ours is held to: warnings are errors, and every unsafe expression says so.
 for target in package.targets where target.type != .system {
     target.exclude.append("README.md")
-    guard target.name != "CKernel" else { continue }
+    guard !["CKernel", "CTLS", "CTLSClient"].contains(target.name) else { continue }
     target.swiftSettings =
         (target.swiftSettings ?? []) + [
             .strictMemorySafety(),

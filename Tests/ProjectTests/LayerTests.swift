@@ -13,6 +13,8 @@ private struct Target {
 private let targets: [String: Target] = [
     "CLiburing": Target(layer: 0),
     "CKernel": Target(layer: 0, ours: ["CLiburing"]),
+    "COpenSSL": Target(layer: 0),
+    "CTLS": Target(layer: 0, ours: ["COpenSSL"]),
     // The kernel's memory is the one thing that it needs of the C library.
     "Memory": Target(layer: 1, others: ["Glibc", "Synchronization"]),
     "HTTP1": Target(layer: 1),
@@ -20,6 +22,7 @@ private let targets: [String: Target] = [
     "Registration": Target(layer: 1),
     "Routing": Target(layer: 2, ours: ["Memory", "Registration"], others: ["Synchronization"]),
     "Reactor": Target(layer: 2, ours: ["CKernel", "Memory"], others: ["Synchronization"]),
+    "TLS": Target(layer: 2, ours: ["CTLS", "Memory"]),
     "Proxy": Target(
         layer: 3,
         ours: ["HTTP1", "Memory", "Reactor", "Registration", "Routing", "Yamux"],

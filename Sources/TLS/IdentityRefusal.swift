@@ -1,0 +1,46 @@
+/// Why a certificate and a key are not accepted. `description` is a sentence: what is wrong, and how to mend it.
+public enum IdentityRefusal: Error, Hashable, Sendable {
+    case certificateMissing
+    case certificateBroken(reason: String)
+    /// The certificate at this place of the chain, the first one being number 0.
+    case chainBroken(place: Int, reason: String)
+    case chainLong(limit: Int)
+    case keyMissing
+    case keyEncrypted
+    case keyBroken(reason: String)
+    case keyKind
+    case keySmall
+    case mismatch
+    case refused(reason: String)
+}
+
+extension IdentityRefusal: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .certificateMissing:
+            "The certificate is not in PEM: there is no BEGIN CERTIFICATE in it; convert it to PEM."
+        case .certificateBroken(let reason):
+            "The certificate cannot be read (\(reason)); look at it with openssl x509 -text."
+        case .chainBroken(let place, let reason):
+            "The certificate at place \(place + 1) of the chain cannot be read (\(reason)); mend it or leave it out."
+        case .chainLong(let limit):
+            "The chain has more than \(limit) certificates; give the service's own and the intermediate ones alone."
+        case .keyMissing:
+            "The private key is not in PEM: there is no BEGIN PRIVATE KEY in it; convert it to PEM."
+        case .keyEncrypted:
+            "The private key is encrypted and nobody is here to ask for its password; decrypt it with openssl pkey."
+        case .keyBroken(let reason):
+            "The private key cannot be read (\(reason)); look at it with openssl pkey -check."
+        case .keyKind:
+            "The private key is of a kind that is not served with; use RSA, ECDSA with P-256, P-384 or P-521, "
+                + "or Ed25519."
+        case .keySmall:
+            "A key of the certificate or its chain is too short; use RSA with 2048 bits or more, or ECDSA with P-256."
+        case .mismatch:
+            "The private key is not the certificate's; give the two that were made together, "
+                + "the service's own certificate first."
+        case .refused(let reason):
+            "The certificate and its key cannot be used (\(reason)); make new ones."
+        }
+    }
+}

@@ -1,0 +1,144 @@
+#define _GNU_SOURCE
+#include "CTLSClient.h"
+
+#include <openssl/bio.h>
+#include <openssl/core_names.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/kdf.h>
+#include <openssl/pem.h>
+#include <openssl/rand.h>
+#include <openssl/x509v3.h>
+#include <string.h>
+
+static EVP_PKEY *make_key(enum tc_kind kind) {
+    switch (kind) {
+    case TC_P256: return EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
+    case TC_P384: return EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-384");
+    case TC_RSA2048: return EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048);
+    case TC_RSA1024: return EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)1024);
+    case TC_ED25519: return EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+    }
+    return NULL;
+}
+
+static bool add_alternatives(X509 *certificate, const char *alternatives) {
+    if (alternatives == NULL) return true;
+    X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, alternatives);
+    bool is_added = extension != NULL && X509_add_ext(certificate, extension, -1) == 1;
+    X509_EXTENSION_free(extension);
+    return is_added;
+}
+
+static X509 *make_certificate(const struct tc_order *order, EVP_PKEY *key) {
+    X509 *certificate = X509_new();
+    if (certificate == NULL) return NULL;
+    uint64_t serial = 0;
+    RAND_bytes((unsigned char *)&serial, sizeof serial);
+    X509_set_version(certificate, X509_VERSION_3);
+    ASN1_INTEGER_set_uint64(X509_get_serialNumber(certificate), serial >> 1);
+    X509_gmtime_adj(X509_getm_notBefore(certificate), (long)order->begins_in);
+    X509_gmtime_adj(X509_getm_notAfter(certificate), (long)order->ends_in);
+    X509_set_pubkey(certificate, key);
+    X509_NAME *name = X509_get_subject_name(certificate);
+    if (order->common_name != NULL) {
+        X509_NAME_add_entry_by_NID(name, NID_commonName, MBSTRING_UTF8, (const unsigned char *)order->common_name, -1,
+                                   -1, 0);
+    }
+    X509_set_issuer_name(certificate, name);
+    const EVP_MD *digest = order->kind == TC_ED25519 ? NULL : EVP_sha256();
+    if (add_alternatives(certificate, order->alternatives) && X509_sign(certificate, key, digest) > 0) {
+        return certificate;
+    }
+    X509_free(certificate);
+    return NULL;
+}
+
+static bool write_key(BIO *text, EVP_PKEY *key, enum tc_key_form form) {
+    switch (form) {
+    case TC_PKCS8: return PEM_write_bio_PKCS8PrivateKey(text, key, NULL, NULL, 0, NULL, NULL) == 1;
+    case TC_TRADITIONAL: return PEM_write_bio_PrivateKey_traditional(text, key, NULL, NULL, 0, NULL, NULL) == 1;
+    }
+    return false;
+}
+
+static bool copy_text(BIO *text, char *to, size_t capacity) {
+    char *bytes = NULL;
+    long count = BIO_get_mem_data(text, &bytes);
+    if (count <= 0 || (size_t)count >= capacity) return false;
+    memcpy(to, bytes, (size_t)count);
+    to[count] = 0;
+    return true;
+}
+
+bool tc_certificate(const struct tc_order *order, char *certificate, size_t certificate_capacity, char *key,
+                    size_t key_capacity) {
+    EVP_PKEY *made = make_key(order->kind);
+    X509 *signed_one = made != NULL ? make_certificate(order, made) : NULL;
+    BIO *certificate_text = BIO_new(BIO_s_mem());
+    BIO *key_text = BIO_new(BIO_s_mem());
+    bool is_made = signed_one != NULL && PEM_write_bio_X509(certificate_text, signed_one) == 1
+        && write_key(key_text, made, order->form) && copy_text(certificate_text, certificate, certificate_capacity)
+        && copy_text(key_text, key, key_capacity);
+    BIO_free(certificate_text);
+    BIO_free(key_text);
+    X509_free(signed_one);
+    EVP_PKEY_free(made);
+    ERR_clear_error();
+    return is_made;
+}
+
+bool tc_schedule(void *library, const char *digest, int mode, const uint8_t *key, size_t key_count,
+                 const uint8_t *salt, size_t salt_count, const char *label, const uint8_t *data, size_t data_count,
+                 uint8_t *out, size_t count) {
+    OSSL_PARAM parameters[8];
+    int place = 0;
+    parameters[place++] = OSSL_PARAM_construct_int(OSSL_KDF_PARAM_MODE, &mode);
+    parameters[place++] = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *)digest, 0);
+    if (key != NULL) {
+        parameters[place++] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)key, key_count);
+    }
+    if (salt != NULL) {
+        parameters[place++] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, (void *)salt, salt_count);
+    }
+    parameters[place++] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_PREFIX, "tls13 ", 6);
+    parameters[place++] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_LABEL, (void *)label, strlen(label));
+    if (data != NULL) {
+        parameters[place++] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_DATA, (void *)data, data_count);
+    }
+    parameters[place] = OSSL_PARAM_construct_end();
+    EVP_KDF *kdf = EVP_KDF_fetch(library, "TLS13-KDF", NULL);
+    EVP_KDF_CTX *context = EVP_KDF_CTX_new(kdf);
+    bool is_derived = context != NULL && EVP_KDF_derive(context, out, count, parameters) == 1;
+    EVP_KDF_CTX_free(context);
+    EVP_KDF_free(kdf);
+    ERR_clear_error();
+    return is_derived;
+}
+
+static bool derive(void *library, EVP_PKEY *key, EVP_PKEY *other, uint8_t secret[32]) {
+    size_t count = 32;
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_pkey(library, key, NULL);
+    bool is_derived = EVP_PKEY_derive_init(context) == 1 && EVP_PKEY_derive_set_peer(context, other) == 1
+        && EVP_PKEY_derive(context, secret, &count) == 1 && count == 32;
+    EVP_PKEY_CTX_free(context);
+    return is_derived;
+}
+
+bool tc_x25519_agrees(void *library) {
+    uint8_t private_key[32], public_key[32], expected[32], first[32], second[32];
+    size_t private_count = 32, public_count = 32, expected_count = 32;
+    EVP_PKEY *ours = EVP_PKEY_Q_keygen(library, NULL, "X25519");
+    EVP_PKEY *theirs = EVP_PKEY_Q_keygen(NULL, NULL, "X25519");
+    bool is_read = ours != NULL && EVP_PKEY_get_raw_private_key(ours, private_key, &private_count) == 1
+        && EVP_PKEY_get_raw_public_key(ours, public_key, &public_count) == 1;
+    EVP_PKEY *copy = is_read ? EVP_PKEY_new_raw_private_key_ex(NULL, "X25519", NULL, private_key, 32) : NULL;
+    bool agrees = copy != NULL && EVP_PKEY_get_raw_public_key(copy, expected, &expected_count) == 1
+        && memcmp(public_key, expected, 32) == 0 && derive(NULL, copy, theirs, first)
+        && derive(NULL, theirs, copy, second) && memcmp(first, second, 32) == 0;
+    EVP_PKEY_free(ours);
+    EVP_PKEY_free(theirs);
+    EVP_PKEY_free(copy);
+    ERR_clear_error();
+    return agrees;
+}
