@@ -28,11 +28,11 @@ let package = Package(
         .target(name: "Reactor", dependencies: ["CKernel", "Memory"]),
         .target(name: "TLS", dependencies: ["CTLS", "Memory"]),
         // Layer 3: the data plane.
-        .target(name: "Proxy", dependencies: ["HTTP1", "Memory", "Reactor", "Routing", "Yamux"]),
+        .target(name: "Proxy", dependencies: ["HTTP1", "Memory", "Reactor", "Routing", "TLS", "Yamux"]),
         // Layer 4: the control plane.
         .target(
             name: "Control",
-            dependencies: ["CKernel", "Memory", "Proxy", "Reactor", "Registration", "Routing", "Yamux", logging]),
+            dependencies: ["CKernel", "Memory", "Proxy", "Reactor", "Registration", "Routing", "TLS", "Yamux", logging]),
         // Layer 5: the program.
         .executableTarget(name: "socketmaster", dependencies: ["Control", argumentParser]),
         .testTarget(name: "MemoryTests", dependencies: ["Memory"]),
@@ -41,7 +41,7 @@ let package = Package(
         .testTarget(name: "RegistrationTests", dependencies: ["Registration"]),
         .testTarget(name: "RoutingTests", dependencies: ["Registration", "Routing"]),
         .testTarget(name: "ReactorTests", dependencies: ["CKernel", "Memory", "Reactor"]),
-        .testTarget(name: "ProxyTests", dependencies: ["CKernel", "Proxy", "Reactor", "Routing", "Yamux"]),
+        .testTarget(name: "ProxyTests", dependencies: ["CKernel", "Proxy", "Reactor", "Routing", "TLS", "Yamux"]),
         .testTarget(
             name: "ControlTests", dependencies: ["CKernel", "Control", "Proxy", "Registration", "Routing"]),
         // An OpenSSL client, and a maker of certificates, for tests alone.

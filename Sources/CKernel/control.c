@@ -130,6 +130,15 @@ int ck_timestamp(char *text, int capacity) {
     return count < capacity ? count : capacity - 1;
 }
 
+int64_t ck_seconds_since_1970(void) { return time(NULL); }
+
+int ck_date(int64_t seconds, char *text, int capacity) {
+    struct tm fields;
+    time_t moment = seconds;
+    if (gmtime_r(&moment, &fields) == NULL) return -EINVAL;
+    return (int)strftime(text, (size_t)capacity, "%Y-%m-%d", &fields);
+}
+
 void ck_write_all(int fd, const void *bytes, size_t count) {
     const char *next = bytes;
     while (count > 0) {

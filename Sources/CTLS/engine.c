@@ -43,17 +43,12 @@ static long bio_control(BIO *bio, int command, long number, void *pointer) {
     return command == BIO_CTRL_FLUSH || command == BIO_CTRL_PUSH || command == BIO_CTRL_POP;
 }
 
-/// Made once, at the first engine, before threads use it.
-static BIO_METHOD *bio_method(void) {
-    static BIO_METHOD *method;
-    if (method != NULL) return method;
-    BIO_METHOD *made = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "memory of a reactor");
-    if (made == NULL) return NULL;
-    BIO_meth_set_read_ex(made, bio_read);
-    BIO_meth_set_write_ex(made, bio_write);
-    BIO_meth_set_ctrl(made, bio_control);
-    method = made;
-    return method;
+static BIO_METHOD *method;
+
+bool ct_engines_start(void) {
+    method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "memory of a reactor");
+    return method != NULL && BIO_meth_set_read_ex(method, bio_read) == 1
+        && BIO_meth_set_write_ex(method, bio_write) == 1 && BIO_meth_set_ctrl(method, bio_control) == 1;
 }
 
 struct ct_io *ct_io_of(const SSL *state) {
@@ -63,7 +58,6 @@ struct ct_io *ct_io_of(const SSL *state) {
 
 struct ct_engine *ct_engine_make(struct ct_io *io) {
     struct ct_engine *engine = calloc(1, sizeof *engine);
-    BIO_METHOD *method = bio_method();
     if (engine == NULL || method == NULL || (engine->bio = BIO_new(method)) == NULL) {
         free(engine);
         return NULL;

@@ -6,6 +6,7 @@
 #include <openssl/err.h>
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
+#include <pthread.h>
 #include <string.h>
 
 // The "intermediate" configuration of Mozilla, without finite-field Diffie-Hellman: no client of the last ten years
@@ -19,6 +20,7 @@
 
 enum { SESSION_SECONDS = 8 * 3600 };
 
+static pthread_mutex_t starting = PTHREAD_MUTEX_INITIALIZER;
 static bool is_started;
 static enum ct_start_failure start_result;
 static int minimum_version;
@@ -61,15 +63,16 @@ static enum ct_start_failure start(bool requires_tls13) {
     uint64_t options = OPENSSL_INIT_NO_ADD_ALL_CIPHERS | OPENSSL_INIT_NO_ADD_ALL_DIGESTS | OPENSSL_INIT_NO_LOAD_CONFIG;
     if (OPENSSL_init_ssl(options, NULL) != 1) return CT_START_PROVIDER;
     library = ct_library_make();
-    if (library == NULL || !ct_tickets_start()) return CT_START_PROVIDER;
+    if (library == NULL || !ct_tickets_start() || !ct_engines_start()) return CT_START_PROVIDER;
     context_of_hellos = ct_context_make();
     return context_of_hellos != NULL ? CT_START_FINE : CT_START_CONTEXT;
 }
 
 enum ct_start_failure ct_start(bool requires_tls13) {
-    if (is_started) return start_result;
+    pthread_mutex_lock(&starting);
+    if (!is_started) start_result = start(requires_tls13);
     is_started = true;
-    start_result = start(requires_tls13);
+    pthread_mutex_unlock(&starting);
     return start_result;
 }
 

@@ -47,6 +47,9 @@ bool ct_tickets_start(void);
 
 // engine.c
 
+/// Before there is an engine, and before there are threads.
+bool ct_engines_start(void);
+
 struct ct_io *ct_io_of(const SSL *state);
 
 #endif

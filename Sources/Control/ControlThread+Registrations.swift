@@ -1,6 +1,7 @@
 internal import CKernel
 internal import Logging
 internal import Registration
+internal import TLS
 
 // From a connection at a control address to a judged registration, or to a refusal.
 extension ControlThread {
@@ -80,12 +81,10 @@ extension ControlThread {
 
     private func judge(_ definition: SocketDefinition, of registration: PendingRegistration, behind: [UInt8]) {
         do {
-            let canonical = try CanonicalDefinition(definition)
-            guard canonical.tls == nil else {
-                return refuse(
-                    registration, "This version of socketmaster does not end TLS yet; register without a certificate.")
-            }
-            place(registration, canonical, behind: behind)
+            var canonical = try CanonicalDefinition(definition)
+            let identity = try canonical.tls.map { try Identity(chain: $0.certificate, key: $0.key) }
+            canonical.tls = nil
+            place(registration, JudgedRegistration(definition: canonical, identity: identity, behind: behind))
         } catch {
             refuse(registration, "\(error)")
         }
@@ -94,8 +93,8 @@ extension ControlThread {
     /// A service waits for its listener to be closed: as soon as one is, all of them are looked at again.
     func placeWaiting() {
         for registration in pending.all {
-            guard case .waiting(let definition, let behind) = registration.phase else { continue }
-            place(registration, definition, behind: behind)
+            guard case .waiting(let judged) = registration.phase else { continue }
+            place(registration, judged)
         }
     }
 

@@ -4,24 +4,26 @@ internal import Memory
 internal import Proxy
 internal import Registration
 internal import Routing
+internal import TLS
 internal import Yamux
 
 // From a judged registration to a session, and what reactors report of sessions.
 extension ControlThread {
     /// Finds or opens the listener of a registration and makes it a session.
-    func place(_ registration: PendingRegistration, _ definition: CanonicalDefinition, behind: [UInt8]) {
+    func place(_ registration: PendingRegistration, _ judged: JudgedRegistration) {
         guard registry.hasRoomForSession else {
             return refuse(
                 registration,
                 "There are as many sessions as socketmaster may have (\(registry.bounds.sessions)); "
                     + "end one, or raise --max-sessions.")
         }
-        guard definition.port != 0 else { return openAndAdopt(registration, definition, behind: behind) }
+        let definition = judged.definition
+        guard definition.port != 0 else { return openAndAdopt(registration, judged) }
         let address = PublicAddress(address: definition.address, port: definition.port)
         switch registry.listener(for: address) {
-        case .open(let slot): adopt(registration, definition, behind: behind, listener: slot)
-        case .nothing: openAndAdopt(registration, definition, behind: behind)
-        case .closing: wait(registration, definition, behind: behind)
+        case .open(let slot): adopt(registration, judged, listener: slot)
+        case .nothing: openAndAdopt(registration, judged)
+        case .closing: wait(registration, judged)
         case .overlapped(let slot):
             let other = registry.listeners[slot]?.address.description ?? "another one"
             refuse(
@@ -31,25 +33,24 @@ extension ControlThread {
         }
     }
 
-    private func wait(_ registration: PendingRegistration, _ definition: CanonicalDefinition, behind: [UInt8]) {
+    private func wait(_ registration: PendingRegistration, _ judged: JudgedRegistration) {
         if case .waiting = registration.phase { return }
         epoll.setReading(false, registration.descriptor.fd, registration.source)
         pending.move(
-            registration, to: .waiting(definition, behind: behind),
+            registration, to: .waiting(judged),
             deadline: now + UInt64(RegistrationLimits.deadlineMilliseconds))
     }
 
-    private func openAndAdopt(_ registration: PendingRegistration, _ definition: CanonicalDefinition, behind: [UInt8]) {
-        switch openListener(definition.address, port: definition.port) {
-        case .opened(let slot): adopt(registration, definition, behind: behind, listener: slot)
+    private func openAndAdopt(_ registration: PendingRegistration, _ judged: JudgedRegistration) {
+        switch openListener(judged.definition.address, port: judged.definition.port) {
+        case .opened(let slot): adopt(registration, judged, listener: slot)
         case .refused(let sentence): refuse(registration, sentence)
         }
     }
 
     /// Gives the connection to a reactor. `OK` follows when the snapshot with the session has been published.
-    private func adopt(
-        _ registration: PendingRegistration, _ definition: CanonicalDefinition, behind: [UInt8], listener slot: Int
-    ) {
+    private func adopt(_ registration: PendingRegistration, _ judged: JudgedRegistration, listener slot: Int) {
+        let definition = judged.definition
         epoll.remove(registration.descriptor.fd)
         pending.remove(registration)
         let fd = registration.descriptor.giveAway()
@@ -57,17 +58,18 @@ extension ControlThread {
         _ = ck_prepare_session_socket(fd, ck_is_tcp(fd))
         let added = registry.addSession(
             to: slot, for: ClientPattern(definition), service: describe(registration, definition),
-            reusesStreams: definition.reusesStreams, now: now)
+            reusesStreams: definition.reusesStreams, identity: judged.identity, now: now)
         var command = Command(.adoptSession)
         command.fd = fd
         command.session = added.handle
         command.flags = definition.reusesStreams ? Command.reusesStreams : 0
-        command.hand(over: behind)
+        command.hand(over: judged.behind)
         plane.send(command, to: added.handle.reactor)
         for sibling in added.siblings { send(.probeSession, for: sibling) }
         announcements.append(
             Announcement(session: added.handle, response: response(to: definition, listener: slot).encoded()))
         logRegistered(added)
+        if let identity = judged.identity { logCertificate(identity, added.handle) }
     }
 
     private func send(_ kind: Command.Kind, for session: SessionHandle) {

@@ -11,6 +11,7 @@ extension ControlThread {
     /// - Parameter settings: checked.
     /// - Throws: a sentence for the operator, with an exit code.
     public static func start(_ settings: Settings) throws(StartFailure) -> ControlThread {
+        try startTLS(settings)
         let log = Logger(label: "socketmaster") { _ in StandardErrorLog(level: settings.logLevel.level) }
         let processors = KernelText.processors
         let reactors = settings.reactors ?? max(1, min(processors.count, SessionHandle.reactorLimit - 1))

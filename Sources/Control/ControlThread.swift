@@ -4,6 +4,7 @@ internal import Proxy
 internal import Reactor
 internal import Registration
 internal import Routing
+internal import TLS
 
 /// The one thread that registers services, opens and closes listeners, publishes snapshots and keeps time for holds.
 ///
@@ -38,6 +39,10 @@ public final class ControlThread {
     var failureFigures: [Int: (generation: UInt32, figures: FailureFigures)] = [:]
     /// The sockets of each listener. They are the reactors'; the control thread only stops them at the end.
     var listenerSockets: [Int: ListenerSockets] = [:]
+    /// What certificates are chosen from on each listener, by the generations of the snapshots that name them.
+    var tables: [(generation: UInt64, tables: [IdentityTable])] = []
+    /// When tickets get a new key.
+    var ticketsRenewedAt = UInt64.max
     /// What this round brings about once its snapshot is published.
     var announcements: [Announcement] = []
     var listenersToClose: [Int] = []
@@ -115,26 +120,32 @@ public final class ControlThread {
         follow(registry.expireHolds(now: now))
         if let time = acceptResumesAt, time <= now { resumeAccepting() }
         tellFailures()
+        renewTickets()
         spareDescriptors.refill()
     }
 
     /// Shows reactors what has changed, all of it at once, and then does what had to wait for that.
     private func publish() {
         if registry.hasChanged {
-            let snapshot = SnapshotBuilder.build(
-                generation: publisher.current.generation + 1, listeners: registry.takeDefinitions(), hashSeed: hashSeed)
+            let generation = publisher.current.generation + 1
+            let definitions = registry.takeDefinitions()
+            let snapshot = SnapshotBuilder.build(generation: generation, listeners: definitions, hashSeed: hashSeed)
+            tables.append((generation, registry.certificateTables))
             _ = publisher.publish(snapshot)
             for peer in plane.peers { peer.doorbell.ring() }
+            tellCertificateNews()
         } else if publisher.retiredCount > 0 {
             publisher.reclaim()
         }
+        let oldest = publisher.oldestGeneration
+        tables.removeAll { $0.generation < oldest }
         announce()
         closeListeners()
     }
 
     /// Until the next thing that happens by itself; negative: there is none.
     private func millisecondsToWait() -> Int32 {
-        let own = min(acceptResumesAt ?? .max, failuresDueAt ?? .max)
+        let own = min(acceptResumesAt ?? .max, failuresDueAt ?? .max, ticketsRenewedAt)
         var next = min(pending.nextDeadline, registry.nextExpiry ?? .max, own)
         if publisher.retiredCount > 0 { next = min(next, now + 1_000) }
         if case .draining(let end) = phase { next = min(next, end, now + Self.drainPollMilliseconds) }

@@ -25,6 +25,13 @@ enum KernelText {
         unsafe text(capacity: 40) { buffer, capacity in unsafe ck_timestamp(buffer, capacity) }
     }
 
+    static var secondsSince1970: Int64 { ck_seconds_since_1970() }
+
+    /// A day in UTC, `2027-01-31`.
+    static func date(_ secondsSince1970: Int64) -> String {
+        unsafe text(capacity: 40) { buffer, capacity in unsafe ck_date(secondsSince1970, buffer, capacity) }
+    }
+
     /// Processors that this process may run on.
     static var processors: [Int] {
         var numbers = [CInt](repeating: 0, count: 1024)

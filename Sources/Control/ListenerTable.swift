@@ -1,4 +1,5 @@
 internal import Registration
+internal import TLS
 
 /// Where clients connect. Hashable, so that what is written differently and means the same is one listener.
 struct PublicAddress: Hashable, Sendable, CustomStringConvertible {
@@ -25,6 +26,10 @@ struct ListenerTable {
         let generation: UInt32
         var phase = Phase.open
         var routes: [ClientPattern: UInt32] = [:]
+        /// What its clients choose from; nil: they do not speak TLS.
+        var certificates: IdentityTable?
+        /// Certificates have come or gone since it was made.
+        var hasNewCertificates = false
     }
 
     /// What there is at an address.

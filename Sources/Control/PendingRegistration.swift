@@ -1,4 +1,15 @@
 internal import Registration
+internal import TLS
+
+/// A registration that nothing is wrong with.
+struct JudgedRegistration {
+    /// Without the certificate's text and its key.
+    let definition: CanonicalDefinition
+    /// What is left of these.
+    let identity: Identity?
+    /// What came behind it: the beginning of the session.
+    let behind: [UInt8]
+}
 
 /// A connection at a control address whose registration is still under way.
 final class PendingRegistration {
@@ -6,7 +17,7 @@ final class PendingRegistration {
         /// The registration arrives.
         case reading
         /// The listener that it wants is about to be closed, and then opened anew.
-        case waiting(CanonicalDefinition, behind: [UInt8])
+        case waiting(JudgedRegistration)
         /// It has been told why not; what it still sends is dropped, for closing with unread bytes would take the
         /// sentence away again.
         case refused(bytesDropped: Int)

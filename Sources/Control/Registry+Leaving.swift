@@ -64,6 +64,7 @@ extension Registry {
         }
         noteChange()
         route.sessions.removeAll { $0 == handle }
+        leave(sessions[handle]?.identity, of: &route)
         if route.sessions.isEmpty { route.heldSince = now }
         routes[id] = route
         guard route.sessions.isEmpty else { return [] }
@@ -76,6 +77,7 @@ extension Registry {
         noteChange()
         heldRoutes.remove(route.id)
         routes[route.id] = nil
+        if !route.identities.isEmpty { noteCertificates(on: route.listener) }
         listeners[route.listener]?.routes[route.pattern] = nil
         let expired = RegistryEvent.expired(route: route.description, milliseconds: milliseconds)
         guard listeners[route.listener]?.routes.isEmpty == true else { return [expired] }

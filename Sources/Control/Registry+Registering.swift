@@ -1,5 +1,6 @@
 internal import Registration
 internal import Routing
+internal import TLS
 
 /// A session that has been given its place.
 struct AddedSession: Equatable {
@@ -37,8 +38,10 @@ extension Registry {
     /// - Parameters:
     ///   - slot: an open listener's.
     ///   - service: who registers, for the log.
+    ///   - identity: the certificate that it brings.
     mutating func addSession(
-        to slot: Int, for pattern: ClientPattern, service: String, reusesStreams: Bool, now: UInt64
+        to slot: Int, for pattern: ClientPattern, service: String, reusesStreams: Bool, identity: Identity? = nil,
+        now: UInt64
     ) -> AddedSession {
         let id = routeID(on: slot, for: pattern)
         guard var route = routes[id] else { preconditionFailure("the route was made just now") }
@@ -49,11 +52,12 @@ extension Registry {
             handle: handle, siblings: route.sessions, heldFor: route.heldSince.map { now - min($0, now) })
         route.sessions.append(handle)
         route.heldSince = nil
+        let ownIdentity = add(identity, to: &route)
         heldRoutes.remove(id)
         routes[id] = route
         sessions[handle] = RegisteredSession(
             handle: handle, route: id, routeDescription: route.description, service: service,
-            reusesStreams: reusesStreams)
+            reusesStreams: reusesStreams, identity: ownIdentity)
         livingSessions += 1
         noteChange()
         assert(isConsistent)

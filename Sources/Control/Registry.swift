@@ -1,5 +1,6 @@
 internal import Registration
 internal import Routing
+internal import TLS
 
 /// What is registered: listeners, routes, sessions, and who is held until when. Pure: it opens nothing and knows no
 /// clock. Facts and the time come in; what has to be done about them comes out.
@@ -29,6 +30,10 @@ struct Registry {
     var slots: [SessionSlots]
     /// Sessions that are not gone. (One that is gone keeps its slot until its reactor has let go of it.)
     var livingSessions = 0
+    /// How many certificates have come so far.
+    var certificatesSeen: UInt64 = 0
+    /// What the log has to tell of certificates.
+    var certificateNews: [CertificateNews] = []
     private var lastRouteID: UInt32 = 0
     /// Whether reactors have to learn of something.
     private(set) var hasChanged = false
@@ -41,9 +46,11 @@ struct Registry {
     /// Every open listener with its routes, for the next snapshot. `hasChanged` is false afterwards.
     mutating func takeDefinitions() -> [ListenerDefinition] {
         hasChanged = false
+        renewCertificates()
         return listeners.open.map { slot, listener in
             ListenerDefinition(
-                index: slot, routes: listener.routes.values.map { definition(of: $0) }, speaksTLS: false)
+                index: slot, routes: listener.routes.values.map { definition(of: $0) },
+                certificates: listener.certificates?.reference.address ?? 0)
         }
     }
 
@@ -109,6 +116,8 @@ struct RegisteredRoute {
     var sessions: [SessionHandle] = []
     /// Since when there are none, on the caller's clock.
     var heldSince: UInt64?
+    /// Certificates that its sessions have brought, or the last ones before it was held.
+    var identities: [RouteIdentity] = []
 
     /// For the log: `example.com/api on 127.0.0.1:8000`.
     var description: String { "\(pattern) on \(address)" }
@@ -131,5 +140,6 @@ struct RegisteredSession {
     /// Who registered, for the log.
     let service: String
     let reusesStreams: Bool
+    let identity: Identity?
     var phase = Phase.live
 }

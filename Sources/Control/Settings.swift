@@ -36,6 +36,12 @@ public struct Settings: Sendable {
     /// Clients whose forwarding fields are believed.
     public var trustedNetworks: [TrustedNetwork] = []
 
+    /// The oldest version of TLS that clients may come with.
+    public var tlsMinimum = TLSMinimum.tls12
+    public var tlsHandshakeTimeout = TimeSpan(milliseconds: defaults.handshakeTimeout)
+    /// Handshakes at once.
+    public var tlsHandshakes = defaults.handshakes
+
     /// Nil: one for every processor that the process may run on.
     public var reactors: Int?
     /// Whether each reactor stays on a processor of its own.
@@ -76,6 +82,7 @@ extension Settings {
         try check("--backlog", backlog, 1...65_535)
         try check("--hold-limit", holdLimit, 0...Self.connectionCeiling)
         try check("--hold-bytes", holdBytes, from: 64 << 10, to: 1 << 40)
+        try check("--tls-handshakes", tlsHandshakes, 16...Self.connectionCeiling)
         try check("--release-rate", releaseRate ?? 1, 1...1_000_000)
         try checkPower("--ring-entries", ringEntries, 64...32_768)
         try checkPower("--receive-buffers", receiveBuffers, 8...32_768)
@@ -83,7 +90,7 @@ extension Settings {
         try check("--head-limit", headLimit, from: 1 << 10, to: 128 << 10)
         try check("--buffer-limit", bufferLimit, from: 1 << 20, to: 1 << 40)
         for (flag, time) in [
-            ("--head-timeout", headTimeout), ("--idle-timeout", idleTimeout), ("--stall-timeout", stallTimeout),
+            ("--tls-handshake-timeout", tlsHandshakeTimeout), ("--head-timeout", headTimeout), ("--idle-timeout", idleTimeout), ("--stall-timeout", stallTimeout),
             ("--ping-interval", pingInterval), ("--ping-timeout", pingTimeout),
         ] where time.milliseconds == 0 {
             throw UnusableValue("\(flag) must be longer than nothing; give 30s, for example")
@@ -124,6 +131,8 @@ extension Settings {
         limits.receiveBuffers = receiveBuffers
         limits.receiveBufferBytes = receiveBufferSize.bytes
         limits.headBytes = headLimit.bytes
+        limits.handshakeTimeout = tlsHandshakeTimeout.milliseconds
+        limits.handshakes = tlsHandshakes
         limits.headTimeout = headTimeout.milliseconds
         limits.idleTimeout = idleTimeout.milliseconds
         limits.stallTimeout = stallTimeout.milliseconds

@@ -3,7 +3,7 @@ public enum CannedReply {
     /// Bytes that a reply has at most.
     public static var longest: Int { @_noLocks get { 1024 } }
 
-    /// Why a request got 502, where more can be said than that the service failed.
+    /// Why a request got 502, or 400, where more can be said.
     public enum Cause: Sendable {
         case none
         /// It may have been executed, and must not be executed twice.
@@ -12,6 +12,8 @@ public enum CannedReply {
         case notKept
         /// Every attempt failed, or there was no time for another one.
         case spent
+        /// Of a 400: it came without TLS to a port that speaks it.
+        case plain
     }
 
     /// Writes a whole reply.
@@ -56,6 +58,8 @@ public enum CannedReply {
 
         @_noLocks init(_ status: UInt16, _ cause: Cause) {
             switch status {
+            case 400 where cause == .plain:
+                self = Text("400 Bad Request", "this port speaks TLS; begin the address with https:// instead of http://")
             case 400..<500: self = Text(client: status)
             case 502: self = Text(cause)
             default: self = Text(server: status)
@@ -65,7 +69,7 @@ public enum CannedReply {
         @_noLocks private init(_ cause: Cause) {
             let sentence: StaticString =
                 switch cause {
-                case .none: "the service sent an invalid reply; look at its log"
+                case .none, .plain: "the service sent an invalid reply; look at its log"
                 case .mayHaveRun:
                     "the service broke off; the request may have been executed, so it was not sent to another one"
                 case .notKept: "the service broke off; the request was too large to be kept, please send it again"

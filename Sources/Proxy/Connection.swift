@@ -1,5 +1,6 @@
 import HTTP1
 import Memory
+import TLS
 
 /// What a client's bytes are.
 enum ConnectionMode {
@@ -63,6 +64,10 @@ struct Connection: BitwiseCopyable {
     var receive = ReceivePhase.idle
     var wait = WaitPhase.none
 
+    /// Its listener speaks TLS, and the handshake is not done.
+    var isShaking = false
+    /// close_notify was said to the client: nothing can follow it.
+    var hasSaidEnd = false
     var isSending = false
     var isPolling = false
     var isClosing = false
@@ -124,6 +129,12 @@ struct Connection: BitwiseCopyable {
     var received = Chain()
     /// What the client has to be sent, the part under send included.
     var outgoing = Chain()
+    /// The client's TLS; none: it speaks plain, or has said nothing yet.
+    var tls = TLSState()
+    /// Records that the client has to be sent, the part under send included, and how many bytes of `outgoing` they
+    /// took. A client that speaks plain is sent `outgoing` itself.
+    var sealed = Chain()
+    var sealedBytes = 0
     /// Bytes of the stream in `outgoing` for which the service has not got its credit back.
     var owedCredit: UInt32 = 0
 
@@ -139,6 +150,10 @@ struct Connection: BitwiseCopyable {
     var addressCount: UInt8 = 0
     var isTrusted = false
     var address: InlineArray<46, UInt8> = InlineArray(repeating: 0)
+
+    /// Bytes that the client has to be sent, sealed or not.
+    var unsentBytes: Int { @_noLocks get { outgoing.count + sealed.count } }
+    var hasUnsent: Bool { @_noLocks get { !outgoing.isEmpty || !sealed.isEmpty } }
 
     @_noLocks
     init(fd: Int32, listener: Int32, listenerGeneration: UInt32, now: UInt64) {

@@ -16,6 +16,10 @@ public struct DataPlaneLimits: Sendable {
     public var receiveBuffers = 256
     public var receiveBufferBytes = 8192
     public var headBytes = 65_536
+    /// Until a client of TLS has done its handshake, from its acceptance.
+    public var handshakeTimeout: UInt64 = 10_000
+    /// Handshakes at once, of the whole process; beyond it the one that has been at it for longest ends.
+    public var handshakes = 4096
     /// Until the head of a request is complete, from its first byte.
     public var headTimeout: UInt64 = 30_000
     /// Between two requests.
@@ -53,6 +57,10 @@ public struct DataPlaneLimits: Sendable {
     static var receivedBytes: Int { @_noLocks get { 64 << 10 } }
     /// Beyond this, no further request of a pipeline is begun: the client has to take its replies first.
     static var outgoingBytesToBegin: Int { @_noLocks get { 64 << 10 } }
+    /// What is sealed ahead for a client of TLS.
+    static var sealedBytes: Int { @_noLocks get { 64 << 10 } }
+    /// What a client may have caused to be sent to it without taking any of it.
+    static var unaskedBytes: Int { @_noLocks get { 256 << 10 } }
     /// What a session may have waiting to be sent before its streams queue up.
     static var egressBytes: Int { @_noLocks get { 128 << 10 } }
     /// Payload of a frame at most: a frame that is begun keeps all others of its session waiting.

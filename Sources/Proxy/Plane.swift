@@ -1,6 +1,7 @@
 public import Memory
 public import Reactor
 public import Routing
+import TLS
 
 /// What one thread tells a reactor. Plain data; what an address names belongs to the receiver from then on.
 public struct Command: BitwiseCopyable, Sendable {
@@ -34,6 +35,7 @@ public struct Command: BitwiseCopyable, Sendable {
     public var count: Int = 0
     public var flags: UInt32 = 0
     var chain = Chain()
+    var tls = TLSState()
     var sender: UInt8 = 0
     var handOvers: UInt8 = 0
     var mode = ConnectionMode.http
@@ -71,6 +73,11 @@ public enum Counter: Int, CaseIterable, Sendable {
     case overflows
     /// Blocks in which passed-on bytes are kept, to be sent again.
     case keptBlocks
+    /// Handshakes under way, done, and of these resumed by a ticket.
+    case handshaking
+    case handshakes
+    case resumed
+    case handshakesFailed
 }
 
 /// Figures of one listener on one reactor, each a word that the reactor alone writes. They begin at 0 when the listener

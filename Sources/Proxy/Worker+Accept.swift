@@ -85,9 +85,16 @@ extension Worker {
         return true
     }
 
-    /// A new connection, or one that was handed over, is looked at for the first time.
+    /// A new connection is looked at for the first time.
     @_noLocks
     mutating func begin(_ connection: Int32) {
+        if listenerView(of: connection).speaksTLS { awaitHello(connection) } else { beginTraffic(connection) }
+        continueReceiving(connection)
+    }
+
+    /// What the client says from here on is for a service.
+    @_noLocks
+    mutating func beginTraffic(_ connection: Int32) {
         let view = listenerView(of: connection)
         switch (view.hasHTTP, view.hasRaw) {
         case (false, true):
@@ -100,7 +107,6 @@ extension Worker {
             connections[connection].mode = .http
             schedule(connection, at: now + pollingPeriod)
         }
-        continueReceiving(connection)
     }
 
     /// The listener's routes, or none if the connection's own listener has been closed.

@@ -1,5 +1,6 @@
 import Memory
 import Reactor
+import TLS
 import Yamux
 
 extension Worker {
@@ -9,6 +10,8 @@ extension Worker {
     @_noLocks
     mutating func close(_ connection: Int32, reset: Bool) {
         guard !connections[connection].isClosing else { return }
+        if connections[connection].isShaking { leaveHandshake(connection) }
+        if connections[connection].tls.exists { sayLastRecords(connection, isReset: reset) }
         stopWaiting(connection)
         let stream = connections[connection].stream
         if stream >= 0 {
@@ -47,6 +50,8 @@ extension Worker {
         dropKept(connection)
         pool.clear(&connections[connection].received)
         pool.clear(&connections[connection].outgoing)
+        pool.clear(&connections[connection].sealed)
+        tls.free(connections[connection].tls)
         timers.cancel(connection)
         dirtyConnections.remove(connection)
         servable.remove(connection)
@@ -66,7 +71,7 @@ extension Worker {
         var most = 0
         for connection in 0..<Int32(connections.touched) {
             let record = connections[connection]
-            let held = record.outgoing.count + record.received.count + record.kept.count
+            let held = record.unsentBytes + record.received.count + record.kept.count
             guard record.fd >= 0, !record.isClosing, held > most else { continue }
             guard record.lastProgress + 1_000 < now else { continue }
             most = held

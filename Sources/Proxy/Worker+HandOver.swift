@@ -1,6 +1,7 @@
 import Memory
 import Reactor
 import Routing
+import TLS
 
 extension Worker {
     /// The connection goes on at a reactor that owns a session for it: as soon as nothing of it is left in this ring.
@@ -25,12 +26,13 @@ extension Worker {
     mutating func finishHandOver(_ connection: Int32) {
         let record = connections[connection]
         guard record.fd >= 0, case .idle = record.receive else { return }
-        guard !record.isSending, !record.isPolling, record.outgoing.isEmpty else { return }
+        guard !record.isSending, !record.isPolling, !record.hasUnsent else { return }
         var command = Command(.handOver)
         command.fd = record.fd
         command.listener = record.listener
         command.generation = record.listenerGeneration
         command.chain = record.received
+        command.tls = record.tls
         command.sender = UInt8(truncatingIfNeeded: index)
         command.handOvers = record.handOvers &+ 1
         command.mode = record.mode
@@ -46,6 +48,7 @@ extension Worker {
         bump(.handedOver)
         // The blocks are the receiver's to read until it sends them back.
         connections[connection].received = Chain()
+        connections[connection].tls = TLSState()
         forget(connection)
     }
 
@@ -64,6 +67,8 @@ extension Worker {
     mutating func takeOver(_ command: Command) {
         var record = Connection(
             fd: command.fd, listener: command.listener, listenerGeneration: command.generation, now: now)
+        record.tls = command.tls
+        tls.adopt(command.tls)
         record.handOvers = command.handOvers
         record.mode = command.mode
         record.clientFinished = command.clientFinished
@@ -79,6 +84,7 @@ extension Worker {
         let connection = kept ? connections.insert(record) : -1
         guard connection >= 0 else {
             pool.clear(&record.received)
+            tls.free(record.tls)
             Sockets.resetOnClose(command.fd)
             Sockets.close(command.fd)
             _ = totals.subtract(1, at: 0)

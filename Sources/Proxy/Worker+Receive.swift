@@ -10,7 +10,7 @@ extension Worker {
         if isCurrent, !completion.hasMore { connections[connection].receive = .idle }
         if completion.buffer >= 0 {
             if isCurrent, completion.result > 0, !connections[connection].isClosing {
-                unsafe took(connection, clientBuffers.bytes(completion.buffer, count: completion.result))
+                unsafe received(connection, clientBuffers.bytes(completion.buffer, count: completion.result))
             }
             clientBuffers.giveBack(completion.buffer)
         }
@@ -24,16 +24,21 @@ extension Worker {
     private mutating func receiveEnded(_ connection: Int32, _ result: Int32) {
         guard !connections[connection].isClosing else { return }
         switch result {
-        case 0: clientFinished(connection)
+        case 0: if speaksTLS(connection) { socketFinished(connection) } else { clientFinished(connection) }
         case KernelError.noBuffers: starvedConnections.append(connection)
         case KernelError.canceled, KernelError.wouldBlock, KernelError.interrupted: break
         default: clientVanished(connection)
         }
     }
 
+    @_noLocks
+    private mutating func received(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
+        if speaksTLS(connection) { unsafe tookRecords(connection, bytes) } else { unsafe took(connection, bytes) }
+    }
+
     /// Bytes of the client; they stay where they are only until this returns.
     @_noLocks
-    private mutating func took(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
+    mutating func took(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
         connections[connection].lastProgress = now
         if connections[connection].received.isEmpty, !connections[connection].isHandingOver {
             let used = unsafe feed(connection, bytes)
@@ -208,7 +213,7 @@ extension Worker {
 
     /// The client sends no more (FIN).
     @_noLocks
-    private mutating func clientFinished(_ connection: Int32) {
+    mutating func clientFinished(_ connection: Int32) {
         connections[connection].clientFinished = true
         // The reactor that it goes to learns of it and sees what is left to do.
         guard !connections[connection].isHandingOver else { return }
@@ -222,7 +227,7 @@ extension Worker {
             switch connections[connection].request {
             // What lies aside may be the rest of the body; `settle` sees when it was not.
             case .finished, .body, .discarded: break
-            case .head where !connections[connection].outgoing.isEmpty || connections[connection].isSending:
+            case .head where connections[connection].hasUnsent || connections[connection].isSending:
                 connections[connection].closesAfterFlush = true
             case .head, .waiting: close(connection, reset: false)
             }

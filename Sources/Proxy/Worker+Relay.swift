@@ -75,7 +75,7 @@ extension Worker {
         guard stream >= 0 else { return }
         passClientEnd(connection, stream)
         let record = connections[connection]
-        if hasEnded(stream), record.outgoing.isEmpty, !record.isSending, !record.finishSent {
+        if hasEnded(stream), !record.hasUnsent, !record.isSending, !record.finishSent, saysEnd(connection) {
             connections[connection].finishSent = true
             Sockets.finish(record.fd)
         }

@@ -132,7 +132,7 @@ extension Worker {
     /// Nothing goes to the client, so nothing will be sent that gives the service its credit back.
     @_noLocks
     private mutating func skipInterim(_ connection: Int32) {
-        guard connections[connection].outgoing.isEmpty else { return }
+        guard !connections[connection].hasUnsent else { return }
         let owed = connections[connection].owedCredit
         connections[connection].owedCredit = 0
         giveCredit(connections[connection].stream, owed, isFlowing: true)

@@ -2,6 +2,7 @@ import HTTP1
 import Memory
 import Reactor
 import Routing
+import TLS
 import Yamux
 
 extension Worker {
@@ -189,9 +190,10 @@ extension Worker {
         if connections[connection].addressCount == 0 { noteAddress(connection) }
         let count = Int(connections[connection].addressCount)
         let isTrusted = connections[connection].isTrusted
+        let isTLS = connections[connection].tls.exists
         let forwarding = unsafe withUnsafeBytes(of: connections[connection].address) { text in
             let address = unsafe UnsafeRawBufferPointer(rebasing: text[..<count])
-            return unsafe Forwarding(address: address, isTLS: false, isTrusted: isTrusted)
+            return unsafe Forwarding(address: address, isTLS: isTLS, isTrusted: isTrusted)
         }
         return unsafe requestHead.writeEdited(from: bytes, forwarding: forwarding, to: edited)
     }

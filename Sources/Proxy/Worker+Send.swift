@@ -1,5 +1,6 @@
 import Memory
 import Reactor
+import TLS
 import Yamux
 
 extension Worker {
@@ -48,11 +49,13 @@ extension Worker {
     @_noLocks
     private mutating func flush(_ connection: Int32) {
         guard !connections[connection].isSending, !connections[connection].isClosing else { return }
-        guard !connections[connection].outgoing.isEmpty else { return settle(connection) }
+        let isTLS = connections[connection].tls.exists
+        guard !isTLS || seal(connection) else { return close(connection, reset: true) }
+        let chain = isTLS ? connections[connection].sealed : connections[connection].outgoing
+        guard !chain.isEmpty else { return settle(connection) }
         connections[connection].isSending = true
         let token = token(Operation.send, connection: connection)
-        ring.send(
-            connections[connection].fd, connections[connection].outgoing, of: pool, gathering: &gather, token)
+        ring.send(connections[connection].fd, chain, of: pool, gathering: &gather, token)
     }
 
     @_noLocks
@@ -74,11 +77,11 @@ extension Worker {
     /// The client's socket has taken bytes: the service gets its credit back.
     @_noLocks
     private mutating func sent(_ connection: Int32, _ count: Int) {
-        pool.drop(count, from: &connections[connection].outgoing)
+        let taken = dropSent(connection, count)
         connections[connection].lastProgress = now
-        let left = connections[connection].outgoing.count
+        let left = connections[connection].unsentBytes
         let owed = connections[connection].owedCredit
-        let credit = left == 0 ? owed : min(owed, UInt32(truncatingIfNeeded: count))
+        let credit = left == 0 ? owed : min(owed, UInt32(truncatingIfNeeded: taken))
         connections[connection].owedCredit -= credit
         let stream = connections[connection].stream
         if stream >= 0, credit > 0 { giveCredit(stream, credit, isFlowing: left == 0) }
@@ -86,6 +89,21 @@ extension Worker {
         // A pipeline may have stopped because too much was unsent.
         if !connections[connection].received.isEmpty { feedReceived(connection) }
         settle(connection)
+    }
+
+    /// Forgets bytes that the kernel has taken. Returns how many of the stream's they were.
+    @_noLocks
+    private mutating func dropSent(_ connection: Int32, _ count: Int) -> Int {
+        guard connections[connection].tls.exists else {
+            pool.drop(count, from: &connections[connection].outgoing)
+            return count
+        }
+        pool.drop(count, from: &connections[connection].sealed)
+        let sealedBytes = connections[connection].sealedBytes
+        // What records have around their bytes is little; at the end the count is exact.
+        let taken = connections[connection].sealed.isEmpty ? sealedBytes : min(sealedBytes, count)
+        connections[connection].sealedBytes -= taken
+        return taken
     }
 
     /// Tells the service that it may send more, when half of the window has been taken. While the process holds too
@@ -142,8 +160,9 @@ extension Worker {
             case .waiting, .finished, .discarded: break
             }
         }
-        guard connections[connection].closesAfterFlush, record.outgoing.isEmpty, !record.isSending else { return }
+        guard connections[connection].closesAfterFlush, !record.hasUnsent, !record.isSending else { return }
         if case .none = record.reply {} else { return }
+        guard saysEnd(connection) else { return }
         guard record.lingers, !record.clientFinished else { return close(connection, reset: false) }
         if !record.finishSent {
             connections[connection].finishSent = true

@@ -38,7 +38,7 @@ extension Worker {
     @_noLocks
     private mutating func handOverExpired(_ connection: Int32) {
         let isStalled = now >= connections[connection].lastProgress + limits.stallTimeout
-        if isStalled, !connections[connection].outgoing.isEmpty {
+        if isStalled, connections[connection].hasUnsent {
             bump(.resets)
             return close(connection, reset: true)
         }
@@ -49,6 +49,7 @@ extension Worker {
     @_noLocks
     private func deadline(of connection: Int32) -> UInt64 {
         let record = connections[connection]
+        if record.isShaking { return record.phaseSince + limits.handshakeTimeout }
         if isWaiting(connection) { return waitDeadline(connection) }
         switch record.mode {
         case .undecided: return record.phaseSince + DataPlaneLimits.sniffMilliseconds
@@ -56,7 +57,7 @@ extension Worker {
             return record.clientFinished ? record.phaseSince + DataPlaneLimits.finHoldMilliseconds : .max
         case .http: break
         }
-        if !record.outgoing.isEmpty { return record.lastProgress + limits.stallTimeout }
+        if record.hasUnsent { return record.lastProgress + limits.stallTimeout }
         switch record.request {
         case .discarded:
             return record.phaseSince + (record.finishSent ? DataPlaneLimits.closingMilliseconds : limits.stallTimeout)
@@ -75,12 +76,13 @@ extension Worker {
     private mutating func expire(_ connection: Int32) {
         if isWaiting(connection) { return expireWait(connection) }
         let record = connections[connection]
+        if record.isShaking { return handshakeExpired(connection) }
         switch record.mode {
         case .undecided: return becomeRaw(connection)
         case .relay: return settle(connection)
         case .http: break
         }
-        if !record.outgoing.isEmpty {
+        if record.hasUnsent {
             bump(.resets)
             return close(connection, reset: true)
         }

@@ -2,6 +2,7 @@ import HTTP1
 import Memory
 import Reactor
 import Routing
+import TLS
 import Yamux
 
 /// What a completion is about.
@@ -65,6 +66,7 @@ struct Worker: ~Copyable {
     let sessions: UnsafeMutablePointer<Session>
     let listeners: UnsafeMutablePointer<ListenerSlot>
     let pool: BlockPool
+    let tls: TLSEngine
     var table: StreamTable
     /// Connections: in a session's list of the ready or of the openers, or waiting for a route.
     let connectionLinks: IndexLinks
@@ -74,6 +76,8 @@ struct Worker: ~Copyable {
     let unusedLinks: IndexLinks
     /// Connections that wait for a route, oldest first.
     var waiting = IndexList()
+    /// Connections whose handshake goes on, the one that has been at it for longest first.
+    var shaking = IndexList()
     /// A node a connection, then one a session, then one for accepting again.
     var timers: TimerWheel
 
@@ -162,6 +166,7 @@ struct Worker: ~Copyable {
         unsafe self.listeners = .allocate(capacity: limits.listeners)
         unsafe listeners.initialize(repeating: ListenerSlot(), count: limits.listeners)
         self.pool = BlockPool(capacity: limits.blocksPerReactor)
+        self.tls = TLSEngine(pool: pool)
         self.table = StreamTable(capacity: limits.streamsPerReactor)
         self.connectionLinks = IndexLinks(capacity: limits.connections)
         self.streamLinks = IndexLinks(capacity: limits.streamsPerReactor)

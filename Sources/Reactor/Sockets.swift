@@ -13,6 +13,12 @@ public enum Sockets {
     @_noLocks
     public static func close(_ fd: Int32) { _ = ck_close_now(fd) }
 
+    /// Sends what the kernel takes at once; nobody learns how much that was.
+    @_noLocks
+    public static func sendNow(_ fd: Int32, _ bytes: UnsafeRawBufferPointer) {
+        _ = unsafe ck_send_now(fd, bytes.baseAddress, bytes.count)
+    }
+
     /// A connection that waits in the listener's queue, or a negative error number.
     @_noLocks
     public static func acceptNow(_ fd: Int32) -> Int32 { ck_accept_now(fd) }

@@ -9,7 +9,7 @@ public struct CanonicalDefinition: Hashable, Sendable {
     /// Which requests the service wants; `nil` if it wants raw connections.
     public let pattern: RoutePattern?
     /// Neither certificate nor key is empty.
-    public let tls: SocketDefinition.TLS?
+    public var tls: SocketDefinition.TLS?
     /// `nil` if the service does not know of attributes, and then its response must have none.
     public let attributes: [String: String]?
 

@@ -4,13 +4,14 @@ public struct ListenerDefinition: Sendable {
     public var index: Int
     /// At most one raw one, and no two with the same suffix and prefix: equal registrations share a route.
     public var routes: [RouteDefinition]
-    /// Whether clients speak TLS here.
-    public var speaksTLS: Bool
+    /// What clients here choose a certificate from, by its address; 0: they do not speak TLS. It is not looked into
+    /// here, and has to live as long as the snapshot.
+    public var certificates: UInt
 
-    public init(index: Int, routes: [RouteDefinition], speaksTLS: Bool) {
+    public init(index: Int, routes: [RouteDefinition], certificates: UInt = 0) {
         self.index = index
         self.routes = routes
-        self.speaksTLS = speaksTLS
+        self.certificates = certificates
     }
 
     /// The table has a record for each slot up to the highest one in use.

@@ -29,9 +29,10 @@
     /// The listener in a slot. A slot without listener, or beyond all of them, has one that does not exist.
     @inlinable @_noLocks public func listener(_ index: Int) -> ListenerView {
         guard index >= 0 && index < (unsafe header.pointee.listenerCount) else {
-            return ListenerView(flags: ListenerFlags(rawValue: 0))
+            return ListenerView(flags: ListenerFlags(rawValue: 0), certificates: 0)
         }
-        return unsafe ListenerView(flags: listenerRecord(index).pointee.flags)
+        let record = unsafe listenerRecord(index)
+        return unsafe ListenerView(flags: record.pointee.flags, certificates: record.pointee.certificates)
     }
 
     /// The route of everything that is not HTTP on a listener: its index, or -1.
@@ -85,9 +86,12 @@
 /// What a listener is for, in one snapshot.
 @frozen public struct ListenerView: Sendable {
     @usableFromInline let flags: ListenerFlags
+    /// The address of what certificates are chosen from; 0: clients do not speak TLS here.
+    public let certificates: UInt
 
-    @inlinable @_noLocks init(flags: ListenerFlags) {
+    @inlinable @_noLocks init(flags: ListenerFlags, certificates: UInt) {
         self.flags = flags
+        self.certificates = certificates
     }
 
     @inlinable public var exists: Bool { @_noLocks get { flags.rawValue & ListenerFlags.exists.rawValue != 0 } }
@@ -95,7 +99,7 @@
     @inlinable public var hasHTTP: Bool { @_noLocks get { flags.rawValue & ListenerFlags.http.rawValue != 0 } }
     /// Whether it has a raw route, held or not.
     @inlinable public var hasRaw: Bool { @_noLocks get { flags.rawValue & ListenerFlags.raw.rawValue != 0 } }
-    @inlinable public var speaksTLS: Bool { @_noLocks get { flags.rawValue & ListenerFlags.tls.rawValue != 0 } }
+    @inlinable public var speaksTLS: Bool { @_noLocks get { certificates != 0 } }
 }
 
 /// What is to know of a route, in one snapshot.

@@ -38,7 +38,8 @@ struct SnapshotContents {
             listeners.append(ListenerRecord())
         }
         precondition(!listeners[index].flags.contains(.exists), "two listeners in one slot")
-        listeners[index].flags = listener.speaksTLS ? [.exists, .tls] : .exists
+        listeners[index].flags = .exists
+        listeners[index].certificates = listener.certificates
         // Suffixes are in ASCII, so that equal texts have equal bytes. That does not hold for prefixes.
         var domainsBySuffix: [String: Int32] = [:]
         for route in listener.routes {

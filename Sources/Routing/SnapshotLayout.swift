@@ -36,6 +36,8 @@
     var everyHost: Int32 = -1
     /// The different lengths of its other suffixes, ascending.
     var lengths = LengthRange()
+    /// The address of what certificates are chosen from, or 0.
+    @usableFromInline var certificates: UInt = 0
 }
 
 /// One domain suffix of one listener.
@@ -83,7 +85,6 @@
     @inlinable static var exists: ListenerFlags { @_noLocks get { ListenerFlags(rawValue: 1 << 0) } }
     @inlinable static var http: ListenerFlags { @_noLocks get { ListenerFlags(rawValue: 1 << 1) } }
     @inlinable static var raw: ListenerFlags { @_noLocks get { ListenerFlags(rawValue: 1 << 2) } }
-    @inlinable static var tls: ListenerFlags { @_noLocks get { ListenerFlags(rawValue: 1 << 3) } }
 }
 
 @usableFromInline struct RouteFlags: OptionSet, BitwiseCopyable, Sendable {

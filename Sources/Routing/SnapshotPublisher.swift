@@ -19,6 +19,9 @@ public struct SnapshotPublisher: ~Copyable {
     /// How many tables wait for a reactor to go on. Grows only while a reactor is in one long turn.
     public var retiredCount: Int { retired.count }
 
+    /// The generation of the oldest table that a reactor may still read.
+    public var oldestGeneration: UInt64 { retired.first?.generation ?? current.generation }
+
     /// Publishes a snapshot, owns it from here on, and retires the one before.
     /// - Returns: the reactors that have to be woken, for they sleep.
     public mutating func publish(_ snapshot: Snapshot) -> [Int] {

@@ -27,12 +27,10 @@ public final class Identity: @unchecked Sendable {
 
     /// Reads a chain, the service's own certificate first, and its key, both PEM: PKCS#8, PKCS#1 or SEC1. Whether it is
     /// valid now does not matter here; see `validity(at:)`.
-    public init(chain: String, key: String) throws(IdentityRefusal) {
+    public init(chain: [UInt8], key: [UInt8]) throws(IdentityRefusal) {
         var read = unsafe ct_identity()
-        var chain = chain
-        var key = key
-        let failure = chain.withUTF8 { chain in
-            key.withUTF8 { key in unsafe Self.read(chain, key, &read) }
+        let failure = unsafe chain.withUnsafeBufferPointer { chain in
+            unsafe key.withUnsafeBufferPointer { key in unsafe Self.read(chain, key, &read) }
         }
         guard failure == CT_IDENTITY_FINE, let context = unsafe read.context else {
             throw unsafe Self.refusal(failure, place: Int(read.place))

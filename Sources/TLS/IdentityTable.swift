@@ -1,7 +1,7 @@
 internal import CTLS
 
 /// Which certificate a client of a listener gets, by the name that it asks for: the name itself, else a wildcard for
-/// it, else the first registered. Of two certificates for one name and of different kinds, RSA is for clients that know
+/// it, else that of the first route. Of two certificates for one name and of different kinds, RSA is for clients that know
 /// nothing else.
 ///
 /// Immutable, one allocation beside the identities that it keeps alive. The data plane is given `reference` and may use
@@ -20,10 +20,12 @@ public final class IdentityTable: @unchecked Sendable {
     private let identities: [Identity]
     private let memory: UnsafeMutableRawPointer
 
-    /// `identities` from the first registered to the last, at least one.
-    public init(_ identities: [Identity]) {
-        precondition(!identities.isEmpty)
-        var builder = Builder(identities)
+    /// - Parameters:
+    ///   - identities: from the oldest to the newest, at least one.
+    ///   - first: the place of the one for clients that ask for no name, or for one that nobody has.
+    public init(_ identities: [Identity], first: Int = 0) {
+        precondition(identities.indices.contains(first))
+        var builder = Builder(identities, first: first)
         builder.build()
         self.identities = identities
         self.overlaps = builder.overlaps
@@ -85,7 +87,13 @@ private struct Builder {
     var entries: [Entry] = []
     var overlaps: [IdentityTable.Overlap] = []
 
-    init(_ identities: [Identity]) { self.identities = identities }
+    /// The place of the one for everybody else.
+    let firstPlace: Int
+
+    init(_ identities: [Identity], first: Int) {
+        self.identities = identities
+        self.firstPlace = first
+    }
 
     mutating func build() {
         var places: [String: Int] = [:]
@@ -140,10 +148,10 @@ private struct Builder {
 
     /// For clients that ask for no name, or for one that nobody has: what the first one's first name gives.
     private var first: ct_choice {
-        if let name = identities[0].names.first, let entry = entries.first(where: { $0.name == name }) {
+        if let name = identities[firstPlace].names.first, let entry = entries.first(where: { $0.name == name }) {
             return unsafe choice(entry.modern, entry.rsa)
         }
-        return unsafe identities[0].kind == .rsa ? choice(nil, 0) : choice(0, nil)
+        return unsafe identities[firstPlace].kind == .rsa ? choice(nil, firstPlace) : choice(firstPlace, nil)
     }
 
     private func choice(_ modern: Int?, _ rsa: Int?) -> ct_choice {

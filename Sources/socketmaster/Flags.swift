@@ -160,7 +160,32 @@ struct ClientFlags: ParsableArguments {
         transform: value(TrustedNetwork.init(parsing:)))
     var trustForwarded: [TrustedNetwork] = []
 
+    @Option(
+        parsing: .unconditional,
+        help: .init(
+            "The oldest version of TLS that is spoken. (default: \(defaults.tlsMinimum))", valueName: "1.2|1.3"),
+        transform: value(TLSMinimum.init(parsing:)))
+    var tlsMin = defaults.tlsMinimum
+
+    @Option(
+        parsing: .unconditional,
+        help: .init(
+            "How long the handshake of TLS may take. (default: \(defaults.tlsHandshakeTimeout))", valueName: "time"),
+        transform: value(TimeSpan.init(parsing:)))
+    var tlsHandshakeTimeout = defaults.tlsHandshakeTimeout
+
+    @Option(
+        parsing: .unconditional,
+        help: .init(
+            "Handshakes at once; beyond it the oldest one ends. (default: \(defaults.tlsHandshakes))",
+            valueName: "count"),
+        transform: value(number))
+    var tlsHandshakes = defaults.tlsHandshakes
+
     func apply(to settings: inout Settings) {
+        settings.tlsMinimum = tlsMin
+        settings.tlsHandshakeTimeout = tlsHandshakeTimeout
+        settings.tlsHandshakes = tlsHandshakes
         settings.maximumConnections = maxConnections
         settings.backlog = backlog
         settings.headLimit = headLimit

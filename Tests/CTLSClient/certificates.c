@@ -115,30 +115,3 @@ bool tc_schedule(void *library, const char *digest, int mode, const uint8_t *key
     ERR_clear_error();
     return is_derived;
 }
-
-static bool derive(void *library, EVP_PKEY *key, EVP_PKEY *other, uint8_t secret[32]) {
-    size_t count = 32;
-    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_pkey(library, key, NULL);
-    bool is_derived = EVP_PKEY_derive_init(context) == 1 && EVP_PKEY_derive_set_peer(context, other) == 1
-        && EVP_PKEY_derive(context, secret, &count) == 1 && count == 32;
-    EVP_PKEY_CTX_free(context);
-    return is_derived;
-}
-
-bool tc_x25519_agrees(void *library) {
-    uint8_t private_key[32], public_key[32], expected[32], first[32], second[32];
-    size_t private_count = 32, public_count = 32, expected_count = 32;
-    EVP_PKEY *ours = EVP_PKEY_Q_keygen(library, NULL, "X25519");
-    EVP_PKEY *theirs = EVP_PKEY_Q_keygen(NULL, NULL, "X25519");
-    bool is_read = ours != NULL && EVP_PKEY_get_raw_private_key(ours, private_key, &private_count) == 1
-        && EVP_PKEY_get_raw_public_key(ours, public_key, &public_count) == 1;
-    EVP_PKEY *copy = is_read ? EVP_PKEY_new_raw_private_key_ex(NULL, "X25519", NULL, private_key, 32) : NULL;
-    bool agrees = copy != NULL && EVP_PKEY_get_raw_public_key(copy, expected, &expected_count) == 1
-        && memcmp(public_key, expected, 32) == 0 && derive(NULL, copy, theirs, first)
-        && derive(NULL, theirs, copy, second) && memcmp(first, second, 32) == 0;
-    EVP_PKEY_free(ours);
-    EVP_PKEY_free(theirs);
-    EVP_PKEY_free(copy);
-    ERR_clear_error();
-    return agrees;
-}

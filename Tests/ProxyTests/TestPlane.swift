@@ -115,7 +115,7 @@ final class TestPlane {
     private func publish() {
         generation += 1
         let listeners = Dictionary(grouping: routes, by: \.listener).map { listener, entries in
-            ListenerDefinition(index: listener, routes: entries.map(\.route), speaksTLS: false)
+            ListenerDefinition(index: listener, routes: entries.map(\.route))
         }
         let snapshot = SnapshotBuilder.build(generation: generation, listeners: listeners, hashSeed: 7)
         _ = publisher.publish(snapshot)

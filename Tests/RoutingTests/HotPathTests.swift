@@ -35,7 +35,7 @@ private struct HotReactor: ~Copyable {
     let publisher = SnapshotPublisher(
         reactors: 1,
         first: SnapshotBuilder.build(
-            generation: 1, listeners: [.init(index: 0, routes: [route], speaksTLS: false)], hashSeed: 3))
+            generation: 1, listeners: [.init(index: 0, routes: [route])], hashSeed: 3))
     var reactor = HotReactor(mailbox: publisher.mailboxes[0], index: 0)
     let found = unsafe withExactBytes([0x61]) { host in
         unsafe withExactBytes([0x2f]) { path in unsafe reactor.route(listener: 0, host: host, path: path) }

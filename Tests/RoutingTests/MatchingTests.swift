@@ -118,9 +118,9 @@ import Testing
 
 @Test func `listeners do not see each other's routes`() {
     let listeners = [
-        ListenerDefinition(index: 5, routes: [http(1, "a", "/x")], speaksTLS: false),
-        ListenerDefinition(index: 2, routes: [http(2, "a", "/x"), http(3, "", "/y")], speaksTLS: true),
-        ListenerDefinition(index: 3, routes: [], speaksTLS: false),
+        ListenerDefinition(index: 5, routes: [http(1, "a", "/x")]),
+        ListenerDefinition(index: 2, routes: [http(2, "a", "/x"), http(3, "", "/y")], certificates: 64),
+        ListenerDefinition(index: 3, routes: []),
     ]
     withSnapshot(of: listeners) { snapshot in
         #expect(snapshot.match(listener: 5, "a", "/x") == 1)

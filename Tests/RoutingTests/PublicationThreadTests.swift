@@ -66,7 +66,7 @@ private func table(_ generation: UInt64) -> Snapshot {
             id: id, kind: .http(domainSuffix: "h\(id)", pathPrefix: "/"), sessions: sessions, reuseStreams: false)
     }
     return SnapshotBuilder.build(
-        generation: generation, listeners: [.init(index: 0, routes: routes, speaksTLS: false)], hashSeed: generation)
+        generation: generation, listeners: [.init(index: 0, routes: routes)], hashSeed: generation)
 }
 
 private func start(_ reactor: FakeReactor) -> pthread_t {

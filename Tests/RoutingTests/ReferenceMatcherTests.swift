@@ -86,7 +86,7 @@ func `random tables match random requests as the rules say`(seed: UInt64) {
             id += 1
             routes.append(http(id, suffix, prefix))
         }
-        listeners.append(ListenerDefinition(index: index, routes: routes, speaksTLS: false))
+        listeners.append(ListenerDefinition(index: index, routes: routes))
         references.append(
             ReferenceMatcher(
                 routes: routes.map { route in

@@ -45,9 +45,9 @@ private func handle(_ reactor: Int, _ index: Int, _ generation: UInt32 = 0) -> S
 @Test func `listeners say what they are for`() {
     let raw = RouteDefinition(id: 1, kind: .raw, sessions: [], reuseStreams: false)
     let listeners = [
-        ListenerDefinition(index: 0, routes: [raw], speaksTLS: true),
-        ListenerDefinition(index: 2, routes: [http(2, "", "")], speaksTLS: false),
-        ListenerDefinition(index: 3, routes: [], speaksTLS: false),
+        ListenerDefinition(index: 0, routes: [raw], certificates: 64),
+        ListenerDefinition(index: 2, routes: [http(2, "", "")]),
+        ListenerDefinition(index: 3, routes: []),
     ]
     withSnapshot(of: listeners) { snapshot in
         func flags(_ index: Int) -> [Bool] {
@@ -70,10 +70,10 @@ private func handle(_ reactor: Int, _ index: Int, _ generation: UInt32 = 0) -> S
 @Test func `routes keep their ids over snapshots, and ids that are gone are not found`() {
     let routes = (0..<1_000).map { http(UInt32($0 * 7_919), "h\($0)", "") }
     let before = SnapshotBuilder.build(
-        generation: 1, listeners: [.init(index: 0, routes: routes, speaksTLS: false)], hashSeed: 1)
+        generation: 1, listeners: [.init(index: 0, routes: routes)], hashSeed: 1)
     let after = SnapshotBuilder.build(
         generation: 2,
-        listeners: [.init(index: 4, routes: routes[500...].reversed(), speaksTLS: false)], hashSeed: 2)
+        listeners: [.init(index: 4, routes: routes[500...].reversed())], hashSeed: 2)
     for route in routes[..<500] {
         #expect(before.route(before.route(withID: route.id)).id == route.id)
         #expect(after.route(withID: route.id) == -1)

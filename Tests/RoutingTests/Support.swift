@@ -52,7 +52,7 @@ func http(_ id: UInt32, _ domainSuffix: String, _ pathPrefix: String) -> RouteDe
 
 /// Builds a snapshot of one listener in slot 0, and frees it afterwards.
 func withSnapshot<Result>(_ routes: [RouteDefinition], _ body: (Snapshot) throws -> Result) rethrows -> Result {
-    try withSnapshot(of: [ListenerDefinition(index: 0, routes: routes, speaksTLS: false)], body)
+    try withSnapshot(of: [ListenerDefinition(index: 0, routes: routes)], body)
 }
 
 func withSnapshot<Result>(

@@ -64,8 +64,3 @@ private func schedule(
     let long = bytes(200)
     #expect(schedule(ours: true, "SHA256", expand, key: long, salt: nil, label: "key", data: nil, count: 16) == nil)
 }
-
-@Test func `keys of X25519 are what OpenSSL would make of the same private half`() {
-    #expect(TestTLS.isStarted)
-    for _ in 0..<200 { #expect(unsafe tc_x25519_agrees(ct_algorithms())) }
-}

@@ -38,7 +38,7 @@ func `keys are read in their old forms too`(kind: tc_kind) throws {
     let other = PEM(alternatives: "DNS:a.example")
     func refusal(_ chain: String, _ key: String) -> IdentityRefusal? {
         do {
-            _ = try Identity(chain: chain, key: key)
+            _ = try Identity(chain: Array(chain.utf8), key: Array(key.utf8))
             return nil
         } catch {
             return error

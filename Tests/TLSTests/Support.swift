@@ -39,7 +39,7 @@ struct PEM {
         self.key = Self.text(key)
     }
 
-    func identity() throws -> Identity { try Identity(chain: chain, key: key) }
+    func identity() throws -> Identity { try Identity(chain: Array(chain.utf8), key: Array(key.utf8)) }
 
     private static func text(_ characters: [CChar]) -> String {
         String(decoding: characters.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)

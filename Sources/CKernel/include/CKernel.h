@@ -242,7 +242,7 @@ int ck_guard_port(const uint8_t address[16], bool is_v4, uint16_t port);
 
 /// What is there, or room for: never waits. Returns a count or -errno.
 ssize_t ck_receive_now(int fd, void *bytes, size_t count);
-ssize_t ck_send_now(int fd, const void *bytes, size_t count);
+CK_HOT ssize_t ck_send_now(int fd, const void *bytes, size_t count);
 /// The peer as text: address and port, or process and user. Returns the count of characters or -errno.
 int ck_describe_peer(int fd, char *text, int capacity);
 bool ck_is_tcp(int fd);
@@ -254,6 +254,9 @@ int ck_remove_file(const char *path);
 int ck_number_in_file(const char *path);
 /// Now, in UTC, to the millisecond, as RFC 3339 has it. Returns the count of characters.
 int ck_timestamp(char *text, int capacity);
+int64_t ck_seconds_since_1970(void);
+/// The day of a moment in UTC.
+int ck_date(int64_t seconds, char *text, int capacity);
 /// Writes everything, unless the descriptor fails.
 void ck_write_all(int fd, const void *bytes, size_t count);
 /// Whether a write to it would not wait: at least of 4096 bytes, if it is a pipe. True if that cannot be told.

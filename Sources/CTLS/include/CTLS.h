@@ -165,7 +165,7 @@ struct ct_result {
 
 struct ct_engine;
 
-/// Whose BIO points at `io` for as long as the engine lives.
+/// Whose BIO points at `io` for as long as the engine lives. NULL before `ct_start`.
 struct ct_engine *ct_engine_make(struct ct_io *io);
 /// All its states must have been freed, or have gone to another engine.
 void ct_engine_free(struct ct_engine *engine);

@@ -71,8 +71,4 @@ bool tc_schedule(void *library, const char *digest, int mode, const uint8_t *key
                  const uint8_t *salt, size_t salt_count, const char *label, const uint8_t *data, size_t data_count,
                  uint8_t *out, size_t count);
 
-/// Two X25519 keys, made by the library and by OpenSSL's own code, agree on a secret, and the first one's public half
-/// is what OpenSSL makes of its private one.
-bool tc_x25519_agrees(void *library);
-
 #endif

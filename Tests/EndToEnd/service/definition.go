@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"sort"
 	"strings"
 	"time"
@@ -17,6 +18,7 @@ type Definition struct {
 	Address    string
 	Port       int
 	HTTP       *HTTP
+	TLS        *TLS
 	Attributes map[string]string // nil: their flag is not set, as with clients that do not know them
 }
 
@@ -24,6 +26,12 @@ type Definition struct {
 type HTTP struct {
 	DomainSuffix string
 	PathPrefix   string
+}
+
+// TLS is what it takes to speak TLS to clients, both in PEM.
+type TLS struct {
+	Certificate string
+	Key         string
 }
 
 // The bits of the flags byte.
@@ -54,6 +62,9 @@ func (d Definition) pieces() [][]byte {
 	if d.HTTP != nil {
 		flags |= FlagHTTP
 	}
+	if d.TLS != nil {
+		flags |= FlagTLS
+	}
 	if d.Attributes != nil {
 		flags |= FlagAttributes
 	}
@@ -62,6 +73,10 @@ func (d Definition) pieces() [][]byte {
 	if d.HTTP != nil {
 		pieces = append(pieces, text(d.HTTP.DomainSuffix)...)
 		pieces = append(pieces, text(d.HTTP.PathPrefix)...)
+	}
+	if d.TLS != nil {
+		pieces = append(pieces, text(d.TLS.Certificate)...)
+		pieces = append(pieces, text(d.TLS.Key)...)
 	}
 	if d.Attributes != nil {
 		names := make([]string, 0, len(d.Attributes))
@@ -76,6 +91,22 @@ func (d Definition) pieces() [][]byte {
 		}
 	}
 	return pieces
+}
+
+// ReadTLS is a certificate and its key out of two files; nil without them.
+func ReadTLS(certificate, key string) (*TLS, error) {
+	if certificate == "" && key == "" {
+		return nil, nil
+	}
+	chain, err := os.ReadFile(certificate)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := os.ReadFile(key)
+	if err != nil {
+		return nil, err
+	}
+	return &TLS{Certificate: string(chain), Key: string(secret)}, nil
 }
 
 // Encode is the whole registration in one piece, for tests that cut it up in their own way.

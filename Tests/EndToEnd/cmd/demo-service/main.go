@@ -21,9 +21,16 @@ func main() {
 	domain := flag.String("domain", "", "the domain suffix, empty for all hosts")
 	path := flag.String("path", "/", "the path prefix")
 	text := flag.String("text", "Hello", "what is answered")
+	certificate := flag.String("cert", "", "a file with the certificate for HTTPS, PEM")
+	key := flag.String("key", "", "a file with its key")
 	flag.Parse()
 
 	definition := service.Definition{Port: *port, HTTP: &service.HTTP{DomainSuffix: *domain, PathPrefix: *path}}
+	var err error
+	if definition.TLS, err = service.ReadTLS(*certificate, *key); err != nil {
+		fmt.Fprintln(os.Stderr, "demo-service:", err)
+		os.Exit(1)
+	}
 	listener, err := service.Listen(*control, definition)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "demo-service: cannot register at %s: %v\n", *control, err)

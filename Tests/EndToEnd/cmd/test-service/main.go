@@ -36,6 +36,8 @@ func main() {
 	domain := flag.String("domain", "", "the domain suffix")
 	path := flag.String("path", "", "the path prefix")
 	mode := flag.String("mode", "text", "text, hang, half, raw-echo or raw-greet")
+	certificate := flag.String("cert", "", "a file with a certificate, PEM")
+	key := flag.String("key", "", "a file with its key")
 	flag.Parse()
 
 	serve := modes[*mode]
@@ -45,6 +47,10 @@ func main() {
 	definition := service.Definition{Address: *address, Port: *port}
 	if *mode != "raw-echo" && *mode != "raw-greet" {
 		definition.HTTP = &service.HTTP{DomainSuffix: *domain, PathPrefix: *path}
+	}
+	var err error
+	if definition.TLS, err = service.ReadTLS(*certificate, *key); err != nil {
+		fail(err)
 	}
 	listener, err := service.Listen(*control, definition)
 	if err != nil {

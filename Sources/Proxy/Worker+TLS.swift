@@ -1,0 +1,230 @@
+import HTTP1
+import Memory
+import Reactor
+import Routing
+import TLS
+
+// Clients of listeners that speak TLS. Bytes of the socket are records, which are opened here and then go the way of any
+// client's bytes; what is to be sent is sealed just before it goes out.
+extension Worker {
+    /// Whether what the client sends is records.
+    @_noLocks
+    func speaksTLS(_ connection: Int32) -> Bool {
+        connections[connection].isShaking || connections[connection].tls.exists
+    }
+
+    // MARK: the handshake
+
+    /// A new client: until it says something there is nothing of TLS but the deadline.
+    @_noLocks
+    mutating func awaitHello(_ connection: Int32) {
+        connections[connection].isShaking = true
+        schedule(connection, at: now + limits.handshakeTimeout)
+    }
+
+    /// The client's first bytes. False: it does not speak TLS, or says too little to tell.
+    @_noLocks
+    private mutating func greet(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Bool {
+        guard connections[connection].received.isEmpty, unsafe bytes.first == Self.handshakeRecord else {
+            unsafe judgePlain(connection, bytes)
+            return false
+        }
+        let state = tls.begin()
+        guard state.exists else {
+            handshakeFailed(connection)
+            return false
+        }
+        connections[connection].tls = state
+        if shaking.count >= max(16, Int32(clamping: limits.handshakes / limits.reactors)) {
+            handshakeFailed(shaking.first)
+        }
+        connectionLinks.append(connection, to: &shaking)
+        set(.handshaking, to: Int(shaking.count))
+        return true
+    }
+
+    /// The type of the record that a hello comes in (RFC 8446 §5.1).
+    private static var handshakeRecord: UInt8 { @_noLocks get { 22 } }
+
+    /// A request without TLS gets a sentence that says so, everything else an end.
+    @_noLocks
+    private mutating func judgePlain(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
+        guard unsafe pool.append(bytes, to: &connections[connection].received) else {
+            return close(connection, reset: true)
+        }
+        let count = unsafe pool.copy(connections[connection].received, to: assembly)
+        switch unsafe RequestSniffer.judge(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(assembly)[..<count]))
+        {
+        case .undecided: break
+        case .notHTTP: handshakeFailed(connection)
+        case .http:
+            bump(.handshakesFailed)
+            leaveHandshake(connection)
+            refuse(connection, status: 400, cause: .plain)
+        }
+    }
+
+    /// Goes on with the handshake. False: it is not done.
+    @_noLocks
+    private mutating func shake(_ connection: Int32, _ input: inout UnsafeRawBufferPointer) -> Bool {
+        if !connections[connection].tls.exists {
+            guard unsafe greet(connection, input) else { return false }
+        }
+        let view = listenerView(of: connection)
+        let certificates = TLSTableReference(address: view.certificates)
+        guard certificates.exists else {
+            handshakeFailed(connection)
+            return false
+        }
+        let result = unsafe tls.shake(
+            connections[connection].tls, input: &input, table: certificates, isHTTP: view.hasHTTP && !view.hasRaw,
+            output: &connections[connection].sealed)
+        if !connections[connection].sealed.isEmpty { markDirty(connection: connection) }
+        switch result.outcome {
+        case .done:
+            handshakeDone(connection)
+            return !connections[connection].isClosing
+        case .more: break
+        case .ended, .failed: handshakeFailed(connection)
+        }
+        return false
+    }
+
+    @_noLocks
+    private mutating func handshakeDone(_ connection: Int32) {
+        leaveHandshake(connection)
+        bump(.handshakes)
+        if tls.facts(connections[connection].tls).isResumed { bump(.resumed) }
+        connections[connection].phaseSince = now
+        beginTraffic(connection)
+    }
+
+    /// What OpenSSL has to say about it goes out, and the connection ends.
+    @_noLocks
+    private mutating func handshakeFailed(_ connection: Int32) {
+        bump(.handshakesFailed)
+        close(connection, reset: false)
+    }
+
+    @_noLocks
+    mutating func handshakeExpired(_ connection: Int32) {
+        handshakeFailed(connection)
+    }
+
+    @_noLocks
+    mutating func leaveHandshake(_ connection: Int32) {
+        connections[connection].isShaking = false
+        guard connections[connection].tls.exists else { return }
+        connectionLinks.remove(connection, from: &shaking)
+        set(.handshaking, to: Int(shaking.count))
+    }
+
+    // MARK: records of the client
+
+    /// Bytes of the client's socket; they stay where they are only until this returns, and all of them are read: what a
+    /// record still lacks lies with OpenSSL.
+    @_noLocks
+    mutating func tookRecords(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
+        connections[connection].lastProgress = now
+        var input = unsafe bytes
+        if connections[connection].isShaking {
+            guard unsafe shake(connection, &input) else { return }
+        }
+        while !connections[connection].isClosing {
+            let result = unsafe tls.read(
+                connections[connection].tls, input: &input, output: &connections[connection].sealed)
+            switch result.outcome {
+            case .done: unsafe took(connection, tls.bytes(of: result))
+            case .more: return boundUnasked(connection)
+            case .ended: return clientSaidEnd(connection)
+            // The alert goes out as the connection's last words.
+            case .failed: return close(connection, reset: false)
+            }
+        }
+    }
+
+    /// A client that causes answers (to a change of keys, say) and takes none does not get to fill our memory.
+    @_noLocks
+    private mutating func boundUnasked(_ connection: Int32) {
+        let count = connections[connection].sealed.count
+        guard count > 0 else { return }
+        if count > DataPlaneLimits.unaskedBytes {
+            bump(.resets)
+            return close(connection, reset: true)
+        }
+        markDirty(connection: connection)
+    }
+
+    /// close_notify: the client sends no more, and nothing is missing.
+    @_noLocks
+    private mutating func clientSaidEnd(_ connection: Int32) {
+        if !connections[connection].clientFinished { clientFinished(connection) }
+    }
+
+    /// The client's socket has ended. Without close_notify before it, what ends with the connection is cut short.
+    @_noLocks
+    mutating func socketFinished(_ connection: Int32) {
+        let record = connections[connection]
+        if record.isShaking { return handshakeFailed(connection) }
+        guard !record.clientFinished else { return }
+        switch record.mode {
+        case .relay, .undecided: clientVanished(connection)
+        case .http: clientFinished(connection)
+        }
+    }
+
+    // MARK: records for the client
+
+    /// Seals what is to be sent, up to a bound: what waits stays plain. False: it could not be.
+    @_noLocks
+    mutating func seal(_ connection: Int32) -> Bool {
+        while !connections[connection].outgoing.isEmpty,
+            connections[connection].sealed.count < DataPlaneLimits.sealedBytes
+        {
+            let before = connections[connection].outgoing.count
+            let result = tls.writeRecord(
+                connections[connection].tls, from: &connections[connection].outgoing,
+                output: &connections[connection].sealed)
+            guard case .done = result.outcome else { return false }
+            connections[connection].sealedBytes += before - connections[connection].outgoing.count
+        }
+        if isLastFlush(connection) { sealEnd(connection) }
+        return true
+    }
+
+    /// Whether nothing follows what lies sealed: close_notify goes out with it.
+    @_noLocks
+    private func isLastFlush(_ connection: Int32) -> Bool {
+        let record = connections[connection]
+        guard record.closesAfterFlush, !record.hasSaidEnd, record.outgoing.isEmpty else { return false }
+        if case .none = record.reply { return true }
+        return false
+    }
+
+    @_noLocks
+    private mutating func sealEnd(_ connection: Int32) {
+        connections[connection].hasSaidEnd = true
+        _ = tls.finish(connections[connection].tls, output: &connections[connection].sealed)
+    }
+
+    /// All has been sent and a FIN may follow. False: close_notify goes out first.
+    @_noLocks
+    mutating func saysEnd(_ connection: Int32) -> Bool {
+        guard connections[connection].tls.exists, !connections[connection].hasSaidEnd else { return true }
+        sealEnd(connection)
+        markDirty(connection: connection)
+        return connections[connection].sealed.isEmpty
+    }
+
+    /// The connection is about to be closed: what TLS has still to say is said now or never, an alert, or close_notify
+    /// where nothing is missing.
+    @_noLocks
+    mutating func sayLastRecords(_ connection: Int32, isReset: Bool) {
+        let record = connections[connection]
+        guard !record.isSending else { return }
+        let isComplete = !isReset && !record.hasUnsent && !tls.isShaking(record.tls)
+        if isComplete, !record.hasSaidEnd { sealEnd(connection) }
+        guard !connections[connection].sealed.isEmpty else { return }
+        unsafe Sockets.sendNow(record.fd, pool.front(of: connections[connection].sealed))
+    }
+}
