@@ -6,6 +6,7 @@ import os
 import pathlib
 import shutil
 import socket
+import ssl
 import subprocess
 import time
 
@@ -15,15 +16,38 @@ from .process import BUILD, LOAD_CPU, PROXY_CPU, ROOT, Failure, relative, start,
 PACKAGES = BUILD / "venv" / "lib" / "python3*" / "site-packages"
 CONFIGURATIONS = ROOT / "perf" / "peers"
 SERVICE = BUILD / "service"
+LOAD = BUILD / "load"
+
+
+def build(program, folder, *libraries):
+    """Compiles a program of a folder, which takes a second."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    sources = sorted(str(path) for path in (ROOT / "perf" / folder).glob("*.c"))
+    flags = ["-O2", "-std=gnu11", "-Wall", "-Wextra", "-Wconversion", "-Werror"]
+    if subprocess.run(["cc", *flags, "-o", str(program), *sources, *libraries], check=False).returncode != 0:
+        raise Failure(f"perf/{folder} does not compile")
 
 
 def build_service():
-    """Compiles the service, which takes a second."""
-    BUILD.mkdir(parents=True, exist_ok=True)
-    sources = sorted(str(path) for path in (ROOT / "perf" / "service").glob("*.c"))
-    command = ["cc", "-O2", "-std=gnu11", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-o", str(SERVICE), *sources]
-    if subprocess.run(command, check=False).returncode != 0:
-        raise Failure("the service does not compile")
+    build(SERVICE, "service")
+
+
+def build_load():
+    build(LOAD, "load", "-lssl", "-lcrypto", "-lpthread")
+
+
+class Certificate:
+    """One for localhost, ECDSA with P-256, that signs itself; made anew in every run."""
+
+    def __init__(self):
+        BUILD.mkdir(parents=True, exist_ok=True)
+        self.chain, self.key, self.both = (BUILD / name for name in ("chain.pem", "key.pem", "both.pem"))
+        command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+        command += ["-days", "30", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+        command += ["-keyout", str(self.key), "-out", str(self.chain)]
+        if subprocess.run(command, check=False, capture_output=True).returncode != 0:
+            raise Failure("openssl makes no certificate")
+        self.both.write_text(self.chain.read_text() + self.key.read_text())
 
 
 def free_port():
@@ -42,9 +66,13 @@ def find(name, pattern, hint):
     return path
 
 
-def fetch(port):
+def fetch(port, certificate):
     """One request by a client of ours, the status and the body that came back."""
-    client = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    if certificate:
+        context = ssl.create_default_context(cafile=certificate.chain)
+        client = http.client.HTTPSConnection("localhost", port, timeout=5, context=context)
+    else:
+        client = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         client.request("GET", "/")
         response = client.getresponse()
@@ -56,8 +84,12 @@ def fetch(port):
 class Peer:
     """A proxy with the service behind it. Subclasses say what to run; everything runs until `stop`."""
 
-    def __init__(self, name, program):
-        self.name, self.program = name, program
+    # What stands in its configuration for a plain port, and for one that speaks TLS.
+    plain = {}
+    tls = {}
+
+    def __init__(self, name, program, certificate):
+        self.name, self.program, self.certificate = name, program, certificate
         self.port = free_port()
         self.proxy = self.service = None
         self.commands = []
@@ -70,6 +102,10 @@ class Peer:
         """Fills in a configuration from perf/peers and returns the path of the result."""
         text = (CONFIGURATIONS / name).read_text()
         text = text.replace("{port}", str(self.port)).replace("{backend_port}", str(backend_port))
+        for place, words in (self.tls if self.certificate else self.plain).items():
+            text = text.replace("{" + place + "}", words)
+        if self.certificate:
+            text = text.replace("{certificate}", str(self.certificate.both)).replace("{key}", str(self.certificate.key))
         path = BUILD / self.name / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
@@ -93,7 +129,7 @@ class Peer:
         said = "nothing"
         while time.monotonic() < end and self.proxy.poll() is None and self.service.poll() is None:
             try:
-                status, body = fetch(self.port)
+                status, body = fetch(self.port, self.certificate)
             except (OSError, http.client.HTTPException) as error:
                 said = repr(error)
             else:
@@ -118,12 +154,21 @@ class Peer:
 
 
 class HAProxy(Peer):
+    plain = {"bind": "", "scheme": "http"}
+    tls = {"bind": " ssl crt {certificate} alpn http/1.1", "scheme": "https"}
+
     def start(self, reply_size):
         path = self.configure("haproxy.cfg", self.start_plain_service(reply_size))
         self.proxy = self.run([self.program, "-db", "-f", str(path)], PROXY_CPU)
 
 
 class Nginx(Peer):
+    plain = {"listen": "", "tls": ""}
+    tls = {
+        "listen": " ssl",
+        "tls": "ssl_protocols TLSv1.2 TLSv1.3;\n        ssl_certificate {certificate};\n        ssl_certificate_key {key};",
+    }
+
     def start(self, reply_size):
         path = self.configure("nginx.conf", self.start_plain_service(reply_size))
         prefix = relative(path.parent) + "/"
@@ -143,6 +188,8 @@ class Socketmaster(Peer):
         self.proxy = self.run([self.program, "--reactors", "1", "--bind", control], PROXY_CPU)
         command = [str(SERVICE), "yamux", "--port", str(self.port), "--control", control]
         command += ["--reply-size", str(reply_size), *self.service_flags]
+        if self.certificate:
+            command += ["--certificate", str(self.certificate.chain), "--key", str(self.certificate.key)]
         self.service = self.run(command, LOAD_CPU)
 
 
@@ -169,7 +216,7 @@ PEERS = {
 }
 
 
-def make(name, programs):
-    """A peer by name. `programs` overrides where its program lies."""
+def make(name, programs, certificate=None):
+    """A peer by name. `programs` overrides where its program lies. With a certificate it speaks TLS."""
     kind, program, pattern, hint = PEERS[name]
-    return kind(name, programs.get(name) or find(program, pattern, hint))
+    return kind(name, programs.get(name) or find(program, pattern, hint), certificate)

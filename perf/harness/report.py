@@ -22,6 +22,11 @@ def progress(sample):
     )
 
 
+def tls_progress(sample):
+    """The same for a sample of TLS, whose bytes count as well."""
+    return f"{progress(sample)}  {sample['proxy_cpu_seconds_per_gib']:.3f} s/GiB"
+
+
 def median_row(connections, peer, samples):
     """The medians of the calm samples, or of all where less than half of them are calm."""
     calm = [sample for sample in samples if sample["calm"]]
@@ -63,6 +68,28 @@ def table(results):
             f"{row['p999_us']:.0f}",
             f"{row['proxy_busy']:.0%}",
             f"{row['service_cpu_us']:.2f}",
+            f"{row['calm']} of {row['samples']}",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def tls_table(results):
+    """The medians of handshakes or of bulk."""
+    columns = ["connections", "proxy", "CPU us/request", "CPU s/GiB", "in user mode", "requests/s", "p50 us", "p99 us"]
+    columns += ["busy", "calm samples"]
+    lines = ["| " + " | ".join(columns) + " |", "|" + " ---: | :--- |" + " ---: |" * (len(columns) - 2)]
+    for row in medians(results):
+        cells = [
+            f"{row['connections']}",
+            row["peer"],
+            f"**{row['proxy_cpu_us']:.1f}**",
+            f"{row['proxy_cpu_seconds_per_gib']:.3f}",
+            f"{row['proxy_user_share']:.0%}",
+            f"{row['requests_per_second']:.0f}",
+            f"{row['p50_us']:.0f}",
+            f"{row['p99_us']:.0f}",
+            f"{row['proxy_busy']:.0%}",
             f"{row['calm']} of {row['samples']}",
         ]
         lines.append("| " + " | ".join(cells) + " |")

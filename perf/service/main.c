@@ -13,14 +13,17 @@
 static const char usage[] =
     "usage: service plain --port PORT [--reply-size BYTES]\n"
     "       service yamux --port PORT [--reply-size BYTES] [--control HOST:PORT] [--path PREFIX] [--sessions N]\n"
-    "                     [--reuse-streams]\n"
+    "                     [--reuse-streams] [--certificate FILE --key FILE]\n"
     "\n"
     "  --port           where clients come in: bound by `plain`, asked for in the registration by `yamux`\n"
     "  --reply-size     bytes of body in every reply (6)\n"
     "  --control        the control address (127.0.0.1:9999)\n"
     "  --path           the path prefix of the registration (/)\n"
     "  --sessions       how many times to register (1)\n"
-    "  --reuse-streams  register with the attribute reuse-streams\n";
+    "  --reuse-streams  register with the attribute reuse-streams\n"
+    "  --certificate    a chain in PEM: clients speak TLS; --key is a file, too\n";
+
+enum { FILE_LIMIT = 64 << 10 };
 
 struct options {
     struct registration registration;
@@ -48,15 +51,26 @@ static void read_control(struct registration *registration, char *text)
     registration->control_port = (uint16_t)number("control", colon + 1, 1, 65535);
 }
 
+static char *read_file(const char *path)
+{
+    FILE *const file = fopen(path, "r");
+    char *const text = calloc(1, FILE_LIMIT + 1);
+    if (!file || !text || fread(text, 1, FILE_LIMIT, file) == 0)
+        fail("cannot read %s", path);
+    fclose(file);
+    return text;
+}
+
 static struct options read_options(int count, char **arguments)
 {
     static const struct option names[] = {
         {"port", required_argument, NULL, 'p'},      {"reply-size", required_argument, NULL, 'r'},
         {"control", required_argument, NULL, 'c'},   {"path", required_argument, NULL, 'u'},
         {"sessions", required_argument, NULL, 's'},  {"reuse-streams", no_argument, NULL, 'k'},
+        {"certificate", required_argument, NULL, 'e'}, {"key", required_argument, NULL, 'y'},
         {"help", no_argument, NULL, 'h'},            {0},
     };
-    struct options options = {{"127.0.0.1", 9999, "/", 0, false}, 1, 6};
+    struct options options = {{"127.0.0.1", 9999, "/", 0, false, NULL, NULL}, 1, 6};
     for (int name; (name = getopt_long(count, arguments, "", names, NULL)) != -1;) {
         switch (name) {
         case 'p': options.registration.port = (uint16_t)number("port", optarg, 1, 65535); break;
@@ -64,6 +78,8 @@ static struct options read_options(int count, char **arguments)
         case 'c': read_control(&options.registration, optarg); break;
         case 'u': options.registration.path_prefix = optarg; break;
         case 's': options.sessions = (int)number("sessions", optarg, 1, 1024); break;
+        case 'e': options.registration.certificate = read_file(optarg); break;
+        case 'y': options.registration.key = read_file(optarg); break;
         case 'k': options.registration.reuse_streams = true; break;
         case 'h': fputs(usage, stdout); exit(0);
         default: fputs(usage, stderr); exit(64);

@@ -14,7 +14,7 @@
 #include "buffer.h"
 #include "failure.h"
 
-enum { FLAG_HTTP = 1, FLAG_ATTRIBUTES = 4, STRING_LIMIT = 64 << 10 };
+enum { FLAG_HTTP = 1, FLAG_TLS = 2, FLAG_ATTRIBUTES = 4, STRING_LIMIT = 64 << 10 };
 
 static void put_integer(struct buffer *buffer, uint64_t value)
 {
@@ -34,9 +34,15 @@ static void put_request(struct buffer *buffer, const struct registration *regist
 {
     put_string(buffer, "127.0.0.1");
     put_integer(buffer, registration->port);
-    *buffer_append(buffer, 1) = FLAG_HTTP | (registration->reuse_streams ? FLAG_ATTRIBUTES : 0);
+    const bool has_tls = registration->certificate != NULL;
+    *buffer_append(buffer, 1) =
+        (uint8_t)(FLAG_HTTP | (has_tls ? FLAG_TLS : 0) | (registration->reuse_streams ? FLAG_ATTRIBUTES : 0));
     put_string(buffer, "");
     put_string(buffer, registration->path_prefix);
+    if (has_tls) {
+        put_string(buffer, registration->certificate);
+        put_string(buffer, registration->key);
+    }
     if (!registration->reuse_streams)
         return;
     put_integer(buffer, 1);

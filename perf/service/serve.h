@@ -15,6 +15,9 @@ struct registration {
     const char *path_prefix;
     uint16_t port;
     bool reuse_streams;
+    // In PEM, or NULL: clients speak plain.
+    const char *certificate;
+    const char *key;
 };
 
 // Answers on a port of 127.0.0.1 as a plain HTTP/1.1 server that keeps connections alive.
