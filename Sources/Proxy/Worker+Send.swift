@@ -8,6 +8,10 @@ extension Worker {
     @_noLocks
     mutating func send(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
         guard !connections[connection].isClosing, bytes.count > 0 else { return }
+        var bytes = unsafe bytes
+        if connections[connection].tls.exists, unsafe !sealWhole(connection, &bytes) {
+            return close(connection, reset: true)
+        }
         guard unsafe pool.append(bytes, to: &connections[connection].outgoing) else {
             bump(.resets)
             return close(connection, reset: true)
@@ -160,6 +164,7 @@ extension Worker {
             case .waiting, .finished, .discarded: break
             }
         }
+        if connections[connection].closesAfterFlush, !record.sealed.isEmpty { markDirty(connection: connection) }
         guard connections[connection].closesAfterFlush, !record.hasUnsent, !record.isSending else { return }
         if case .none = record.reply {} else { return }
         guard saysEnd(connection) else { return }

@@ -79,12 +79,11 @@ extension Worker {
         let result = unsafe tls.shake(
             connections[connection].tls, input: &input, table: certificates, isHTTP: view.hasHTTP && !view.hasRaw,
             output: &connections[connection].sealed)
-        if !connections[connection].sealed.isEmpty { markDirty(connection: connection) }
         switch result.outcome {
         case .done:
             handshakeDone(connection)
             return !connections[connection].isClosing
-        case .more: break
+        case .more: if !connections[connection].sealed.isEmpty { markDirty(connection: connection) }
         case .ended, .failed: handshakeFailed(connection)
         }
         return false
@@ -94,10 +93,15 @@ extension Worker {
     private mutating func handshakeDone(_ connection: Int32) {
         leaveHandshake(connection)
         bump(.handshakes)
-        if tls.facts(connections[connection].tls).isResumed { bump(.resumed) }
+        let facts = tls.facts(connections[connection].tls)
+        if facts.isResumed { bump(.resumed) }
+        // At 1.3 what lies sealed is a ticket, which goes out with the first bytes of the reply.
+        if facts.version < Self.version13 { markDirty(connection: connection) }
         connections[connection].phaseSince = now
         beginTraffic(connection)
     }
+
+    private static var version13: UInt16 { @_noLocks get { 0x0304 } }
 
     /// What OpenSSL has to say about it goes out, and the connection ends.
     @_noLocks
@@ -130,12 +134,13 @@ extension Worker {
         if connections[connection].isShaking {
             guard unsafe shake(connection, &input) else { return }
         }
+        let before = connections[connection].sealed.count
         while !connections[connection].isClosing {
             let result = unsafe tls.read(
                 connections[connection].tls, input: &input, output: &connections[connection].sealed)
             switch result.outcome {
             case .done: unsafe took(connection, tls.bytes(of: result))
-            case .more: return boundUnasked(connection)
+            case .more: return boundUnasked(connection, before)
             case .ended: return clientSaidEnd(connection)
             // The alert goes out as the connection's last words.
             case .failed: return close(connection, reset: false)
@@ -145,14 +150,14 @@ extension Worker {
 
     /// A client that causes answers (to a change of keys, say) and takes none does not get to fill our memory.
     @_noLocks
-    private mutating func boundUnasked(_ connection: Int32) {
+    private mutating func boundUnasked(_ connection: Int32, _ before: Int) {
         let count = connections[connection].sealed.count
-        guard count > 0 else { return }
         if count > DataPlaneLimits.unaskedBytes {
             bump(.resets)
-            return close(connection, reset: true)
+            close(connection, reset: true)
+        } else if count > before {
+            markDirty(connection: connection)
         }
-        markDirty(connection: connection)
     }
 
     /// close_notify: the client sends no more, and nothing is missing.
@@ -190,6 +195,39 @@ extension Worker {
         }
         if isLastFlush(connection) { sealEnd(connection) }
         return true
+    }
+
+    /// Seals whole records of bytes where they lie, together with what waits, as long as the bound allows. `bytes` keeps
+    /// the rest. False: they could not be.
+    @_noLocks
+    mutating func sealWhole(_ connection: Int32, _ bytes: inout UnsafeRawBufferPointer) -> Bool {
+        let size = TLSEngine.recordBytes
+        while connections[connection].sealed.count < DataPlaneLimits.sealedBytes {
+            let waiting = connections[connection].outgoing.count
+            guard waiting < size, waiting + bytes.count >= size else { return true }
+            let count = size - waiting
+            let record = unsafe UnsafeRawBufferPointer(rebasing: bytes[..<count])
+            unsafe bytes = UnsafeRawBufferPointer(rebasing: bytes[count...])
+            guard unsafe sealRecord(connection, record) else { return false }
+        }
+        return true
+    }
+
+    /// Seals what waits and these bytes, a record's together.
+    @_noLocks
+    private mutating func sealRecord(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Bool {
+        let state = connections[connection].tls
+        let result: TLSResult
+        if connections[connection].outgoing.isEmpty {
+            result = unsafe tls.write(state, bytes, output: &connections[connection].sealed)
+        } else {
+            guard unsafe pool.append(bytes, to: &connections[connection].outgoing) else { return false }
+            result = tls.writeRecord(
+                state, from: &connections[connection].outgoing, output: &connections[connection].sealed)
+        }
+        connections[connection].sealedBytes += TLSEngine.recordBytes
+        if case .done = result.outcome { return true }
+        return false
     }
 
     /// Whether nothing follows what lies sealed: close_notify goes out with it.

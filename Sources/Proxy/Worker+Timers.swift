@@ -38,7 +38,7 @@ extension Worker {
     @_noLocks
     private mutating func handOverExpired(_ connection: Int32) {
         let isStalled = now >= connections[connection].lastProgress + limits.stallTimeout
-        if isStalled, connections[connection].hasUnsent {
+        if isStalled, connections[connection].isSending {
             bump(.resets)
             return close(connection, reset: true)
         }
@@ -57,7 +57,7 @@ extension Worker {
             return record.clientFinished ? record.phaseSince + DataPlaneLimits.finHoldMilliseconds : .max
         case .http: break
         }
-        if record.hasUnsent { return record.lastProgress + limits.stallTimeout }
+        if record.isSending { return record.lastProgress + limits.stallTimeout }
         switch record.request {
         case .discarded:
             return record.phaseSince + (record.finishSent ? DataPlaneLimits.closingMilliseconds : limits.stallTimeout)
@@ -82,7 +82,7 @@ extension Worker {
         case .relay: return settle(connection)
         case .http: break
         }
-        if record.hasUnsent {
+        if record.isSending {
             bump(.resets)
             return close(connection, reset: true)
         }
