@@ -1,6 +1,8 @@
 #include "CKernel.h"
 
 #include <pthread.h>
+#include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <signal.h>
 #include <sys/utsname.h>
@@ -101,4 +103,14 @@ int ck_kernel_release(char *text, int capacity) {
     if (count > capacity) count = capacity;
     memcpy(text, name.release, (size_t)count);
     return count;
+}
+
+void ck_forbid_core_dumps(void) {
+    // The limit alone does not hold for programs that the kernel pipes dumps into.
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
+void ck_wipe(void *bytes, size_t count) {
+    if (count > 0) explicit_bzero(bytes, count);
 }

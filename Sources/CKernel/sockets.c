@@ -112,3 +112,14 @@ bool ck_unix_socket_alive(const char *path) {
     close(fd);
     return alive;
 }
+
+bool ck_has_kernel_tls(void) {
+    // A socket that is not connected is refused for that, but only where there is such a protocol.
+    enum { UPPER_PROTOCOL = 31 };
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return false;
+    int result = setsockopt(fd, IPPROTO_TCP, UPPER_PROTOCOL, "tls", sizeof "tls");
+    bool exists = result == 0 || errno == ENOTCONN;
+    close(fd);
+    return exists;
+}

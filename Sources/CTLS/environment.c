@@ -4,6 +4,7 @@
 
 #include <openssl/crypto.h>
 #include <openssl/err.h>
+#include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
@@ -55,6 +56,12 @@ SSL_CTX *ct_context_make(void) {
     return NULL;
 }
 
+/// By these names OpenSSL finds out how strong the signatures of a chain are; without them every chain counts as weak.
+static bool add_digests(void) {
+    return EVP_add_digest(EVP_sha224()) == 1 && EVP_add_digest(EVP_sha256()) == 1 && EVP_add_digest(EVP_sha384()) == 1
+        && EVP_add_digest(EVP_sha512()) == 1;
+}
+
 static enum ct_start_failure start(bool requires_tls13) {
     minimum_version = requires_tls13 ? TLS1_3_VERSION : TLS1_2_VERSION;
     if (!ct_use_memory()) return CT_START_LATE;
@@ -62,6 +69,7 @@ static enum ct_start_failure start(bool requires_tls13) {
     // file, OpenSSL does the same everywhere.
     uint64_t options = OPENSSL_INIT_NO_ADD_ALL_CIPHERS | OPENSSL_INIT_NO_ADD_ALL_DIGESTS | OPENSSL_INIT_NO_LOAD_CONFIG;
     if (OPENSSL_init_ssl(options, NULL) != 1) return CT_START_PROVIDER;
+    if (!add_digests()) return CT_START_PROVIDER;
     library = ct_library_make();
     if (library == NULL || !ct_tickets_start() || !ct_engines_start()) return CT_START_PROVIDER;
     context_of_hellos = ct_context_make();

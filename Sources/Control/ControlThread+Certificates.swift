@@ -14,6 +14,12 @@ extension ControlThread {
         }
     }
 
+    /// What TLS is done by, for the log.
+    static var tlsDescription: String {
+        let kernel = ck_has_kernel_tls() ? "the kernel's is there and not used" : "the kernel has none"
+        return "TLS by \(TLSEnvironment.version); \(kernel)"
+    }
+
     /// Tickets are sealed with a new key from time to time; those of the keys before it still open.
     func renewTickets() {
         let period = TLSEnvironment.ticketKeySeconds * 1_000

@@ -82,11 +82,28 @@ extension ControlThread {
     private func judge(_ definition: SocketDefinition, of registration: PendingRegistration, behind: [UInt8]) {
         do {
             var canonical = try CanonicalDefinition(definition)
-            let identity = try canonical.tls.map { try Identity(chain: $0.certificate, key: $0.key) }
+            let identity = try identity(of: canonical.tls)
             canonical.tls = nil
             place(registration, JudgedRegistration(definition: canonical, identity: identity, behind: behind))
         } catch {
             refuse(registration, "\(error)")
+        }
+    }
+
+    /// What becomes of a certificate and its key. Nothing of the key's text is left, whatever that is.
+    private func identity(of tls: SocketDefinition.TLS?) throws -> Identity? {
+        guard let tls else { return nil }
+        defer {
+            wipe(tls.key)
+            wipe(receiveBuffer)
+        }
+        return try Identity(chain: tls.certificate, key: tls.key)
+    }
+
+    /// Everybody who shares the array is left with zeros: that is what it is for.
+    private func wipe(_ secret: [UInt8]) {
+        unsafe secret.withUnsafeBytes { bytes in
+            unsafe ck_wipe(UnsafeMutableRawPointer(mutating: bytes.baseAddress), bytes.count)
         }
     }
 

@@ -11,6 +11,7 @@ extension ControlThread {
     /// - Parameter settings: checked.
     /// - Throws: a sentence for the operator, with an exit code.
     public static func start(_ settings: Settings) throws(StartFailure) -> ControlThread {
+        if !settings.allowsCoreDumps { ck_forbid_core_dumps() }
         try startTLS(settings)
         let log = Logger(label: "socketmaster") { _ in StandardErrorLog(level: settings.logLevel.level) }
         let processors = KernelText.processors
@@ -101,6 +102,7 @@ extension ControlThread {
         }
         log.notice("\(counted(limits.reactors, "reactor"))\(isPinned ? ", each on a processor of its own" : "")")
         log.notice("kernel \(KernelText.release): \(features)")
+        log.notice("\(tlsDescription)")
         let memory = ByteCount(bytes: limits.memoryBound + PendingTable.byteLimit)
         let buffers = ByteCount(bytes: limits.bufferBytes)
         log.notice("memory at most \(memory.rounded), of it \(buffers.rounded) and a quarter for bytes that wait")

@@ -56,6 +56,8 @@ public struct Settings: Sendable {
     /// How long requests under way may take to end after the first signal.
     public var drain = TimeSpan(milliseconds: 10_000)
     public var logLevel = LogLevel.info
+    /// Whether memory, private keys in it, may get into core dumps.
+    public var allowsCoreDumps = false
     /// For tests: every connection is handed over to another reactor.
     public var forcesHandOver = false
 

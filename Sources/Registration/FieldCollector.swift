@@ -17,12 +17,30 @@ struct FieldCollector: Sendable {
     mutating func collect(_ source: Span<UInt8>, from offset: Int) -> Int {
         let count = min(expected - bytes.count, source.count - offset)
         guard count > 0 else { return 0 }
+        makeRoom(for: count)
         // The pointer does not leave the closure, and append copies.
         unsafe source.extracting(offset..<offset + count).withUnsafeBufferPointer { piece in
             unsafe bytes.append(contentsOf: piece)
         }
         assert(bytes.count <= expected)
         return count
+    }
+
+    /// Bytes may be a key's: what an array leaves behind when it grows is overwritten.
+    private mutating func makeRoom(for count: Int) {
+        let needed = bytes.count + count
+        guard bytes.capacity < needed else { return }
+        var grown: [UInt8] = []
+        grown.reserveCapacity(min(expected, max(needed, 2 * bytes.capacity)))
+        grown.append(contentsOf: bytes)
+        Self.wipe(&bytes)
+        bytes = grown
+    }
+
+    /// Not inlined, or it could be seen that nobody reads the zeros.
+    @inline(never)
+    private static func wipe(_ bytes: inout [UInt8]) {
+        for place in bytes.indices { bytes[place] = 0 }
     }
 
     /// Gives the current field away, which has to be full. `expect` has to follow.

@@ -255,6 +255,9 @@ struct MachineFlags: ParsableArguments {
         transform: value(LogLevel.init(parsing:)))
     var logLevel = defaults.logLevel
 
+    @Flag(help: "Let a crash write the memory, private keys in it, to a core dump.")
+    var allowCoreDumps = false
+
     /// For tests: every connection is handed over to another reactor.
     @Flag(help: .hidden)
     var forceHandOver = false
@@ -268,6 +271,7 @@ struct MachineFlags: ParsableArguments {
         settings.bufferLimit = bufferLimit
         settings.drain = drain
         settings.logLevel = logLevel
+        settings.allowsCoreDumps = allowCoreDumps
         settings.forcesHandOver = forceHandOver
     }
 }

@@ -255,6 +255,12 @@ int ck_number_in_file(const char *path);
 /// Now, in UTC, to the millisecond, as RFC 3339 has it. Returns the count of characters.
 int ck_timestamp(char *text, int capacity);
 int64_t ck_seconds_since_1970(void);
+/// The memory of the process gets into no core dump, and no other process of the user may look at it.
+void ck_forbid_core_dumps(void);
+/// Whether the kernel has TLS for sockets.
+bool ck_has_kernel_tls(void);
+/// Overwrites bytes that nobody reads any more.
+void ck_wipe(void *bytes, size_t count);
 /// The day of a moment in UTC.
 int ck_date(int64_t seconds, char *text, int capacity);
 /// Writes everything, unless the descriptor fails.

@@ -22,11 +22,12 @@ var (
 
 // modes are the ways to serve.
 var modes = map[string]func(net.Listener) error{
-	"text":      serveHTTP(answer),
-	"hang":      serveHTTP(hang),
-	"half":      serveHTTP(half),
-	"raw-echo":  echo,
-	"raw-greet": greet,
+	"text":        serveHTTP(answer),
+	"hang":        serveHTTP(hang),
+	"half":        serveHTTP(half),
+	"until-close": serveHTTP(untilClose),
+	"raw-echo":    echo,
+	"raw-greet":   greet,
 }
 
 func main() {
@@ -35,7 +36,7 @@ func main() {
 	port := flag.Int("port", 8000, "the public port")
 	domain := flag.String("domain", "", "the domain suffix")
 	path := flag.String("path", "", "the path prefix")
-	mode := flag.String("mode", "text", "text, hang, half, raw-echo or raw-greet")
+	mode := flag.String("mode", "text", "text, hang, half, until-close, raw-echo or raw-greet")
 	certificate := flag.String("cert", "", "a file with a certificate, PEM")
 	key := flag.String("key", "", "a file with its key")
 	flag.Parse()
@@ -92,6 +93,15 @@ func half(writer http.ResponseWriter, request *http.Request) {
 	writer.Header().Set("Content-Length", fmt.Sprint(2*len(*text)))
 	io.WriteString(writer, *text)
 	writer.(http.Flusher).Flush()
+	select {}
+}
+
+// untilClose begins a reply that would end with its connection, and does not end it.
+func untilClose(writer http.ResponseWriter, request *http.Request) {
+	connection, _, err := writer.(http.Hijacker).Hijack()
+	if err == nil {
+		io.WriteString(connection, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"+*text)
+	}
 	select {}
 }
 
