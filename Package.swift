@@ -32,7 +32,9 @@ let package = Package(
         // Layer 4: the control plane.
         .target(
             name: "Control",
-            dependencies: ["CKernel", "Memory", "Proxy", "Reactor", "Registration", "Routing", "TLS", "Yamux", logging]),
+            dependencies: [
+                "CKernel", "Memory", "Proxy", "Reactor", "Registration", "Routing", "TLS", "Yamux", logging,
+            ]),
         // Layer 5: the program.
         .executableTarget(name: "socketmaster", dependencies: ["Control", argumentParser]),
         .testTarget(name: "MemoryTests", dependencies: ["Memory"]),

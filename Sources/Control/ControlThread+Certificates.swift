@@ -48,7 +48,8 @@ extension ControlThread {
         log.info("certificate for \(names) until \(end), brought by \(session.service)")
         switch identity.validity(at: KernelText.secondsSince1970) {
         case .valid: break
-        case .expired: log.warning("the certificate for \(names) has expired (\(end)): clients will refuse it; renew it")
+        case .expired:
+            log.warning("the certificate for \(names) has expired (\(end)): clients will refuse it; renew it")
         case .notYet:
             let start = KernelText.date(identity.notBefore)
             log.warning("the certificate for \(names) is not valid before \(start): clients will refuse it until then")

@@ -92,7 +92,8 @@ extension Settings {
         try check("--head-limit", headLimit, from: 1 << 10, to: 128 << 10)
         try check("--buffer-limit", bufferLimit, from: 1 << 20, to: 1 << 40)
         for (flag, time) in [
-            ("--tls-handshake-timeout", tlsHandshakeTimeout), ("--head-timeout", headTimeout), ("--idle-timeout", idleTimeout), ("--stall-timeout", stallTimeout),
+            ("--tls-handshake-timeout", tlsHandshakeTimeout), ("--head-timeout", headTimeout),
+            ("--idle-timeout", idleTimeout), ("--stall-timeout", stallTimeout),
             ("--ping-interval", pingInterval), ("--ping-timeout", pingTimeout),
         ] where time.milliseconds == 0 {
             throw UnusableValue("\(flag) must be longer than nothing; give 30s, for example")

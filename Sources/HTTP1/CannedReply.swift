@@ -59,7 +59,7 @@ public enum CannedReply {
         @_noLocks init(_ status: UInt16, _ cause: Cause) {
             switch status {
             case 400 where cause == .plain:
-                self = Text("400 Bad Request", "this port speaks TLS; begin the address with https:// instead of http://")
+                self = Text("400 Bad Request", "this port speaks TLS; begin the address with https:// instead")
             case 400..<500: self = Text(client: status)
             case 502: self = Text(cause)
             default: self = Text(server: status)

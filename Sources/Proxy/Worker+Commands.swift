@@ -121,7 +121,8 @@ extension Worker {
 
     private func isIdle(_ connection: Int32) -> Bool {
         let record = connections[connection]
-        guard record.fd >= 0, !record.isClosing, !record.isSending, record.outgoing.isEmpty, record.received.isEmpty else { return false }
+        guard record.fd >= 0, !record.isClosing, !record.isSending else { return false }
+        guard record.outgoing.isEmpty, record.received.isEmpty else { return false }
         switch (record.mode, record.request, record.reply) {
         case (.http, .head, .none), (.undecided, _, _): return true
         default: return false

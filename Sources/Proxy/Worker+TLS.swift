@@ -4,8 +4,8 @@ import Reactor
 import Routing
 import TLS
 
-// Clients of listeners that speak TLS. Bytes of the socket are records, which are opened here and then go the way of any
-// client's bytes; what is to be sent is sealed just before it goes out.
+// Clients of listeners that speak TLS. Bytes of the socket are records, which are opened here and then go the way of
+// any client's bytes; what is to be sent is sealed just before it goes out.
 extension Worker {
     /// Whether what the client sends is records.
     @_noLocks
@@ -197,8 +197,8 @@ extension Worker {
         return true
     }
 
-    /// Seals whole records of bytes where they lie, together with what waits, as long as the bound allows. `bytes` keeps
-    /// the rest. False: they could not be.
+    /// Seals whole records of bytes where they lie, together with what waits, as long as the bound allows. `bytes`
+    /// keeps the rest. False: they could not be.
     @_noLocks
     mutating func sealWhole(_ connection: Int32, _ bytes: inout UnsafeRawBufferPointer) -> Bool {
         let size = TLSEngine.recordBytes

@@ -1,8 +1,8 @@
 internal import CTLS
 
 /// Which certificate a client of a listener gets, by the name that it asks for: the name itself, else a wildcard for
-/// it, else that of the first route. Of two certificates for one name and of different kinds, RSA is for clients that know
-/// nothing else.
+/// it, else that of the first route. Of two certificates for one name and of different kinds, RSA is for clients that
+/// know nothing else.
 ///
 /// Immutable, one allocation beside the identities that it keeps alive. The data plane is given `reference` and may use
 /// it for as long as the table lives, so whoever publishes it lets go of it only when no reactor can hold it any more.

@@ -297,9 +297,10 @@ with context.wrap_socket(socket.create_connection(("127.0.0.1", %d)), server_hos
     client.unwrap().close()
     print(received.decode())
 `, trusted, rawPort)
+	resolved := fmt.Sprintf("localhost:%d:127.0.0.1", port)
 	for _, command := range [][]string{
-		{"curl", "-sS", "--cacert", trusted, "--resolve", fmt.Sprintf("localhost:%d:127.0.0.1", port), url},
-		{"curl", "-sS", "--tls-max", "1.2", "--cacert", trusted, "--resolve", fmt.Sprintf("localhost:%d:127.0.0.1", port), url},
+		{"curl", "-sS", "--cacert", trusted, "--resolve", resolved, url},
+		{"curl", "-sS", "--tls-max", "1.2", "--cacert", trusted, "--resolve", resolved, url},
 		{"python3", "-c", python},
 		{"openssl", "s_client", "-quiet", "-no_ign_eof", "-verify_return_error", "-CAfile", trusted, "-servername",
 			"localhost", "-connect", address(rawPort)},

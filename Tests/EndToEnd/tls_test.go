@@ -428,6 +428,7 @@ func TestTLSCertificatesThatCannotBeServedAreRefusedWithASentence(t *testing.T) 
 	port := freePort(t)
 	good, other := issue("p256", "a.example"), issue("p256", "a.example")
 	encrypted := good.encryptedKeyText()
+	broken := strings.Replace(good.chain, "MII", "AAA", 1)
 	for what, wrong := range map[string]struct {
 		tls   service.TLS
 		words string
@@ -437,7 +438,7 @@ func TestTLSCertificatesThatCannotBeServedAreRefusedWithASentence(t *testing.T) 
 		"no key":            {service.TLS{Certificate: good.chain}, "without a private key"},
 		"another key":       {service.TLS{Certificate: good.chain, Key: other.keyText()}, "not the certificate's"},
 		"an encrypted key":  {service.TLS{Certificate: good.chain, Key: encrypted}, "encrypted"},
-		"a broken chain":    {service.TLS{Certificate: strings.Replace(good.chain, "MII", "AAA", 1), Key: good.keyText()}, "cannot be read"},
+		"a broken chain":    {service.TLS{Certificate: broken, Key: good.keyText()}, "cannot be read"},
 		"a chain for a key": {service.TLS{Certificate: good.chain, Key: good.chain}, "no BEGIN PRIVATE KEY"},
 	} {
 		definition := onPath(port, "")

@@ -25,12 +25,12 @@ private let targets: [String: Target] = [
     "TLS": Target(layer: 2, ours: ["CTLS", "Memory"]),
     "Proxy": Target(
         layer: 3,
-        ours: ["HTTP1", "Memory", "Reactor", "Registration", "Routing", "Yamux"],
+        ours: ["HTTP1", "Memory", "Reactor", "Registration", "Routing", "TLS", "Yamux"],
         others: ["Glibc", "Synchronization"]
     ),
     "Control": Target(
         layer: 4,
-        ours: ["CKernel", "HTTP1", "Memory", "Proxy", "Reactor", "Registration", "Routing", "Yamux"],
+        ours: ["CKernel", "HTTP1", "Memory", "Proxy", "Reactor", "Registration", "Routing", "TLS", "Yamux"],
         others: ["Glibc", "Logging", "Synchronization"]
     ),
     "socketmaster": Target(

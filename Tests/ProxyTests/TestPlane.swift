@@ -2,6 +2,7 @@ import CKernel
 import Glibc
 import Reactor
 import Routing
+import TLS
 import Testing
 
 @testable import Proxy
@@ -19,6 +20,7 @@ final class TestPlane {
     private var nextListenerGeneration: UInt32 = 1
 
     init(reactors: Int, change: (inout DataPlaneLimits) -> Void = { _ in }) throws {
+        try TLSEnvironment.start(minimum: .v12)
         var limits = DataPlaneLimits()
         limits.reactors = reactors
         limits.connections = 512

@@ -166,7 +166,9 @@ class Nginx(Peer):
     plain = {"listen": "", "tls": ""}
     tls = {
         "listen": " ssl",
-        "tls": "ssl_protocols TLSv1.2 TLSv1.3;\n        ssl_certificate {certificate};\n        ssl_certificate_key {key};",
+        "tls": "ssl_protocols TLSv1.2 TLSv1.3;\n"
+        "        ssl_certificate {certificate};\n"
+        "        ssl_certificate_key {key};",
     }
 
     def start(self, reply_size):
