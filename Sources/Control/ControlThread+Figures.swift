@@ -7,11 +7,12 @@ extension ControlThread {
     func tellFigures() {
         let levels: [(Counter, String)] = [
             (.connections, "connections"), (.waiting, "waiting"), (.sessions, "sessions"), (.streams, "streams"),
-            (.blocksInUse, "blocks"), (.keptBlocks, "kept"),
+            (.blocksInUse, "blocks"), (.keptBlocks, "kept"), (.handshaking, "handshakes"),
         ]
         let sums: [(Counter, String)] = [
             (.accepted, "accepted"), (.requests, "requests"), (.handedOver, "handed over"), (.failed, "failed"),
-            (.resets, "reset"), (.overflows, "overflows"),
+            (.resets, "reset"), (.overflows, "overflows"), (.handshakes, "handshakes"), (.resumed, "resumed"),
+            (.handshakesFailed, "handshakes failed"),
         ]
         log.notice("now: \(text(levels)); so far: \(text(sums))")
         for (slot, listener) in registry.listeners.open.sorted(by: { $0.slot < $1.slot }) {
