@@ -25,7 +25,7 @@ var modes = map[string]func(net.Listener) error{
 	"text":        serveHTTP(answer),
 	"hang":        serveHTTP(hang),
 	"half":        serveHTTP(half),
-	"until-close": serveHTTP(untilClose),
+	"until-close": func(l net.Listener) error { return serveHTTP(untilClose)(service.Waking(l)) },
 	"raw-echo":    echo,
 	"raw-greet":   greet,
 }
