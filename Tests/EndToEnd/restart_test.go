@@ -2,6 +2,7 @@ package endtoend
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -19,6 +20,7 @@ import (
 
 // load is clients that ask all the time, half of them on connections that they keep.
 type load struct {
+	config   *tls.Config
 	lock     sync.Mutex
 	stopping chan struct{}
 	running  sync.WaitGroup
@@ -32,7 +34,12 @@ const loadClients = 8
 // startLoad asks for a path with as many clients on kept connections as on new ones. Every answer must be 200 and one of
 // the texts.
 func startLoad(port int, path string, texts ...string) *load {
-	l := &load{stopping: make(chan struct{})}
+	return startLoadBy(nil, port, path, texts...)
+}
+
+// startLoadBy is startLoad for clients that speak TLS, unless the configuration is nil.
+func startLoadBy(config *tls.Config, port int, path string, texts ...string) *load {
+	l := &load{stopping: make(chan struct{}), config: config}
 	for index := 0; index < loadClients; index++ {
 		l.run(func(keep *keptClient) error { return keep.ask(port, path, texts) }, true)
 		l.run(func(keep *keptClient) error { return keep.ask(port, path, texts) }, false)
@@ -44,7 +51,7 @@ func (l *load) run(ask func(*keptClient) error, keeps bool) {
 	l.running.Add(1)
 	go func() {
 		defer l.running.Done()
-		client := &keptClient{}
+		client := &keptClient{config: l.config}
 		defer client.close()
 		for {
 			select {
@@ -107,13 +114,30 @@ func (l *load) stop(t *testing.T) {
 }
 
 // keptClient is an HTTP client that never asks twice, unlike Go's own.
-type keptClient struct{ connection *wire }
+type keptClient struct {
+	config     *tls.Config
+	connection net.Conn
+	reader     *bufio.Reader
+}
 
 func (c *keptClient) close() {
 	if c.connection != nil {
 		c.connection.Close()
 		c.connection = nil
 	}
+}
+
+func (c *keptClient) dial(port int) error {
+	w, err := tryDial(port)
+	if err != nil {
+		return err
+	}
+	c.connection, c.reader = w, w.reader
+	if c.config != nil {
+		secured := tls.Client(w.TCPConn, c.config)
+		c.connection, c.reader = secured, bufio.NewReader(secured)
+	}
+	return nil
 }
 
 func (c *keptClient) ask(port int, path string, texts []string) error {
@@ -133,17 +157,15 @@ func (c *keptClient) ask(port int, path string, texts []string) error {
 // exchange sends a request and returns the body of a reply of 200.
 func (c *keptClient) exchange(port int, request, method string) (string, error) {
 	if c.connection == nil {
-		w, err := tryDial(port)
-		if err != nil {
+		if err := c.dial(port); err != nil {
 			return "", err
 		}
-		c.connection = w
 	}
 	c.connection.SetDeadline(time.Now().Add(2 * patience))
 	if _, err := io.WriteString(c.connection, request); err != nil {
 		return "", err
 	}
-	reply, err := http.ReadResponse(c.connection.reader, &http.Request{Method: method})
+	reply, err := http.ReadResponse(c.reader, &http.Request{Method: method})
 	if err != nil {
 		return "", err
 	}
@@ -167,21 +189,64 @@ func restarts(t *testing.T, flags []string, test func(t *testing.T, p *proxy)) {
 	}
 }
 
+// site is where a test's service serves HTTP, with or without TLS.
+type site struct {
+	p      *proxy
+	port   int
+	config *tls.Config
+	issued *issued
+	files  []string
+}
+
+// sites is restarts for tests that do the same with TLS as without.
+func sites(t *testing.T, flags []string, test func(t *testing.T, s *site)) {
+	restarts(t, flags, func(t *testing.T, p *proxy) { test(t, &site{p: p, port: freePort(t)}) })
+	t.Run("tls", func(t *testing.T) {
+		certificate := issue("p256", "restart.example")
+		s := &site{port: freePort(t), config: secure("restart.example"), issued: &certificate}
+		folder := t.TempDir()
+		for name, text := range map[string]string{"cert": certificate.chain, "key": certificate.keyText()} {
+			path := filepath.Join(folder, name)
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s.files = append(s.files, "-"+name, path)
+		}
+		s.p = startProxy(t, append([]string{"--reactors", "4"}, flags...)...)
+		test(t, s)
+	})
+}
+
+// start starts a service in a process of its own that answers with "hello".
+func (s *site) start(flags ...string) *process {
+	s.p.t.Helper()
+	flags = append(append(flags, s.files...), "-port", portText(s.port), "-path", "/", "-text", "hello", "-quiet")
+	return s.p.startService(flags...)
+}
+
+// serve starts one in this process.
+func (s *site) serve() *service.Listener {
+	s.p.t.Helper()
+	definition := onPath(s.port, "/")
+	if s.issued != nil {
+		definition = s.issued.with(definition)
+	}
+	return s.p.serve(definition, text("hello"))
+}
+
+func (s *site) load() *load { return startLoadBy(s.config, s.port, "/", "hello") }
+
 const gap = 500 * time.Millisecond
 
 func TestRestartByKillFailsNoRequest(t *testing.T) {
-	restarts(t, nil, func(t *testing.T, p *proxy) {
-		port := freePort(t)
-		start := func() *process {
-			return p.startService("-port", portText(port), "-path", "/", "-text", "hello", "-quiet")
-		}
-		running := start()
-		load := startLoad(port, "/", "hello")
+	sites(t, nil, func(t *testing.T, s *site) {
+		running := s.start()
+		load := s.load()
 		for round := 0; round < 10; round++ {
 			load.awaitMore(t)
-			p.killService(running)
+			s.p.killService(running)
 			time.Sleep(gap)
-			running = start()
+			running = s.start()
 		}
 		load.awaitMore(t)
 		load.stop(t)
@@ -220,18 +285,14 @@ func TestRestartOfANativeServiceFailsNoRequest(t *testing.T) {
 }
 
 func TestRestartByKillWhileRequestsTakeTheirTimeFailsNone(t *testing.T) {
-	restarts(t, nil, func(t *testing.T, p *proxy) {
-		port := freePort(t)
-		start := func() *process {
-			return p.startService("-port", portText(port), "-path", "/", "-text", "hello", "-delay", "50ms", "-quiet")
-		}
-		running := start()
-		load := startLoad(port, "/", "hello")
+	sites(t, nil, func(t *testing.T, s *site) {
+		running := s.start("-delay", "50ms")
+		load := s.load()
 		for round := 0; round < 4; round++ {
 			load.awaitMore(t)
-			p.killService(running)
+			s.p.killService(running)
 			time.Sleep(gap)
-			running = start()
+			running = s.start("-delay", "50ms")
 		}
 		load.awaitMore(t)
 		load.stop(t)
@@ -239,15 +300,14 @@ func TestRestartByKillWhileRequestsTakeTheirTimeFailsNone(t *testing.T) {
 }
 
 func TestRestartByGoAwayFailsNoRequest(t *testing.T) {
-	restarts(t, nil, func(t *testing.T, p *proxy) {
-		port := freePort(t)
-		running := p.serve(onPath(port, "/"), text("hello"))
-		load := startLoad(port, "/", "hello")
+	sites(t, nil, func(t *testing.T, s *site) {
+		running := s.serve()
+		load := s.load()
 		for round := 0; round < 5; round++ {
 			load.awaitMore(t)
 			running.Drain(patience)
 			time.Sleep(gap)
-			running = p.serve(onPath(port, "/"), text("hello"))
+			running = s.serve()
 		}
 		load.awaitMore(t)
 		load.stop(t)
@@ -255,20 +315,20 @@ func TestRestartByGoAwayFailsNoRequest(t *testing.T) {
 }
 
 func TestBlueGreenByGoAwayFailsNoRequestAndKeepsRawConnections(t *testing.T) {
-	restarts(t, nil, func(t *testing.T, p *proxy) {
-		port, rawPort := freePort(t), freePort(t)
-		blue := p.serve(onPath(port, "/"), text("hello"))
-		blueRaw := p.serveStreams(raw(rawPort), echoStream)
+	sites(t, nil, func(t *testing.T, s *site) {
+		rawPort := freePort(t)
+		blue := s.serve()
+		blueRaw := s.p.serveStreams(raw(rawPort), echoStream)
 		old := dial(t, rawPort)
 		old.exchange([]byte("before"))
-		load := startLoad(port, "/", "hello")
+		load := s.load()
 		for round := 0; round < 10; round++ {
 			load.awaitMore(t)
-			green := p.serve(onPath(port, "/"), text("hello"))
+			green := s.serve()
 			blue.Drain(patience)
 			blue = green
 		}
-		p.serveStreams(raw(rawPort), echoStream)
+		s.p.serveStreams(raw(rawPort), echoStream)
 		blueRaw.GoAway()
 		dial(t, rawPort).exchange([]byte("new"))
 		old.exchange([]byte("still there"))
@@ -278,17 +338,13 @@ func TestBlueGreenByGoAwayFailsNoRequestAndKeepsRawConnections(t *testing.T) {
 }
 
 func TestBlueGreenByKillFailsNoRequest(t *testing.T) {
-	restarts(t, nil, func(t *testing.T, p *proxy) {
-		port := freePort(t)
-		start := func() *process {
-			return p.startService("-port", portText(port), "-path", "/", "-text", "hello", "-quiet")
-		}
-		blue := start()
-		load := startLoad(port, "/", "hello")
+	sites(t, nil, func(t *testing.T, s *site) {
+		blue := s.start()
+		load := s.load()
 		for round := 0; round < 6; round++ {
 			load.awaitMore(t)
-			green := start()
-			p.killService(blue)
+			green := s.start()
+			s.p.killService(blue)
 			blue = green
 		}
 		load.awaitMore(t)
@@ -298,18 +354,14 @@ func TestBlueGreenByKillFailsNoRequest(t *testing.T) {
 
 func TestStoppedServiceFailsNoRequestThatASiblingCanServe(t *testing.T) {
 	flags := []string{"--ping-interval", "1s", "--ping-timeout", "1s"}
-	restarts(t, flags, func(t *testing.T, p *proxy) {
-		port := freePort(t)
-		start := func() *process {
-			return p.startService("-port", portText(port), "-path", "/", "-text", "hello", "-quiet")
-		}
-		stopped := start()
-		start()
-		load := startLoad(port, "/", "hello")
+	sites(t, flags, func(t *testing.T, s *site) {
+		stopped := s.start()
+		s.start()
+		load := s.load()
 		load.awaitMore(t)
-		from := p.stderr.count()
+		from := s.p.stderr.count()
 		stopped.signal(syscall.SIGSTOP)
-		p.awaitLog(sessionLost, from)
+		s.p.awaitLog(sessionLost, from)
 		load.awaitMore(t)
 		stopped.signal(syscall.SIGCONT)
 		load.awaitMore(t)
