@@ -9,7 +9,7 @@ enum Choice {
     case local(session: Int32)
     /// Another reactor owns sessions of the route.
     case remote(reactor: Int)
-    /// The sessions here have as many unaccepted streams as they may have.
+    /// It has to wait for its turn at this session: too many streams of it are not accepted yet, or others wait.
     case fullSession(session: Int32)
     /// The route is held, or all that the snapshot names are gone.
     case nobody
@@ -119,7 +119,7 @@ extension Worker {
 
     /// For whom the session is, so that those who wait for it can see when others like it come.
     @_noLocks
-    mutating func noteRoute(of session: Int32, _ connection: Int32) {
+    mutating func noteRoute(of session: Int32) {
         unsafe sessions[Int(session)].route = routeInChoice
         if unsafe sessions[Int(session)].openers.isEmpty {
             unsafe sessions[Int(session)].routeSessions = sessionsOfRoute(routeInChoice)

@@ -27,7 +27,7 @@ extension Worker {
         guard enterWait(connection) else { return }
         connections[connection].wait = .session
         connections[connection].waitingSession = session
-        noteRoute(of: session, connection)
+        noteRoute(of: session)
         unsafe connectionLinks.append(connection, to: &(sessions + Int(session)).pointee.openers)
         scheduleWait(connection)
         scheduleTick(session)
