@@ -122,7 +122,7 @@ extension Worker {
     /// a limit that was set too low for what the session already holds.
     @_noLocks
     private mutating func exhausted(_ session: Int32) {
-        unsafe sessions[Int(session)].isExhausted = true
+        unsafe (sessions + Int(session)).pointee.isExhausted = true
         markDirty(session: session)
     }
 

@@ -71,7 +71,7 @@ extension Worker {
     mutating func endPaced(_ stream: Int32, _ session: Int32) {
         guard streams[stream].isPaced else { return }
         streams[stream].isPaced = false
-        unsafe sessions[Int(session)].pacedStreams -= 1
+        unsafe (sessions + Int(session)).pointee.pacedStreams -= 1
         // Not at once: a reply's head may lie where requests are put together.
         if unsafe !sessions[Int(session)].openers.isEmpty { markDirty(session: session) }
     }

@@ -14,7 +14,7 @@ extension Worker {
         }
         switch choose(connection, route: found) {
         case .local(let session):
-            unsafe sessions[Int(session)].route = snapshot.route(found).id
+            unsafe (sessions + Int(session)).pointee.route = snapshot.route(found).id
             startRelay(connection, session)
         case .remote(let reactor): handOver(connection, to: reactor)
         case .fullSession(let session): waitForSession(connection, session)

@@ -89,7 +89,7 @@ extension Worker {
         guard found >= 0 else { return unsafe unrouted(connection, bytes) }
         switch choose(connection, route: found) {
         case .local(let session):
-            unsafe sessions[Int(session)].route = snapshot.route(found).id
+            unsafe (sessions + Int(session)).pointee.route = snapshot.route(found).id
             return unsafe start(connection, session, bytes)
         case .remote(let reactor):
             handOver(connection, to: reactor)

@@ -120,9 +120,9 @@ extension Worker {
     /// For whom the session is, so that those who wait for it can see when others like it come.
     @_noLocks
     mutating func noteRoute(of session: Int32) {
-        unsafe sessions[Int(session)].route = routeInChoice
+        unsafe (sessions + Int(session)).pointee.route = routeInChoice
         if unsafe sessions[Int(session)].openers.isEmpty {
-            unsafe sessions[Int(session)].routeSessions = sessionsOfRoute(routeInChoice)
+            unsafe (sessions + Int(session)).pointee.routeSessions = sessionsOfRoute(routeInChoice)
         }
     }
 

@@ -160,7 +160,7 @@ extension Worker {
         for session in 0..<Int32(limits.sessions) where unsafe !sessions[Int(session)].openers.isEmpty {
             let shape = unsafe sessionsOfRoute(sessions[Int(session)].route)
             guard unsafe shape != sessions[Int(session)].routeSessions else { continue }
-            unsafe sessions[Int(session)].routeSessions = shape
+            unsafe (sessions + Int(session)).pointee.routeSessions = shape
             routeOpenersAnew(session)
         }
     }
