@@ -10,6 +10,7 @@
 enum {
     LONGEST_NAME = 253,
     EXTENSION_NAME = 0,        // server_name, RFC 6066 3
+    EXTENSION_GROUPS = 10,     // supported_groups, RFC 8446 4.2.7
     EXTENSION_SCHEMES = 13,    // signature_algorithms, RFC 8446 4.2.3
     EXTENSION_VERSIONS = 43,   // supported_versions, RFC 8446 4.2.1
     VERSION_TLS13 = 0x0304
@@ -94,13 +95,22 @@ static bool has_ecdsa_suite(SSL *state) {
     return false;
 }
 
+/// Before 1.3 the curve of a certificate's key has to be among those of the client (RFC 8422 5.1).
+static bool knows_curve(SSL *state, uint16_t scheme) {
+    unsigned group = scheme == 0x0403 ? 23 : scheme == 0x0503 ? 24 : scheme == 0x0603 ? 25 : 0;
+    const uint8_t *bytes;
+    size_t size;
+    if (group == 0 || SSL_client_hello_get0_ext(state, EXTENSION_GROUPS, &bytes, &size) != 1 || size < 2) return true;
+    return lists_number(bytes + 2, size - 2, group);
+}
+
 /// Whether the client can verify a signature of the scheme, and at 1.2 can agree on a suite for it.
 static bool accepts(SSL *state, uint16_t scheme) {
     const uint8_t *bytes;
     size_t size;
     if (SSL_client_hello_get0_ext(state, EXTENSION_SCHEMES, &bytes, &size) != 1 || size < 2) return false;
     if (!lists_number(bytes + 2, size - 2, scheme)) return false;
-    return knows_tls13(state) || has_ecdsa_suite(state);
+    return knows_tls13(state) || (has_ecdsa_suite(state) && knows_curve(state, scheme));
 }
 
 static SSL_CTX *pick(SSL *state, const struct ct_choice *choice) {

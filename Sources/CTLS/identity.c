@@ -81,17 +81,28 @@ static enum ct_identity_failure read_key(const char *text, size_t count, EVP_PKE
 static bool scheme_of(EVP_PKEY *key, uint16_t *scheme) {
     *scheme = 0;
     if (EVP_PKEY_is_a(key, "RSA")) return true;
+    char group[32];
+    size_t count;
     if (EVP_PKEY_is_a(key, "ED25519")) {
         *scheme = 0x0807;
         return true;
     }
     if (!EVP_PKEY_is_a(key, "EC")) return false;
-    switch (EVP_PKEY_get_bits(key)) {
-    case 256: *scheme = 0x0403; return true;
-    case 384: *scheme = 0x0503; return true;
-    case 521: *scheme = 0x0603; return true;
-    default: return false;
+    // By name: there are other curves of the same size, which no client of TLS knows.
+    if (EVP_PKEY_get_group_name(key, group, sizeof group, &count) != 1) return false;
+    if (strcmp(group, "prime256v1") == 0) *scheme = 0x0403;
+    if (strcmp(group, "secp384r1") == 0) *scheme = 0x0503;
+    if (strcmp(group, "secp521r1") == 0) *scheme = 0x0603;
+    return *scheme != 0;
+}
+
+/// A client that fetches the whole chain and reads none of it makes us hold it: once for OpenSSL, once for the socket.
+static bool is_chain_large(const struct chain *chain) {
+    int bytes = i2d_X509(chain->leaf, NULL);
+    for (int place = 0; place < sk_X509_num(chain->others) && bytes <= CT_CHAIN_BYTES; place++) {
+        bytes += i2d_X509(sk_X509_value(chain->others, place), NULL);
     }
+    return bytes > CT_CHAIN_BYTES;
 }
 
 static int64_t seconds_of(const ASN1_TIME *time) {
@@ -110,6 +121,9 @@ static enum ct_identity_failure failure_of_use(void) {
 
 static enum ct_identity_failure put_together(const struct chain *chain, EVP_PKEY *key, struct ct_identity *identity) {
     unsigned int digest_count = sizeof identity->fingerprint;
+    if (is_chain_large(chain)) return CT_IDENTITY_CHAIN_LARGE;
+    // A signature takes the cube of an RSA key's length, and all clients of the reactor wait for it.
+    if (EVP_PKEY_is_a(key, "RSA") && EVP_PKEY_get_bits(key) > CT_RSA_BITS) return CT_IDENTITY_KEY_LARGE;
     if (!scheme_of(key, &identity->scheme)) return CT_IDENTITY_KEY_KIND;
     if (X509_check_private_key(chain->leaf, key) != 1) return CT_IDENTITY_MISMATCH;
     EVP_MD *digest = EVP_MD_fetch(ct_library(), "SHA256", NULL);
@@ -136,9 +150,10 @@ enum ct_identity_failure ct_identity_read(const char *chain_text, size_t chain_c
     struct chain chain = {NULL, NULL};
     EVP_PKEY *key = NULL;
     memset(identity, 0, sizeof *identity);
-    if (chain_count > INT32_MAX || key_count > INT32_MAX) return CT_IDENTITY_REFUSED;
+    ct_wipe_what_is_freed(true);
     ERR_clear_error();
-    BIO *text = BIO_new_mem_buf(chain_text, (int)chain_count);
+    bool is_possible = chain_count <= INT32_MAX && key_count <= INT32_MAX;
+    BIO *text = is_possible ? BIO_new_mem_buf(chain_text, (int)chain_count) : NULL;
     enum ct_identity_failure failure =
         text != NULL ? read_chain(text, &chain, &identity->place) : CT_IDENTITY_REFUSED;
     if (failure == CT_IDENTITY_FINE) failure = read_key(key_text, key_count, &key);
@@ -151,6 +166,7 @@ enum ct_identity_failure ct_identity_read(const char *chain_text, size_t chain_c
     X509_free(chain.leaf);
     sk_X509_pop_free(chain.others, X509_free);
     BIO_free(text);
+    ct_wipe_what_is_freed(false);
     return failure;
 }
 
@@ -182,4 +198,8 @@ void ct_identity_names(ct_context *context, void *taker, void (*take)(void *take
 
 void ct_context_retain(ct_context *context) { SSL_CTX_up_ref(context); }
 
-void ct_context_release(ct_context *context) { SSL_CTX_free(context); }
+void ct_context_release(ct_context *context) {
+    ct_wipe_what_is_freed(true);
+    SSL_CTX_free(context);
+    ct_wipe_what_is_freed(false);
+}

@@ -41,6 +41,11 @@ struct list {
 
 static _Thread_local struct list lists[CLASSES];
 
+/// What this thread frees is overwritten: copies of keys lie in it.
+static _Thread_local bool wipes;
+
+void ct_wipe_what_is_freed(bool wipes_now) { wipes = wipes_now; }
+
 static unsigned class_of(size_t size) {
     if (size <= SMALL_STEP * SMALL_CLASSES) return size == 0 ? 0 : (unsigned)((size - 1) / SMALL_STEP);
     unsigned power = 63 - (unsigned)__builtin_clzll(size - 1);
@@ -79,6 +84,7 @@ static void give_back(void *memory, const char *file, int line) {
     (void)file, (void)line;
     if (memory == NULL) return;
     unsigned class = header_of(memory)->class;
+    if (wipes) OPENSSL_cleanse(memory, class < CLASSES ? size_of(class) : header_of(memory)->size);
     if (class >= CLASSES || lists[class].count * size_of(class) >= KEPT_BYTES) {
         free(header_of(memory));
         return;

@@ -52,4 +52,7 @@ bool ct_engines_start(void);
 
 struct ct_io *ct_io_of(const SSL *state);
 
+/// From now on what this thread gives back to OpenSSL's memory is overwritten, or not any more.
+void ct_wipe_what_is_freed(bool wipes_now);
+
 #endif

@@ -34,9 +34,9 @@ extension ControlThread {
             switch news {
             case .speaksTLS(let address): log.info("listener speaks TLS: \(address)")
             case .speaksPlain(let address): log.info("listener speaks plain, no certificate is left: \(address)")
-            case .overlap(let name, let winner, let loser):
-                let names = "\(logText(name)): \(winner) has it now, \(loser) had it"
-                log.warning("two certificates for one name, the newer one is served: \(names)")
+            case .overlap(let names, let winner, let loser):
+                let text = "\(logText(Self.shortened(names))): \(winner) has it now, \(loser) had it"
+                log.warning("two certificates for one name, the newer one is served: \(text)")
             }
         }
     }

@@ -63,6 +63,8 @@ extension ControlThread {
         let used = pending.receive(receiveBuffer.span.extracting(0..<count), for: registration)
         switch registration.decoder.state {
         case .needsMore:
+            // It may be a part of a key.
+            if registration.decoder.isWithinSecret { wipe(receiveBuffer) }
             guard pending.isOverByteLimit, let largest = pending.largest() else { return }
             evict(largest, Self.tooMany)
         case .complete(let definition):

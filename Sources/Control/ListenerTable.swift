@@ -30,6 +30,8 @@ struct ListenerTable {
         var certificates: IdentityTable?
         /// Certificates have come or gone since it was made.
         var hasNewCertificates = false
+        /// Certificates for the same names of which the log has told.
+        var toldOverlaps: Set<CertificatePair> = []
     }
 
     /// What there is at an address.

@@ -91,6 +91,7 @@ struct PendingTable {
     mutating func remove(_ registration: PendingRegistration) {
         guard registrations.removeValue(forKey: registration.id) != nil else { return }
         bytesHeld -= registration.decoder.bufferedBytes
+        registration.decoder.wipe()
     }
 
     /// Lets the registration's decoder take bytes, and returns how many it took.
@@ -103,6 +104,7 @@ struct PendingTable {
     /// Nothing more is read for it: it waits, or has its answer.
     mutating func move(_ registration: PendingRegistration, to phase: PendingRegistration.Phase, deadline: UInt64) {
         bytesHeld -= registration.decoder.bufferedBytes
+        registration.decoder.wipe()
         registration.decoder = RegistrationDecoder()
         bytesHeld += registration.decoder.bufferedBytes
         registration.phase = phase

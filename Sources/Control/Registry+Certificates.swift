@@ -7,19 +7,27 @@ struct RouteIdentity {
     var number: UInt64
     /// Sessions of the route that have brought it.
     var sessions: Int
+    /// Since when there are none, on the caller's clock.
+    var unusedSince: UInt64?
 }
 
 /// What the log has to tell of certificates.
 enum CertificateNews: Equatable {
     case speaksTLS(PublicAddress)
     case speaksPlain(PublicAddress)
-    /// Both routes bring a certificate for the name, and clients get the winner's.
-    case overlap(name: String, winner: String, loser: String)
+    /// Both routes bring a certificate for the names, and clients get the winner's.
+    case overlap(names: [String], winner: String, loser: String)
+}
+
+/// Two certificates for the same names, each by which of all that have come it is.
+struct CertificatePair: Hashable {
+    let winner: UInt64
+    let loser: UInt64
 }
 
 // Certificates live with their route: as long as a session that has brought them, and while the route is held. A
-// certificate that no session brings any more stays until another one of its kind does, so that a service that returns
-// with several sessions is never without.
+// certificate that no session brings any more stays until another one of its kind does, or for a hold, so that a service
+// that returns with several sessions is never without.
 extension Registry {
     /// A session joins the route. Returns the identity that is the session's: another one of the same certificate,
     /// where there is one.
@@ -33,6 +41,7 @@ extension Registry {
         var entry = known ?? RouteIdentity(identity: identity, number: 0, sessions: 0)
         entry.number = certificatesSeen
         entry.sessions += 1
+        entry.unusedSince = nil
         route.identities.removeAll { $0.identity === entry.identity }
         route.identities.append(entry)
         removeUnused(from: &route) { $0.kind == entry.identity.kind }
@@ -41,10 +50,12 @@ extension Registry {
     }
 
     /// A session has left the route.
-    mutating func leave(_ identity: Identity?, of route: inout RegisteredRoute) {
+    mutating func leave(_ identity: Identity?, of route: inout RegisteredRoute, now: UInt64) {
         guard let place = route.identities.firstIndex(where: { $0.identity === identity }) else { return }
         route.identities[place].sessions -= 1
         guard route.identities[place].sessions == 0 else { return }
+        route.identities[place].unusedSince = now
+        routesWithUnused.insert(route.id)
         let kind = route.identities[place].identity.kind
         let hasOther = route.identities.contains { $0.sessions > 0 && $0.identity.kind == kind }
         if hasOther { removeUnused(from: &route) { $0.kind == kind } }
@@ -54,6 +65,30 @@ extension Registry {
         let count = route.identities.count
         route.identities.removeAll { $0.sessions == 0 && isMeant($0.identity) }
         if route.identities.count < count { noteCertificates(on: route.listener) }
+    }
+
+    /// When the next certificate ends that no session brings any more.
+    var nextUnusedEnd: UInt64? {
+        let since = routesWithUnused.lazy.compactMap { self.routes[$0] }.filter { $0.heldSince == nil }
+            .flatMap { $0.identities.compactMap { $0.unusedSince } }
+        return since.min().map { $0 + bounds.hold }
+    }
+
+    /// Where a route has sessions again, certificates that none of them has brought end after a hold.
+    mutating func endUnused(now: UInt64) {
+        for id in routesWithUnused {
+            guard var route = routes[id], route.identities.contains(where: { $0.sessions == 0 }) else {
+                routesWithUnused.remove(id)
+                continue
+            }
+            guard route.heldSince == nil else { continue }
+            let ended = Set(
+                route.identities.filter { $0.unusedSince.map { $0 + bounds.hold <= now } ?? false }
+                    .map { $0.identity.fingerprint })
+            guard !ended.isEmpty else { continue }
+            removeUnused(from: &route) { ended.contains($0.fingerprint) }
+            routes[id] = route
+        }
     }
 
     mutating func takeCertificateNews() -> [CertificateNews] {
@@ -73,14 +108,15 @@ extension Registry {
     mutating func renewCertificates() {
         for (slot, listener) in listeners.open where listener.hasNewCertificates {
             let owned = certificates(on: listener)
-            let first = first(among: owned, on: listener)
-            let table = owned.isEmpty ? nil : IdentityTable(owned.map { $0.identity }, first: first)
+            let table =
+                owned.isEmpty ? nil : IdentityTable(owned.map { $0.identity }, first: first(among: owned))
             listeners[slot]?.certificates = table
             listeners[slot]?.hasNewCertificates = false
             if (table == nil) != (listener.certificates == nil) {
                 certificateNews.append(table == nil ? .speaksPlain(listener.address) : .speaksTLS(listener.address))
             }
-            tellOverlaps(table, owned)
+            let told = tellOverlaps(table, owned, told: listener.toldOverlaps)
+            listeners[slot]?.toldOverlaps = told
         }
     }
 
@@ -99,20 +135,31 @@ extension Registry {
         return newest.values.sorted { $0.number < $1.number }
     }
 
-    /// The newest certificate of the route that was there first: clients get it that ask for no name, or for one that
+    /// The certificates of the route that was there first: clients get them that ask for no name, or for one that
     /// nobody has.
-    private func first(among owned: [Owned], on listener: ListenerTable.Listener) -> Int {
+    private func first(among owned: [Owned]) -> [Int] {
         let oldest = owned.map { $0.route.id }.min()
-        return owned.lastIndex { $0.route.id == oldest } ?? 0
+        return owned.indices.filter { owned[$0].route.id == oldest }
     }
 
-    private mutating func tellOverlaps(_ table: IdentityTable?, _ owned: [Owned]) {
+    /// Tells of the names that two routes have brought, once for every two certificates. Returns all that are told.
+    private mutating func tellOverlaps(
+        _ table: IdentityTable?, _ owned: [Owned], told: Set<CertificatePair>
+    ) -> Set<CertificatePair> {
+        var names: [CertificatePair: [String]] = [:]
         for overlap in table?.overlaps ?? [] {
-            let (winner, loser) = (owned[overlap.winner].route, owned[overlap.loser].route)
+            let (winner, loser) = (owned[overlap.winner], owned[overlap.loser])
             // Within a route it is a renewal.
-            guard winner.id != loser.id else { continue }
-            certificateNews.append(
-                .overlap(name: overlap.name, winner: winner.description, loser: loser.description))
+            guard winner.route.id != loser.route.id else { continue }
+            names[CertificatePair(winner: winner.number, loser: loser.number), default: []].append(overlap.name)
         }
+        for (pair, names) in names where !told.contains(pair) {
+            guard let winner = owned.first(where: { $0.number == pair.winner }),
+                let loser = owned.first(where: { $0.number == pair.loser })
+            else { continue }
+            certificateNews.append(
+                .overlap(names: names, winner: winner.route.description, loser: loser.route.description))
+        }
+        return Set(names.keys)
     }
 }

@@ -42,13 +42,16 @@ extension Registry {
         listeners.free(slot)
     }
 
-    /// When the next hold ends, on the caller's clock.
+    /// When the next hold ends, of a route or of a certificate, on the caller's clock.
     var nextExpiry: UInt64? {
-        heldRoutes.compactMap { routes[$0]?.heldSince }.min().map { $0 + bounds.hold }
+        let held = heldRoutes.compactMap { routes[$0]?.heldSince }.min().map { $0 + bounds.hold }
+        guard let held, let unused = nextUnusedEnd else { return held ?? nextUnusedEnd }
+        return min(held, unused)
     }
 
     /// Ends every hold that has lasted long enough.
     mutating func expireHolds(now: UInt64) -> [RegistryEvent] {
+        endUnused(now: now)
         var events: [RegistryEvent] = []
         for id in heldRoutes.sorted() {
             guard let route = routes[id], let since = route.heldSince, since + bounds.hold <= now else { continue }
@@ -64,7 +67,7 @@ extension Registry {
         }
         noteChange()
         route.sessions.removeAll { $0 == handle }
-        leave(sessions[handle]?.identity, of: &route)
+        leave(sessions[handle]?.identity, of: &route, now: now)
         if route.sessions.isEmpty { route.heldSince = now }
         routes[id] = route
         guard route.sessions.isEmpty else { return [] }

@@ -26,6 +26,8 @@ struct Registry {
     var sessions: [SessionHandle: RegisteredSession] = [:]
     /// Routes without a session.
     var heldRoutes: Set<UInt32> = []
+    /// Routes that may have certificates which no session brings any more.
+    var routesWithUnused: Set<UInt32> = []
     /// One a reactor.
     var slots: [SessionSlots]
     /// Sessions that are not gone. (One that is gone keeps its slot until its reactor has let go of it.)

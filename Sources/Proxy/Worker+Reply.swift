@@ -318,6 +318,8 @@ extension Worker {
         if case .untilClose = connections[connection].replyFraming { return close(connection, reset: true) }
         connections[connection].reply = .none
         if connections[connection].decodesChunks { return close(connection, reset: true) }
+        // Something is missing: close_notify would say the contrary.
+        connections[connection].hasSaidEnd = true
         connections[connection].request = .discarded
         connections[connection].closesAfterFlush = true
         settle(connection)

@@ -260,7 +260,9 @@ extension Worker {
     mutating func sayLastRecords(_ connection: Int32, isReset: Bool) {
         let record = connections[connection]
         guard !record.isSending else { return }
-        let isComplete = !isReset && !record.hasUnsent && !tls.isShaking(record.tls)
+        // A ticket that nobody has waited for is no reply.
+        let isComplete =
+            !isReset && record.outgoing.isEmpty && record.sealedBytes == 0 && !tls.isShaking(record.tls)
         if isComplete, !record.hasSaidEnd { sealEnd(connection) }
         guard !connections[connection].sealed.isEmpty else { return }
         unsafe Sockets.sendNow(record.fd, pool.front(of: connections[connection].sealed))

@@ -43,6 +43,12 @@ struct FieldCollector: Sendable {
         for place in bytes.indices { bytes[place] = 0 }
     }
 
+    /// Nothing of what has arrived is left.
+    mutating func wipe() {
+        Self.wipe(&bytes)
+        bytes = []
+    }
+
     /// Gives the current field away, which has to be full. `expect` has to follow.
     mutating func take() -> [UInt8] {
         precondition(isFull)

@@ -54,6 +54,18 @@ public struct RegistrationDecoder: Sendable {
         case attributeCount
     }
 
+    /// Whether bytes of a key have arrived, or may have.
+    public var isWithinSecret: Bool { definition.tls != nil }
+
+    /// Overwrites what has arrived of a registration that is given up: a part of a key may be among it.
+    public mutating func wipe() {
+        guard case .needsMore = state else { return }
+        collector.wipe()
+        guard var tls = definition.tls else { return }
+        definition.tls = nil
+        for place in tls.key.indices { tls.key[place] = 0 }
+    }
+
     private mutating func finishPart() {
         do throws(RegistrationRefusal) {
             switch current {

@@ -66,12 +66,14 @@ public final class Identity: @unchecked Sendable {
         case CT_IDENTITY_CERTIFICATE_MISSING: return .certificateMissing
         case CT_IDENTITY_CERTIFICATE_BROKEN: return .certificateBroken(reason: reason)
         case CT_IDENTITY_CHAIN_BROKEN: return .chainBroken(place: place, reason: reason)
+        case CT_IDENTITY_CHAIN_LARGE: return .chainLarge(bytes: Int(CT_CHAIN_BYTES))
         case CT_IDENTITY_CHAIN_LONG: return .chainLong(limit: Int(CT_CHAIN_CERTIFICATES))
         case CT_IDENTITY_KEY_MISSING: return .keyMissing
         case CT_IDENTITY_KEY_ENCRYPTED: return .keyEncrypted
         case CT_IDENTITY_KEY_BROKEN: return .keyBroken(reason: reason)
         case CT_IDENTITY_KEY_KIND: return .keyKind
         case CT_IDENTITY_KEY_SMALL: return .keySmall
+        case CT_IDENTITY_KEY_LARGE: return .keyLarge(bits: Int(CT_RSA_BITS))
         case CT_IDENTITY_MISMATCH: return .mismatch
         default: return .refused(reason: reason)
         }

@@ -5,11 +5,13 @@ public enum IdentityRefusal: Error, Hashable, Sendable {
     /// The certificate at this place of the chain, the first one being number 0.
     case chainBroken(place: Int, reason: String)
     case chainLong(limit: Int)
+    case chainLarge(bytes: Int)
     case keyMissing
     case keyEncrypted
     case keyBroken(reason: String)
     case keyKind
     case keySmall
+    case keyLarge(bits: Int)
     case mismatch
     case refused(reason: String)
 }
@@ -25,6 +27,9 @@ extension IdentityRefusal: CustomStringConvertible {
             "The certificate at place \(place + 1) of the chain cannot be read (\(reason)); mend it or leave it out."
         case .chainLong(let limit):
             "The chain has more than \(limit) certificates; give the service's own and the intermediate ones alone."
+        case .chainLarge(let bytes):
+            "The chain has more than \(bytes) bytes, which every client would have to fetch; "
+                + "give the service's own certificate and the intermediate ones alone."
         case .keyMissing:
             "The private key is not in PEM: there is no BEGIN PRIVATE KEY in it; convert it to PEM."
         case .keyEncrypted:
@@ -36,6 +41,9 @@ extension IdentityRefusal: CustomStringConvertible {
                 + "or Ed25519."
         case .keySmall:
             "A key of the certificate or its chain is too short; use RSA with 2048 bits or more, or ECDSA with P-256."
+        case .keyLarge(let bits):
+            "The RSA key is so long that everybody would wait for its signatures; "
+                + "use one of \(bits) bits at most, or ECDSA with P-256."
         case .mismatch:
             "The private key is not the certificate's; give the two that were made together, "
                 + "the service's own certificate first."

@@ -22,9 +22,10 @@ public final class IdentityTable: @unchecked Sendable {
 
     /// - Parameters:
     ///   - identities: from the oldest to the newest, at least one.
-    ///   - first: the place of the one for clients that ask for no name, or for one that nobody has.
-    public init(_ identities: [Identity], first: Int = 0) {
-        precondition(identities.indices.contains(first))
+    ///   - first: the places of those for clients that ask for no name, or for one that nobody has; of two of one kind
+    ///     the later one counts.
+    public init(_ identities: [Identity], first: [Int] = [0]) {
+        precondition(!first.isEmpty && first.allSatisfy { identities.indices.contains($0) })
         var builder = Builder(identities, first: first)
         builder.build()
         self.identities = identities
@@ -87,12 +88,12 @@ private struct Builder {
     var entries: [Entry] = []
     var overlaps: [IdentityTable.Overlap] = []
 
-    /// The place of the one for everybody else.
-    let firstPlace: Int
+    /// The places of those for everybody else.
+    let firstPlaces: [Int]
 
-    init(_ identities: [Identity], first: Int) {
+    init(_ identities: [Identity], first: [Int]) {
         self.identities = identities
-        self.firstPlace = first
+        self.firstPlaces = first
     }
 
     mutating func build() {
@@ -146,12 +147,10 @@ private struct Builder {
         return unsafe memory
     }
 
-    /// For clients that ask for no name, or for one that nobody has: what the first one's first name gives.
+    /// For clients that ask for no name, or for one that nobody has, whoever else has brought the same names since.
     private var first: ct_choice {
-        if let name = identities[firstPlace].names.first, let entry = entries.first(where: { $0.name == name }) {
-            return unsafe choice(entry.modern, entry.rsa)
-        }
-        return unsafe identities[firstPlace].kind == .rsa ? choice(nil, firstPlace) : choice(firstPlace, nil)
+        unsafe choice(
+            firstPlaces.last { identities[$0].kind != .rsa }, firstPlaces.last { identities[$0].kind == .rsa })
     }
 
     private func choice(_ modern: Int?, _ rsa: Int?) -> ct_choice {

@@ -50,16 +50,19 @@ enum ct_identity_failure {
     CT_IDENTITY_CERTIFICATE_BROKEN,
     CT_IDENTITY_CHAIN_BROKEN,          // a later certificate; `place` says which, the first being 0
     CT_IDENTITY_CHAIN_LONG,
+    CT_IDENTITY_CHAIN_LARGE,           // more than CT_CHAIN_BYTES
     CT_IDENTITY_KEY_MISSING,
     CT_IDENTITY_KEY_ENCRYPTED,
     CT_IDENTITY_KEY_BROKEN,
     CT_IDENTITY_KEY_KIND,              // neither RSA nor ECDSA nor Ed25519
     CT_IDENTITY_KEY_SMALL,             // less than 112 bits of strength
+    CT_IDENTITY_KEY_LARGE,             // RSA of more than CT_RSA_BITS
     CT_IDENTITY_MISMATCH,              // the key is not the certificate's
     CT_IDENTITY_REFUSED                // by OpenSSL, for a reason of its own
 };
 
-enum { CT_CHAIN_CERTIFICATES = 16 };
+/// What a chain may have, its certificates' bytes together, and the longest RSA key.
+enum { CT_CHAIN_CERTIFICATES = 16, CT_CHAIN_BYTES = 64 << 10, CT_RSA_BITS = 4096 };
 
 struct ct_identity {
     ct_context *context;       // of the caller, who frees it
