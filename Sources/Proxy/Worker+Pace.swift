@@ -71,7 +71,9 @@ extension Worker {
     mutating func endPaced(_ stream: Int32, _ session: Int32) {
         guard streams[stream].isPaced else { return }
         streams[stream].isPaced = false
-        unsafe sessions[Int(session)].pacedStreams -= 1
+        // Not by subscript: Swift 6.3.1 cannot compile that here for the thread sanitizer.
+        let slot = unsafe sessions + Int(session)
+        unsafe slot.pointee.pacedStreams -= 1
         // Not at once: a reply's head may lie where requests are put together.
         if unsafe !sessions[Int(session)].openers.isEmpty { markDirty(session: session) }
     }
