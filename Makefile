@@ -16,7 +16,7 @@ release := swift build -c release --static-swift-stdlib --product socketmaster
 tests := --disable-xctest
 logs := .build/logs
 
-.PHONY: help install build demo chaos test format lint unit-tests hotpath end-to-end test-asan test-tsan fuzz perf clean
+.PHONY: help install build demo chaos test format lint unit-tests hotpath end-to-end test-tls test-asan test-tsan fuzz perf clean
 
 help: ## tells what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -56,6 +56,11 @@ end-to-end: build ## runs the program with real services and clients
 	@echo "== end to end"
 	mkdir -p $(logs)
 	Tests/EndToEnd/run 2>&1 | tee $(logs)/end-to-end
+
+test-tls: build ## lets testssl.sh and sslyze look at its TLS; 5 minutes
+	@Tests/EndToEnd/install-tls
+	Tests/EndToEnd/run build
+	Tests/EndToEnd/tls-scan
 
 chaos: build ## lets a hundred services die and return under load, for a minute
 	@CHAOS_SECONDS=$${CHAOS_SECONDS:-60} Tests/EndToEnd/run test -test.v -test.run '^TestChaos$$'

@@ -45,7 +45,8 @@ let package = Package(
         .testTarget(name: "ReactorTests", dependencies: ["CKernel", "Memory", "Reactor"]),
         .testTarget(name: "ProxyTests", dependencies: ["CKernel", "Proxy", "Reactor", "Routing", "TLS", "Yamux"]),
         .testTarget(
-            name: "ControlTests", dependencies: ["CKernel", "Control", "Proxy", "Registration", "Routing"]),
+            name: "ControlTests",
+            dependencies: ["CKernel", "Control", "CTLSClient", "Proxy", "Registration", "Routing", "TLS"]),
         // An OpenSSL client, and a maker of certificates, for tests alone.
         .target(name: "CTLSClient", dependencies: ["COpenSSL"], path: "Tests/CTLSClient"),
         .testTarget(name: "TLSTests", dependencies: ["CTLS", "CTLSClient", "Memory", "TLS"]),

@@ -105,8 +105,10 @@ extension ControlThread {
         log.notice("\(tlsDescription)")
         let memory = ByteCount(bytes: limits.memoryBound + PendingTable.byteLimit)
         let buffers = ByteCount(bytes: limits.bufferBytes)
-        log.notice("memory at most \(memory.rounded), of it \(buffers.rounded) and a quarter for bytes that wait")
-        if let present = KernelText.physicalMemory, memory.bytes > present {
+        let tls = ByteCount(bytes: limits.tlsMemoryBound)
+        let parts = "of it \(buffers.rounded) and a quarter for bytes that wait; \(tls.rounded) more if all come by TLS"
+        log.notice("memory at most \(memory.rounded), \(parts)")
+        if let present = KernelText.physicalMemory, memory.bytes + tls.bytes > present {
             let machine = ByteCount(bytes: present).rounded
             log.warning(
                 "this machine has \(machine) of memory, less than that; lower --buffer-limit or --max-connections")

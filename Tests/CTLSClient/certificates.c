@@ -30,7 +30,15 @@ static bool add_alternatives(X509 *certificate, const char *alternatives) {
     return is_added;
 }
 
-static X509 *make_certificate(const struct tc_order *order, EVP_PKEY *key) {
+static bool add_authority(X509 *certificate, bool is_authority) {
+    if (!is_authority) return true;
+    X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, NULL, NID_basic_constraints, "critical,CA:TRUE");
+    bool is_added = extension != NULL && X509_add_ext(certificate, extension, -1) == 1;
+    X509_EXTENSION_free(extension);
+    return is_added;
+}
+
+static X509 *make_unsigned(const struct tc_order *order, EVP_PKEY *key) {
     X509 *certificate = X509_new();
     if (certificate == NULL) return NULL;
     uint64_t serial = 0;
@@ -45,9 +53,37 @@ static X509 *make_certificate(const struct tc_order *order, EVP_PKEY *key) {
         X509_NAME_add_entry_by_NID(name, NID_commonName, MBSTRING_UTF8, (const unsigned char *)order->common_name, -1,
                                    -1, 0);
     }
-    X509_set_issuer_name(certificate, name);
-    const EVP_MD *digest = order->kind == TC_ED25519 ? NULL : EVP_sha256();
-    if (add_alternatives(certificate, order->alternatives) && X509_sign(certificate, key, digest) > 0) {
+    if (add_alternatives(certificate, order->alternatives) && add_authority(certificate, order->is_authority)) {
+        return certificate;
+    }
+    X509_free(certificate);
+    return NULL;
+}
+
+static bool sign_by_itself(X509 *certificate, EVP_PKEY *key) {
+    X509_set_issuer_name(certificate, X509_get_subject_name(certificate));
+    return X509_sign(certificate, key, EVP_PKEY_is_a(key, "ED25519") ? NULL : EVP_sha256()) > 0;
+}
+
+static bool sign_by_issuer(X509 *certificate, const struct tc_order *order) {
+    BIO *text = BIO_new_mem_buf(order->issuer, -1);
+    BIO *key_text = BIO_new_mem_buf(order->issuer_key, -1);
+    X509 *issuer = PEM_read_bio_X509(text, NULL, NULL, NULL);
+    EVP_PKEY *key = PEM_read_bio_PrivateKey(key_text, NULL, NULL, NULL);
+    bool is_signed = issuer != NULL && key != NULL
+        && X509_set_issuer_name(certificate, X509_get_subject_name(issuer)) == 1
+        && X509_sign(certificate, key, EVP_sha256()) > 0;
+    X509_free(issuer);
+    EVP_PKEY_free(key);
+    BIO_free(text);
+    BIO_free(key_text);
+    return is_signed;
+}
+
+static X509 *make_certificate(const struct tc_order *order, EVP_PKEY *key) {
+    X509 *certificate = make_unsigned(order, key);
+    if (certificate == NULL) return NULL;
+    if (order->issuer != NULL ? sign_by_issuer(certificate, order) : sign_by_itself(certificate, key)) {
         return certificate;
     }
     X509_free(certificate);

@@ -2,6 +2,7 @@
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,8 +23,21 @@ static int keep_ticket(SSL *state, SSL_SESSION *ticket) {
     return 1;
 }
 
+static bool trust(SSL_CTX *context, const char *root) {
+    if (root == NULL) return true;
+    BIO *text = BIO_new_mem_buf(root, -1);
+    X509 *certificate = PEM_read_bio_X509(text, NULL, NULL, NULL);
+    bool is_trusted =
+        certificate != NULL && X509_STORE_add_cert(SSL_CTX_get_cert_store(context), certificate) == 1;
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
+    X509_free(certificate);
+    BIO_free(text);
+    return is_trusted;
+}
+
 static bool set_wishes(SSL_CTX *context, const struct tc_wish *wish) {
-    return (wish->suites12 == NULL || SSL_CTX_set_cipher_list(context, wish->suites12) == 1)
+    return trust(context, wish->root)
+        && (wish->suites12 == NULL || SSL_CTX_set_cipher_list(context, wish->suites12) == 1)
         && (wish->suites13 == NULL || SSL_CTX_set_ciphersuites(context, wish->suites13) == 1)
         && (wish->groups == NULL || SSL_CTX_set1_groups_list(context, wish->groups) == 1)
         && (wish->schemes == NULL || SSL_CTX_set1_sigalgs_list(context, wish->schemes) == 1)
@@ -85,7 +99,9 @@ static enum tc_outcome outcome(struct tc_client *client, int returned) {
     switch (SSL_get_error(client->state, returned)) {
     case SSL_ERROR_WANT_READ: outcome = TC_MORE; break;
     case SSL_ERROR_ZERO_RETURN: outcome = TC_ENDED; break;
-    default: client->reason = ERR_GET_REASON(ERR_peek_error()); break;
+    default:
+        if (client->reason == 0) client->reason = ERR_GET_REASON(ERR_peek_error());
+        break;
     }
     ERR_clear_error();
     return outcome;

@@ -1,6 +1,7 @@
 import CKernel
 import Registration
 import Routing
+import TLS
 
 @testable import Control
 
@@ -16,7 +17,9 @@ struct World {
     }
 
     /// Registers as the control thread does, and returns the session.
-    mutating func register(_ address: PublicAddress, _ pattern: ClientPattern, reuses: Bool = false) -> AddedSession {
+    mutating func register(
+        _ address: PublicAddress, _ pattern: ClientPattern, reuses: Bool = false, identity: Identity? = nil
+    ) -> AddedSession {
         let slot: Int
         switch registry.listener(for: address) {
         case .open(let open): slot = open
@@ -26,11 +29,11 @@ struct World {
         case .closing, .overlapped: preconditionFailure("not what this test is about")
         }
         return registry.addSession(
-            to: slot, for: pattern, service: "test", reusesStreams: reuses, now: now)
+            to: slot, for: pattern, service: "test", reusesStreams: reuses, identity: identity, now: now)
     }
 
-    mutating func register(port: UInt16, _ path: String = "/") -> AddedSession {
-        register(local(port), http(path))
+    mutating func register(port: UInt16, _ path: String = "/", _ identity: Identity? = nil) -> AddedSession {
+        register(local(port), http(path), identity: identity)
     }
 
     /// The reactor reports the end of a session and lets go of it.

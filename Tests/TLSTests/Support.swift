@@ -19,20 +19,19 @@ struct PEM {
     var chain: String
     var key: String
 
+    /// `issuer`: who signs it, an authority; nil: it signs itself.
     init(
         _ kind: tc_kind = TC_P256, name: String? = nil, alternatives: String? = nil, begins: Int64 = -3600,
-        ends: Int64 = 86400, form: tc_key_form = TC_PKCS8
+        ends: Int64 = 86400, form: tc_key_form = TC_PKCS8, isAuthority: Bool = false, issuer: PEM? = nil
     ) {
         precondition(TestTLS.isStarted)
         var certificate = [CChar](repeating: 0, count: 8192)
         var key = [CChar](repeating: 0, count: 8192)
-        let isMade = unsafe Self.withText(name) { name in
-            unsafe Self.withText(alternatives) { alternatives in
-                var order = unsafe tc_order(
-                    kind: kind, common_name: name, alternatives: alternatives, begins_in: begins, ends_in: ends,
-                    form: form)
-                return unsafe tc_certificate(&order, &certificate, certificate.count, &key, key.count)
-            }
+        let isMade = unsafe withTexts([name, alternatives, issuer?.chain, issuer?.key]) { texts in
+            var order = unsafe tc_order(
+                kind: kind, common_name: texts[0], alternatives: texts[1], begins_in: begins, ends_in: ends,
+                form: form, is_authority: isAuthority, issuer: texts[2], issuer_key: texts[3])
+            return unsafe tc_certificate(&order, &certificate, certificate.count, &key, key.count)
         }
         precondition(isMade)
         self.chain = Self.text(certificate)
@@ -44,13 +43,23 @@ struct PEM {
     private static func text(_ characters: [CChar]) -> String {
         String(decoding: characters.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
+}
 
-    private static func withText<Result>(
-        _ text: String?, _ body: (UnsafePointer<CChar>?) throws -> Result
-    ) rethrows -> Result {
-        guard let text else { return try body(nil) }
-        return try unsafe text.withCString { try unsafe body($0) }
+/// Texts as C wants them, for the time of a call.
+func withTexts<Result>(_ texts: [String?], _ body: ([UnsafePointer<CChar>?]) throws -> Result) rethrows -> Result {
+    var pointers: [UnsafePointer<CChar>?] = unsafe []
+    func withRest(_ rest: ArraySlice<String?>) throws -> Result {
+        guard let first = rest.first else { return try unsafe body(pointers) }
+        guard let text = first else {
+            unsafe pointers.append(nil)
+            return try withRest(rest.dropFirst())
+        }
+        return try unsafe text.withCString { pointer in
+            unsafe pointers.append(pointer)
+            return try withRest(rest.dropFirst())
+        }
     }
+    return try withRest(texts[...])
 }
 
 /// What a client wants; nil is OpenSSL's own.
@@ -63,6 +72,8 @@ struct Wish {
     var protocols: [String] = []
     var oldest: UInt16 = 0
     var newest: UInt16 = 0
+    /// PEM: the server's chain has to end here; nil: any certificate will do.
+    var root: String?
 }
 
 enum ClientOutcome: Equatable {
@@ -78,26 +89,17 @@ final class TestClient {
 
     init(_ wish: Wish = Wish()) {
         precondition(TestTLS.isStarted)
-        var texts: [[CChar]?] = []
-        for text in [wish.name, wish.suites12, wish.suites13, wish.groups, wish.schemes] {
-            texts.append(text.map { Array($0.utf8CString) })
-        }
         let protocols = wish.protocols.flatMap { [UInt8($0.utf8.count)] + Array($0.utf8) }
-        func pointer(_ place: Int) -> UnsafePointer<CChar>? {
-            guard let text = texts[place] else { return nil }
-            let copy = UnsafeMutablePointer<CChar>.allocate(capacity: text.count)
-            unsafe copy.initialize(from: text, count: text.count)
-            return unsafe UnsafePointer(copy)
+        let wanted = [wish.name, wish.suites12, wish.suites13, wish.groups, wish.schemes, wish.root]
+        let client = unsafe withTexts(wanted) { texts in
+            unsafe protocols.withUnsafeBufferPointer { protocols in
+                var raw = unsafe tc_wish(
+                    name: texts[0], suites12: texts[1], suites13: texts[2], groups: texts[3], schemes: texts[4],
+                    protocols: protocols.baseAddress, protocol_count: protocols.count, root: texts[5],
+                    oldest: wish.oldest, newest: wish.newest)
+                return unsafe tc_client_make(&raw)
+            }
         }
-        let pointers = unsafe (0..<5).map { unsafe pointer($0) }
-        let client = unsafe protocols.withUnsafeBufferPointer { protocols in
-            var raw = unsafe tc_wish(
-                name: pointers[0], suites12: pointers[1], suites13: pointers[2], groups: pointers[3],
-                schemes: pointers[4], protocols: protocols.baseAddress, protocol_count: protocols.count,
-                oldest: wish.oldest, newest: wish.newest)
-            return unsafe tc_client_make(&raw)
-        }
-        for place in 0..<5 { unsafe pointers[place]?.deallocate() }
         guard let client = unsafe client else { preconditionFailure("no client for \(wish)") }
         unsafe raw = client
     }

@@ -17,6 +17,7 @@ struct tc_wish {
     const char *schemes;
     const uint8_t *protocols;  // as on the wire
     size_t protocol_count;
+    const char *root;          // PEM: the server's chain has to end here; NULL: any certificate will do
     uint16_t oldest;           // 0: any
     uint16_t newest;
 };
@@ -46,7 +47,7 @@ uint16_t tc_client_version(const struct tc_client *client);
 size_t tc_client_protocol(const struct tc_client *client, uint8_t *bytes, size_t capacity);
 /// SHA-256 of the server's certificate.
 bool tc_client_fingerprint(const struct tc_client *client, uint8_t fingerprint[32]);
-/// OpenSSL's reason for the last failure; 0: none. An alert of the server is 1000 and its number.
+/// OpenSSL's reason for the first failure; 0: none. An alert of the server is 1000 and its number.
 int tc_client_reason(struct tc_client *client);
 
 enum tc_kind { TC_P256 = 0, TC_P384, TC_RSA2048, TC_RSA1024, TC_ED25519 };
@@ -59,9 +60,12 @@ struct tc_order {
     int64_t begins_in;         // seconds from now
     int64_t ends_in;
     enum tc_key_form form;
+    bool is_authority;         // it may sign others
+    const char *issuer;        // PEM: who signs it; NULL: it signs itself
+    const char *issuer_key;
 };
 
-/// A self-signed certificate and its key, both PEM, ended by a zero byte. False: it cannot be made, or has no room.
+/// A certificate and its key, both PEM, ended by a zero byte. False: it cannot be made, or has no room.
 bool tc_certificate(const struct tc_order *order, char *certificate, size_t certificate_capacity, char *key,
                     size_t key_capacity);
 
