@@ -26,8 +26,8 @@ struct CertificatePair: Hashable {
 }
 
 // Certificates live with their route: as long as a session that has brought them, and while the route is held. A
-// certificate that no session brings any more stays until another one of its kind does, or for a hold, so that a service
-// that returns with several sessions is never without.
+// certificate that no session brings any more stays until another one of its kind does, or for a hold, so that a
+// service that returns with several sessions is never without.
 extension Registry {
     /// A session joins the route. Returns the identity that is the session's: another one of the same certificate,
     /// where there is one.

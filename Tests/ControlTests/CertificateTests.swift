@@ -173,7 +173,7 @@ struct CertificateTests {
         let second = world.register(port: 80, "/b", try identity("a.example"))
         #expect(world.served("a.example").modern == 1)
         let told = CertificateNews.overlap(
-            name: "a.example", winner: "*/b on 127.0.0.1:80", loser: "*/a on 127.0.0.1:80")
+            names: ["a.example"], winner: "*/b on 127.0.0.1:80", loser: "*/a on 127.0.0.1:80")
         #expect(world.news() == [.speaksTLS(local(80)), told])
         world.lose(second.handle)
         world.pass(30_000)
