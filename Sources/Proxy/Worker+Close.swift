@@ -13,11 +13,7 @@ extension Worker {
         if connections[connection].isShaking { leaveHandshake(connection) }
         if connections[connection].tls.exists { sayLastRecords(connection, isReset: reset) }
         stopWaiting(connection)
-        let stream = connections[connection].stream
-        if stream >= 0 {
-            if streams[stream].state.isFinished { free(stream) } else { abandon(stream) }
-            connections[connection].stream = -1
-        }
+        leaveStream(connection)
         dropKept(connection)
         connections[connection].isClosing = true
         connections[connection].resetsOnClose = reset

@@ -100,12 +100,8 @@ extension Worker {
         let obstacle = obstacle(connection, isUndelivered: isUndelivered)
         let stream = connections[connection].stream
         if stream >= 0 { tell(streams[stream].session, connection, obstacle) }
-        guard case .none = obstacle else { return fail(connection, obstacle) }
-        if stream >= 0 {
-            if streams[stream].state.isFinished { free(stream) } else { abandon(stream) }
-            connections[connection].stream = -1
-        }
-        sendAgain(connection)
+        leaveStream(connection)
+        if case .none = obstacle { sendAgain(connection) } else { fail(connection, obstacle) }
     }
 
     /// For the log of the session.
@@ -145,11 +141,6 @@ extension Worker {
     @_noLocks
     private mutating func fail(_ connection: Int32, _ obstacle: Obstacle) {
         noteFailure()
-        let stream = connections[connection].stream
-        if stream >= 0 {
-            if streams[stream].state.isFinished { free(stream) } else { abandon(stream) }
-            connections[connection].stream = -1
-        }
         if case .relay = connections[connection].mode {
             count(.cut, connection)
             return close(connection, reset: true)

@@ -287,9 +287,7 @@ extension Worker {
     @_noLocks
     mutating func failExchange(_ connection: Int32) {
         noteFailure()
-        let stream = connections[connection].stream
-        if stream >= 0 { abandon(stream) }
-        connections[connection].stream = -1
+        leaveStream(connection)
         if case .head = connections[connection].reply {
             count(.failedBroken, connection)
             refuse(connection, status: 502)
@@ -305,9 +303,7 @@ extension Worker {
         bump(.failed)
         let isUntouched: Bool
         if case .body = connections[connection].reply { isUntouched = false } else { isUntouched = true }
-        let stream = connections[connection].stream
-        if stream >= 0 { abandon(stream) }
-        connections[connection].stream = -1
+        leaveStream(connection)
         if isUntouched { refuse(connection, status: status) } else { cut(connection) }
     }
 
@@ -336,9 +332,7 @@ extension Worker {
             reply(
                 connection, status: status, cause: cause, retryAfter: status == 503 ? 1 : 0, close: true,
                 bodyless: bodyless)
-            let stream = connections[connection].stream
-            if stream >= 0 { abandon(stream) }
-            connections[connection].stream = -1
+            leaveStream(connection)
             discard(connection)
         } else {
             close(connection, reset: false)

@@ -88,6 +88,15 @@ extension Worker {
         free(stream)
     }
 
+    /// The connection's stream, if it has one, ends with what it carried.
+    @_noLocks
+    mutating func leaveStream(_ connection: Int32) {
+        let stream = connections[connection].stream
+        guard stream >= 0 else { return }
+        abandon(stream)
+        connections[connection].stream = -1
+    }
+
     /// The stream is over; its slot and id are forgotten.
     @_noLocks
     mutating func free(_ stream: Int32) {

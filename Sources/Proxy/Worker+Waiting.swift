@@ -29,6 +29,7 @@ extension Worker {
         connections[connection].waitingSession = session
         noteRoute(of: session)
         unsafe connectionLinks.append(connection, to: &(sessions + Int(session)).pointee.openers)
+        waitingForSessions += 1
         scheduleWait(connection)
         scheduleTick(session)
     }
@@ -111,6 +112,7 @@ extension Worker {
         case .session:
             let session = Int(connections[connection].waitingSession)
             unsafe connectionLinks.remove(connection, from: &(sessions + session).pointee.openers)
+            waitingForSessions -= 1
         }
         connections[connection].wait = .none
     }
@@ -157,6 +159,8 @@ extension Worker {
             connections[connection].handOvers = 0
             routeAgain(connection, waitedFor: route)
         }
+        // Most often nobody does, and the sessions' records need not be looked at.
+        guard waitingForSessions > 0 else { return }
         for session in 0..<Int32(limits.sessions) where unsafe !sessions[Int(session)].openers.isEmpty {
             let shape = unsafe sessionsOfRoute(sessions[Int(session)].route)
             guard unsafe shape != sessions[Int(session)].routeSessions else { continue }

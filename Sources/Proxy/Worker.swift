@@ -76,6 +76,8 @@ struct Worker: ~Copyable {
     let unusedLinks: IndexLinks
     /// Connections that wait for a route, oldest first.
     var waiting = IndexList()
+    /// How many wait for a session, in the lists of the sessions.
+    var waitingForSessions = 0
     /// Connections whose handshake goes on, the one that has been at it for longest first.
     var shaking = IndexList()
     /// A node a connection, then one a session, then one for accepting again.
