@@ -97,6 +97,8 @@ public struct DataPlaneLimits: Sendable {
     static var releaseBurstMicroseconds: UInt64 { @_noLocks get { 50_000 } }
     /// Clients that had to wait and that a session gets at once when it has answered nobody yet.
     static var firstRelease: UInt32 { @_noLocks get { 8 } }
+    /// How long a proxy that ends waits for the first word of a client that has just come.
+    static var drainPatienceMilliseconds: UInt64 { @_noLocks get { 100 } }
     static var acceptPauseMilliseconds: UInt64 { @_noLocks get { 100 } }
     static var sessionTickMilliseconds: UInt64 { @_noLocks get { 1_000 } }
 

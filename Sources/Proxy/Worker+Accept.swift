@@ -89,6 +89,8 @@ extension Worker {
     @_noLocks
     mutating func begin(_ connection: Int32) {
         if listenerView(of: connection).speaksTLS { awaitHello(connection) } else { beginTraffic(connection) }
+        guard !connections[connection].isClosing else { return }
+        if isDraining { schedule(connection, at: now + pollingPeriod) }
         continueReceiving(connection)
     }
 
@@ -99,7 +101,8 @@ extension Worker {
         switch (view.hasHTTP, view.hasRaw) {
         case (false, true):
             connections[connection].mode = .relay
-            routeRaw(connection)
+            // Whether it would have said something, nobody can know.
+            if isDraining { close(connection, reset: false) } else { routeRaw(connection) }
         case (true, true):
             connections[connection].mode = .undecided
             schedule(connection, at: now + DataPlaneLimits.sniffMilliseconds)

@@ -97,8 +97,12 @@ extension Worker {
         for listener in 0..<Int32(listenerCount) where unsafe listeners[Int(listener)].isArmed {
             ring.cancel(acceptToken(listener), Token(kind: Operation.aside, generation: 0, index: listener))
         }
-        for connection in 0..<Int32(connections.touched) where isIdle(connection) {
-            close(connection, reset: false)
+        for connection in 0..<Int32(connections.touched) where connections[connection].fd >= 0 {
+            if isSilent(connections[connection]) {
+                close(connection, reset: false)
+            } else {
+                schedule(connection, at: now + pollingPeriod)
+            }
         }
         // Nobody can register any more.
         while waiting.count > 0 { turnAway(waiting.first) }
@@ -119,10 +123,11 @@ extension Worker {
         }
     }
 
-    private func isIdle(_ connection: Int32) -> Bool {
-        let record = connections[connection]
-        guard record.fd >= 0, !record.isClosing, !record.isSending else { return false }
-        guard record.outgoing.isEmpty, record.received.isEmpty else { return false }
+    /// A client that nobody would miss: it has said nothing, or nothing since its last reply, which it has.
+    @_noLocks
+    func isSilent(_ record: Connection) -> Bool {
+        guard !record.isClosing, !record.isHandingOver, !record.isSending, record.outgoing.isEmpty else { return false }
+        guard record.received.isEmpty, !record.isMidHead else { return false }
         switch (record.mode, record.request, record.reply) {
         case (.http, .head, .none), (.undecided, _, _): return true
         default: return false

@@ -15,6 +15,7 @@ extension Worker {
     /// nothing that way: only the record is written, and the wheel finds out here.
     var pollingPeriod: UInt64 {
         @_noLocks get {
+            guard !isDraining else { return DataPlaneLimits.drainPatienceMilliseconds }
             var shortest = min(limits.idleTimeout, min(limits.stallTimeout, limits.headTimeout))
             if limits.replyTimeout > 0 { shortest = min(shortest, limits.replyTimeout) }
             return min(5_000, max(50, shortest / 8))
@@ -49,6 +50,8 @@ extension Worker {
     @_noLocks
     private func deadline(of connection: Int32) -> UInt64 {
         let record = connections[connection]
+        // Who came, or had its reply, just as the proxy was told to end may speak at once, or goes.
+        if isDraining, isSilent(record) { return record.phaseSince + DataPlaneLimits.drainPatienceMilliseconds }
         if record.isShaking { return record.phaseSince + limits.handshakeTimeout }
         if isWaiting(connection) { return waitDeadline(connection) }
         switch record.mode {
@@ -78,7 +81,7 @@ extension Worker {
         let record = connections[connection]
         if record.isShaking { return handshakeExpired(connection) }
         switch record.mode {
-        case .undecided: return becomeRaw(connection)
+        case .undecided: return isDraining ? close(connection, reset: false) : becomeRaw(connection)
         case .relay: return settle(connection)
         case .http: break
         }

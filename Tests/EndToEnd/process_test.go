@@ -2,6 +2,7 @@ package endtoend
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -139,6 +140,27 @@ func startProcess(t *testing.T, path string, arguments ...string) *process {
 }
 
 func (p *process) signal(signal syscall.Signal) { p.command.Process.Signal(signal) }
+
+// suspend stops the process and returns when none of its threads runs any more.
+// Until one of them has seen the signal, all others run on.
+func (p *process) suspend(t *testing.T) {
+	t.Helper()
+	p.signal(syscall.SIGSTOP)
+	eventually(t, "the process is stopped", func() bool {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.command.Process.Pid))
+		if err != nil || len(threads) == 0 {
+			t.Fatal("no threads", err)
+		}
+		for _, thread := range threads {
+			stat, err := os.ReadFile(thread)
+			// The state is behind the name, which is the only thing in parentheses.
+			if err == nil && !strings.Contains(string(stat), ") T ") {
+				return false
+			}
+		}
+		return true
+	})
+}
 
 // kill ends the process the hard way and returns when it is gone.
 func (p *process) kill() {

@@ -268,6 +268,25 @@ func TestProgramWithIdleClientsAndServicesEndsAtOnce(t *testing.T) {
 	})
 }
 
+func TestProgramThatEndsDoesNotWaitForClientsThatComeThen(t *testing.T) {
+	each(t, []string{"--drain", "600s"}, func(t *testing.T, p *proxy) {
+		port := freePort(t)
+		p.serve(onPath(port, "/"), text("x"))
+		expectServed(t, port, "/", "x")
+		// They are in the listener's queues when the proxy wakes up to its end.
+		p.suspend(t)
+		for index := 0; index < 5; index++ {
+			dial(t, port)
+		}
+		p.signal(syscall.SIGTERM)
+		p.signal(syscall.SIGCONT)
+		p.dead = true
+		if code := p.exitCode(); code != 0 {
+			t.Errorf("exit code %d", code)
+		}
+	})
+}
+
 func TestProgramHasARouteForHundredServicesThatComeAndGo(t *testing.T) {
 	each(t, []string{"--hold", "200ms"}, func(t *testing.T, p *proxy) {
 		port := freePort(t)

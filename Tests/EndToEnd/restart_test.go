@@ -360,7 +360,7 @@ func TestStoppedServiceFailsNoRequestThatASiblingCanServe(t *testing.T) {
 		load := s.load()
 		load.awaitMore(t)
 		from := s.p.stderr.count()
-		stopped.signal(syscall.SIGSTOP)
+		stopped.suspend(t)
 		s.p.awaitLog(sessionLost, from)
 		load.awaitMore(t)
 		stopped.signal(syscall.SIGCONT)
@@ -386,7 +386,7 @@ func TestServiceStoppedForAWhileFailsNoRequestThatASiblingCanServe(t *testing.T)
 			}
 			load := startLoad(port, "/", "hello")
 			load.awaitMore(t)
-			services[0].signal(syscall.SIGSTOP)
+			services[0].suspend(t)
 			time.Sleep(pause)
 			services[0].signal(syscall.SIGCONT)
 			load.awaitMore(t)
@@ -400,7 +400,7 @@ func TestPostToAStoppedServiceIsAnsweredByItOrNobody(t *testing.T) {
 	eachWaiting(t, flags, func(t *testing.T, p *proxy) {
 		port := freePort(t)
 		stopped := p.startService("-port", portText(port), "-path", "/", "-text", "stopped")
-		stopped.signal(syscall.SIGSTOP)
+		stopped.suspend(t)
 		w := dial(t, port)
 		w.send("POST /1 HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi")
 		w.expectSilence()
@@ -408,7 +408,7 @@ func TestPostToAStoppedServiceIsAnsweredByItOrNobody(t *testing.T) {
 		// An equal registration has come, so that the old session has 2 s to answer. It answers in time.
 		stopped.signal(syscall.SIGCONT)
 		w.expectReply("POST", 200, "stopped")
-		stopped.signal(syscall.SIGSTOP)
+		stopped.suspend(t)
 		from := p.stderr.count()
 		var posts []*wire
 		for index := 0; index < 20; index++ {
