@@ -11,7 +11,8 @@ extension ControlThread {
         ]
         let sums: [(Counter, String)] = [
             (.accepted, "accepted"), (.requests, "requests"), (.handedOver, "handed over"), (.failed, "failed"),
-            (.resets, "reset"), (.overflows, "overflows"), (.handshakes, "handshakes"), (.resumed, "resumed"),
+            (.resets, "reset"), (.overflows, "overflows"), (.turns, "turns"), (.handshakes, "handshakes"),
+            (.resumed, "resumed"),
             (.handshakesFailed, "handshakes failed"),
         ]
         log.notice("now: \(text(levels)); so far: \(text(sums))")

@@ -14,8 +14,7 @@ extension ControlThread {
         if !settings.allowsCoreDumps { ck_forbid_core_dumps() }
         try startTLS(settings)
         let log = Logger(label: "socketmaster") { _ in StandardErrorLog(level: settings.logLevel.level) }
-        let processors = KernelText.processors
-        let reactors = settings.reactors ?? max(1, min(processors.count, SessionHandle.reactorLimit - 1))
+        let reactors = settings.reactorCount
         let budget = try DescriptorBudget(
             limit: Int(clamping: ck_raise_descriptor_limit()), settings: settings, reactors: reactors)
         let signals = OwnedDescriptor(try required(ck_signal_descriptor(), "a descriptor for signals"))
@@ -27,7 +26,7 @@ extension ControlThread {
         let publisher = SnapshotPublisher(
             reactors: reactors, first: SnapshotBuilder.build(generation: 1, listeners: [], hashSeed: hashSeed))
         let dataPlane = try makeDataPlane(
-            limits, publisher.mailboxes, processors: settings.pinsReactors ? processors : [])
+            limits, publisher.mailboxes, processors: settings.pinsReactors ? KernelText.processors : [])
         let epoll = try makeEpoll(signals, bell: dataPlane.plane.controlBell.fd, sockets)
 
         logStart(log, sockets, limits, budget, features, isPinned: settings.pinsReactors)

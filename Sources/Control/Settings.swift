@@ -120,6 +120,11 @@ extension Settings {
         }
     }
 
+    /// One for every processor unless `reactors` says otherwise.
+    var reactorCount: Int {
+        reactors ?? max(1, min(KernelText.processors.count, SessionHandle.reactorLimit - 1))
+    }
+
     /// What bounds the reactors.
     /// - Parameters:
     ///   - budget: what the descriptors allow.

@@ -12,37 +12,44 @@ public struct IndexList: BitwiseCopyable {
 /// Links of many lists over one set of indices, each index in one list at most.
 @safe
 public struct IndexLinks: ~Copyable {
+    /// Both shifted by two: 0 is "in no list", 1 is "no neighbour".
+    private struct Neighbours: BitwiseCopyable {
+        var next: Int32
+        var previous: Int32
+    }
+
     public let capacity: Int
-    /// Shifted by two: 0 is "in no list", 1 is "no neighbour".
-    private let next: UnsafeMutablePointer<Int32>
-    private let previous: UnsafeMutablePointer<Int32>
+    private let links: UnsafeMutablePointer<Neighbours>
+
+    /// Memory for each index, in bytes.
+    public static var bytesPerIndex: Int { MemoryLayout<Neighbours>.stride }
 
     public init(capacity: Int) {
         self.capacity = capacity
-        unsafe self.next = Region.array(of: Int32.self, count: capacity)
-        unsafe self.previous = Region.array(of: Int32.self, count: capacity)
+        unsafe self.links = Region.array(of: Neighbours.self, count: capacity)
     }
 
     @_noLocks
     public func isLinked(_ index: Int32) -> Bool {
         precondition(index >= 0 && Int(index) < capacity)
-        return unsafe next[Int(index)] != 0
+        return unsafe links[Int(index)].next != 0
     }
 
     /// The index behind this one in its list, or -1; -1 too when it is in no list.
     @_noLocks
     public func next(of index: Int32) -> Int32 {
         precondition(index >= 0 && Int(index) < capacity)
-        return unsafe max(next[Int(index)] - 2, -1)
+        return unsafe max(links[Int(index)].next - 2, -1)
     }
 
     @_noLocks
     public func append(_ index: Int32, to list: inout IndexList) {
         precondition(!isLinked(index))
-        unsafe next[Int(index)] = 1
-        unsafe previous[Int(index)] = list.last + 2
+        let link = unsafe links + Int(index)
+        unsafe link.pointee.next = 1
+        unsafe link.pointee.previous = list.last + 2
         if list.last >= 0 {
-            unsafe next[Int(list.last)] = index + 2
+            unsafe (links + Int(list.last)).pointee.next = index + 2
         } else {
             list.first = index
         }
@@ -54,11 +61,12 @@ public struct IndexLinks: ~Copyable {
     @_noLocks
     public func remove(_ index: Int32, from list: inout IndexList) {
         precondition(isLinked(index) && list.count > 0)
-        let after = unsafe next[Int(index)] - 2
-        let before = unsafe previous[Int(index)] - 2
-        if before >= 0 { unsafe next[Int(before)] = after + 2 } else { list.first = after }
-        if after >= 0 { unsafe previous[Int(after)] = before + 2 } else { list.last = before }
-        unsafe next[Int(index)] = 0
+        let link = unsafe links + Int(index)
+        let after = unsafe link.pointee.next - 2
+        let before = unsafe link.pointee.previous - 2
+        if before >= 0 { unsafe (links + Int(before)).pointee.next = after + 2 } else { list.first = after }
+        if after >= 0 { unsafe (links + Int(after)).pointee.previous = before + 2 } else { list.last = before }
+        unsafe link.pointee.next = 0
         list.count -= 1
     }
 

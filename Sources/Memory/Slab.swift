@@ -20,6 +20,9 @@ public struct Slab<Element: BitwiseCopyable>: ~Copyable {
     @inlinable public static var generationMask: UInt32 { 0xFF_FFFF }
     @inlinable static var takenMark: UInt32 { 1 << 31 }
 
+    /// Memory that a slot takes, in bytes.
+    public static var bytesPerSlot: Int { MemoryLayout<Element>.stride + 2 * MemoryLayout<UInt32>.stride }
+
     public init(capacity: Int) {
         precondition(capacity > 0 && capacity < Int(Int32.max))
         self.capacity = capacity

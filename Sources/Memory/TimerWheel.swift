@@ -6,6 +6,7 @@
 @safe
 public struct TimerWheel: ~Copyable {
     public static var tickMilliseconds: UInt64 { 16 }
+    public static var bytesPerNode: Int { MemoryLayout<Node>.stride }
     static var slotBits: UInt64 { 6 }
     static var levels: Int { 4 }
 

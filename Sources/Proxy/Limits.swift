@@ -127,16 +127,39 @@ public struct DataPlaneLimits: Sendable {
     }
 
     /// Streams of a reactor: one a connection, as many that linger, and some more.
-    var streamsPerReactor: Int { 2 * connections + 4096 }
+    public var streamsPerReactor: Int { 2 * connections + 4096 }
 
     /// Completions that can be under way: every buffer, and for each connection a send, a cancel and an end.
     public var completionEntries: Int { max(4 * ringEntries, 2 * receiveBuffers + 4096) }
 
-    /// Memory that these limits allow the data plane to touch, in bytes, without OpenSSL's.
+    /// What a client costs while it says nothing: its record, and its places in lists and timers.
+    public static var clientBytes: Int {
+        Slab<Connection>.bytesPerSlot + TimerWheel.bytesPerNode + 5 * IndexLinks.bytesPerIndex
+    }
+
+    /// What a session costs while nothing is said on it. Its slot is there on each reactor.
+    public static var sessionBytes: Int {
+        MemoryLayout<Session>.stride + TimerWheel.bytesPerNode + 2 * IndexLinks.bytesPerIndex
+    }
+
+    /// What a stream costs, without the bytes that wait on it.
+    public static var streamBytes: Int {
+        Slab<Stream>.bytesPerSlot + 2 * IndexLinks.bytesPerIndex + StreamTable.bytesPerStream
+    }
+
+    /// What the kernel fills: of all reactors.
+    public var receiveBytes: Int {
+        reactors * (receiveBuffers * receiveBufferBytes + Self.sessionBuffers * Self.sessionBufferBytes)
+    }
+
+    /// What may lie in blocks: beyond `bufferBytes` services have to stop, and with a quarter more clients are reset.
+    public var waitingBytes: Int { bufferBytes + bufferBytes / 4 }
+
+    /// Memory that these limits allow the data plane to touch, in bytes, without OpenSSL's. A slot of a client, a
+    /// session or a stream that has been used once on a reactor stays there, so each counts on every one.
     public var memoryBound: Int {
-        let buffers = receiveBuffers * receiveBufferBytes + Self.sessionBuffers * Self.sessionBufferBytes
-        let records = connections * MemoryLayout<Connection>.stride + streamsPerReactor * MemoryLayout<Stream>.stride
-        return reactors * (buffers + records) + bufferBytes + bufferBytes / 4
+        let records = connections * Self.clientBytes + sessions * Self.sessionBytes + streamsPerReactor * Self.streamBytes
+        return receiveBytes + waitingBytes + reactors * records
     }
 
     /// What OpenSSL may add to it if all clients come by TLS.

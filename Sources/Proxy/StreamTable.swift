@@ -17,6 +17,9 @@ struct StreamTable: ~Copyable {
     private let shift: UInt64
     private(set) var count = 0
 
+    /// Memory for each stream of its capacity, in bytes, at most.
+    static var bytesPerStream: Int { 4 * MemoryLayout<Entry>.stride }
+
     /// - Parameter capacity: the most streams that will ever be in it.
     init(capacity: Int) {
         var size = 16

@@ -258,6 +258,9 @@ struct MachineFlags: ParsableArguments {
     @Flag(help: "Let a crash write the memory, private keys in it, to a core dump.")
     var allowCoreDumps = false
 
+    @Flag(help: "Print the descriptors and the memory that these flags may use, and exit.")
+    var printLimits = false
+
     /// For tests: every connection is handed over to another reactor.
     @Flag(help: .hidden)
     var forceHandOver = false

@@ -34,6 +34,7 @@ struct Program: ParsableCommand {
 
     func run() throws {
         do {
+            if machine.printLimits { return print(try settings().limitsText()) }
             let control = try ControlThread.start(settings())
             Self.leave(control.serve())
         } catch let failure as StartFailure {

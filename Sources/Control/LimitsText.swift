@@ -1,0 +1,71 @@
+internal import CKernel
+internal import Memory
+internal import Proxy
+
+/// What a set of flags may use of this machine: for `--print-limits`, so that an operator sees it before the first
+/// client comes.
+struct LimitsText {
+    private let limits: DataPlaneLimits
+    private let budget: DescriptorBudget
+
+    init(_ limits: DataPlaneLimits, _ budget: DescriptorBudget) {
+        self.limits = limits
+        self.budget = budget
+    }
+
+    /// A line for each sum and each part of it, the amounts below each other.
+    var text: String {
+        let lines = descriptors + [("", "")] + memory
+        let width = lines.map { $0.what.count }.max() ?? 0
+        return lines.map { what, amount in
+            amount.isEmpty ? what : what + String(repeating: " ", count: width - what.count + 2) + amount
+        }.joined(separator: "\n")
+    }
+
+    private typealias Line = (what: String, amount: String)
+
+    private var descriptors: [Line] {
+        let each = budget.reactors + 1
+        return [
+            ("descriptors", "\(budget.sum) of the \(budget.limit) that are allowed"),
+            ("  clients (--max-connections)", "\(budget.connections)"),
+            ("  sessions (--max-sessions)", "\(budget.sessions)"),
+            ("  registrations under way (--max-pending)", "\(budget.pending)"),
+            ("  \(counted(budget.listeners, "listener")), \(each) each", "\(budget.listeners * each)"),
+            ("  others", "\(budget.fixed)"),
+        ]
+    }
+
+    private var memory: [Line] {
+        let all = limits.memoryBound + PendingTable.byteLimit
+        let reactors = limits.reactors
+        return [
+            ("memory at most", size(all)),
+            ("  bytes that wait (--buffer-limit and a quarter)", size(limits.waitingBytes)),
+            ("  receive buffers", size(limits.receiveBytes)),
+            record("clients", reactors * limits.connections, DataPlaneLimits.clientBytes),
+            record("streams", reactors * limits.streamsPerReactor, DataPlaneLimits.streamBytes),
+            record("sessions", reactors * limits.sessions, DataPlaneLimits.sessionBytes),
+            ("  registrations under way", size(PendingTable.byteLimit)),
+            ("more if all clients come by TLS", size(limits.tlsMemoryBound)),
+            ("this machine has", KernelText.physicalMemory.map(size) ?? "an amount that it does not tell"),
+        ]
+    }
+
+    /// Slots that have been used once on a reactor stay there, so that they count on each.
+    private func record(_ name: String, _ count: Int, _ bytes: Int) -> Line {
+        ("  records of \(name), \(count) of \(bytes) bytes", size(count * bytes))
+    }
+
+    private func size(_ bytes: Int) -> String { ByteCount(bytes: bytes).rounded }
+}
+
+extension Settings {
+    /// What these settings may use, as text of several lines; nothing is started.
+    /// - Throws: a sentence if they ask for more descriptors than there are.
+    public func limitsText() throws(StartFailure) -> String {
+        let budget = try DescriptorBudget(
+            limit: Int(clamping: ck_raise_descriptor_limit()), settings: self, reactors: reactorCount)
+        return LimitsText(dataPlaneLimits(budget, now: 0), budget).text
+    }
+}
