@@ -1,9 +1,14 @@
+internal import Synchronization
+
 /// The field lines of a head: checks each of them, and notes what the framing, the routing and an edited head need.
 ///
 /// Fields that mean nothing to a proxy are checked and forgotten. Of the others the first sixteen lines are
 /// noted, so that editing a head does not have to look at its lines again; a head with more of them, or one whose
 /// Connection field names ordinary fields, is walked a second time by ``EditableLines``.
-struct FieldSection {
+struct FieldSection: ~Copyable {
+    /// Gives the section, and the head that has it, an address: else methods that do not mutate get copies of it all.
+    private let place = Atomic<UInt8>(0)
+
     /// Everything that the lines were found to say, in plain words.
     struct Findings {
         var refusal = Refusal.none

@@ -4,7 +4,7 @@
 /// complete or refused, then ``routingPath(in:scratch:)`` and ``writeEdited(from:forwarding:to:)``, both with the bytes
 /// that were scanned. All ranges count from the start of those bytes, behind which 64 more have to be readable; what
 /// these hold never matters.
-public struct RequestHead: Sendable {
+public struct RequestHead: ~Copyable, Sendable {
     var line = RequestLine()
     var fields = FieldSection()
 

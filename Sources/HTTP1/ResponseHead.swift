@@ -2,7 +2,7 @@
 ///
 /// Plain data without references: made once, scanned many times. A service that breaks HTTP is refused, and its client
 /// gets 502: nothing that two programs could read in two ways is passed on.
-public struct ResponseHead: Sendable {
+public struct ResponseHead: ~Copyable, Sendable {
     var fields = FieldSection()
     /// Just after the last digit of the version.
     private(set) var versionEnd = 0

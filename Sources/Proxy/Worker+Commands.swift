@@ -4,14 +4,14 @@ import Routing
 import Yamux
 
 extension Worker {
-    mutating func take(_ command: Command) {
+    mutating func obey(_ command: Command) {
         switch command.kind {
         case .handOver: takeOver(command)
         case .takeBack:
             var chain = command.chain
             pool.clear(&chain)
-        case .adoptSession: adopt(command)
-        case .announceSession: announce(command)
+        case .adoptSession: adoptSession(command)
+        case .announceSession: announceSession(command)
         case .probeSession: probe(command)
         case .endSession:
             if isLive(command.session) { loseSession(Int32(command.session.index), .stopped) }
@@ -29,7 +29,7 @@ extension Worker {
     }
 
     /// A session is ours. Its frames are answered when its registration has been.
-    private mutating func adopt(_ command: Command) {
+    private mutating func adoptSession(_ command: Command) {
         let session = Int32(command.session.index)
         let slot = unsafe sessions + Int(session)
         guard case .free = unsafe slot.pointee.phase else {
@@ -54,7 +54,7 @@ extension Worker {
     }
 
     /// The routes to the session can be seen by everybody: its service may hear so.
-    private mutating func announce(_ command: Command) {
+    private mutating func announceSession(_ command: Command) {
         guard let bytes = unsafe UnsafeMutableRawPointer(bitPattern: command.address) else { return }
         if isLive(command.session) {
             let slot = unsafe sessions + command.session.index

@@ -46,7 +46,7 @@ extension Worker {
     }
 
     private mutating func takeCommands() {
-        while let command = commands.pop() { take(command) }
+        while let command = commands.pop() { obey(command) }
         retryPostponed()
         if returnCount > 0 { retryReturns() }
         // Behind the commands: the snapshot may name sessions whose adoption was still in the queue.
