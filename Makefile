@@ -112,7 +112,7 @@ perf: build ## measures the CPU per request beside HAProxy and nginx; 10 minutes
 bench: install ## measures the time of the pure cores' operations; the first time 4 minutes, then 1
 	@export SOCKETMASTER_TIMES=1
 	swift package -c release --package-path Benchmarks --scratch-path Benchmarks/.build-times \
-	    benchmark --grouping metric --no-progress
+	    benchmark --target Times --grouping metric --no-progress
 
 clean: ## removes everything that was built
 	@rm -rf .build .build-asan .build-tsan .build-fuzz Benchmarks/.build Benchmarks/.build-times
