@@ -6,7 +6,11 @@ let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 
 let package = Package(
     name: "socketmaster",
-    products: [.executable(name: "socketmaster", targets: ["socketmaster"])],
+    products: [
+        .executable(name: "socketmaster", targets: ["socketmaster"]),
+        // For Benchmarks alone, which is a package of its own. No API that anybody else should use.
+        .library(name: "_Cores", targets: ["HTTP1", "Memory", "Registration", "Routing", "Yamux"]),
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),

@@ -34,7 +34,7 @@ private func word(_ parts: String...) -> String { parts.joined() }
 /// One word for one thing: clients are on one side and services on the other, and these two are used both ways round.
 @Test func `the words that mean two things are not used`() {
     let words = [word("up", "stream"), word("down", "stream")]
-    for file in texts where file.isBelow("Sources") || file.isBelow("Tests") {
+    for file in texts where ["Sources", "Tests", "Benchmarks"].contains(where: { file.isBelow($0) }) {
         for (number, line) in file.text.lines.enumerated() {
             for word in words where line.lowercased().contains(word) {
                 Issue.record("\(file.path):\(number + 1) says \(word)")
