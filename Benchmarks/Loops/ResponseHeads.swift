@@ -26,18 +26,23 @@ extension Loop {
     private static func edit(_ what: String, _ text: String) -> Loop {
         Loop("HTTP1: edit \(what)") {
             let bytes = unsafe padded(text.utf8)
-            var head = ResponseHead()
-            _ = unsafe head.scan(bytes, limits: HeadLimits(), request: .get)
-            let scanned = head
+            let head = scanned(text)
             let room = head.byteCount + ResponseHead.editedHeadSlack
             let target = UnsafeMutableRawBufferPointer.allocate(byteCount: room, alignment: 64)
             return { count in
                 let edit = ResponseEdit(close: false, clientMinorVersion: 1)
                 var sum = 0
-                for _ in 0..<count { sum &+= unsafe scanned.writeEdited(from: bytes, edit: edit, to: target) }
+                for _ in 0..<count { sum &+= unsafe head.writeEdited(from: bytes, edit: edit, to: target) }
                 return sum
             }
         }
+    }
+
+    private static func scanned(_ text: String) -> ResponseHead {
+        var head = ResponseHead()
+        let status = unsafe head.scan(padded(text.utf8), limits: HeadLimits(), request: .get)
+        precondition(status == .complete, "a sample that is no reply")
+        return head
     }
 
     /// As the HTTP server of Go's library sends it.

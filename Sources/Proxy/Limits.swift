@@ -158,8 +158,9 @@ public struct DataPlaneLimits: Sendable {
     /// Memory that these limits allow the data plane to touch, in bytes, without OpenSSL's. A slot of a client, a
     /// session or a stream that has been used once on a reactor stays there, so each counts on every one.
     public var memoryBound: Int {
-        let records = connections * Self.clientBytes + sessions * Self.sessionBytes + streamsPerReactor * Self.streamBytes
-        return receiveBytes + waitingBytes + reactors * records
+        let clients = connections * Self.clientBytes
+        let services = sessions * Self.sessionBytes + streamsPerReactor * Self.streamBytes
+        return receiveBytes + waitingBytes + reactors * (clients + services)
     }
 
     /// What OpenSSL may add to it if all clients come by TLS.

@@ -54,8 +54,8 @@ struct ParkedClient: BitwiseCopyable {
 struct Worker: ~Copyable {
     static var unknownRoute: UInt32 { @_noLocks get { .max } }
 
-    /// Atomics have an address of their own, and so has whoever holds one: without it, a method that does not mutate gets
-    /// a copy of the whole worker, 2.5 KiB, wherever the optimizer does not see that it need not.
+    /// An atomic has an address of its own, and so has whoever holds one: without it, a method that does not mutate
+    /// gets a copy of the whole worker, 2.5 KiB, wherever the optimizer does not see that it need not.
     private let place = Atomic<UInt8>(0)
 
     let index: Int

@@ -88,15 +88,16 @@ import Testing
     }
 
     private func differenceOfComplete(_ scanned: ScannedRequest, _ reference: ReferenceRequest) -> String? {
-        let head = scanned.head
-        if head.byteCount != reference.byteCount { return "byteCount \(head.byteCount)" }
-        if scanned.text(head.methodName) != reference.method { return "method" }
-        if scanned.buffer.bytes(head.target) != reference.target { return "target" }
-        if scanned.buffer.bytes(head.host) != reference.host { return "host \(scanned.host)" }
-        if Int(head.minorVersion) != reference.minorVersion { return "version" }
-        if head.framing != reference.framing || head.contentLength != reference.length { return "framing" }
-        if head.keepAlive != reference.keepAlive { return "keepAlive" }
-        if head.isUpgrade != reference.isUpgrade { return "isUpgrade" }
+        if scanned.head.byteCount != reference.byteCount { return "byteCount \(scanned.head.byteCount)" }
+        if scanned.text(scanned.head.methodName) != reference.method { return "method" }
+        if scanned.buffer.bytes(scanned.head.target) != reference.target { return "target" }
+        if scanned.buffer.bytes(scanned.head.host) != reference.host { return "host \(scanned.host)" }
+        if Int(scanned.head.minorVersion) != reference.minorVersion { return "version" }
+        if scanned.head.framing != reference.framing || scanned.head.contentLength != reference.length {
+            return "framing"
+        }
+        if scanned.head.keepAlive != reference.keepAlive { return "keepAlive" }
+        if scanned.head.isUpgrade != reference.isUpgrade { return "isUpgrade" }
         if scanned.path != reference.path { return "path" }
         for isTrusted in [false, true] {
             let edited = scanned.edited(isTrusted: isTrusted)

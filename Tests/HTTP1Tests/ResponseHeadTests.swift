@@ -20,8 +20,8 @@ import Testing
         #expect(reply("HTTP/1.1 599").head.status == 599)
         #expect(reply("HTTP/1.0 200 K\u{e4}se\tund mehr").head.minorVersion == 0)
         #expect(reply("HTTP/1.3 999 x").head.minorVersion == 1)
-        let head = reply("HTTP/1.1 200 OK", "A: b").head
-        #expect(head.byteCount == "HTTP/1.1 200 OK\r\nA: b\r\n\r\n".utf8.count)
+        let scanned = reply("HTTP/1.1 200 OK", "A: b")
+        #expect(scanned.head.byteCount == "HTTP/1.1 200 OK\r\nA: b\r\n\r\n".utf8.count)
     }
 
     @Test(
@@ -86,8 +86,8 @@ import Testing
         #expect(reply("HTTP/1.1 200 OK").head.framing == .untilClose)
         #expect(reply("HTTP/1.1 200 OK", "Content-Length: 0").head.framing == .none)
         #expect(reply("HTTP/1.1 200 OK", "Transfer-Encoding: Chunked").head.framing == .chunked)
-        let counted = reply("HTTP/1.1 200 OK", "Content-Length: 12", "Content-Length: 12").head
-        #expect(counted.framing == .counted && counted.contentLength == 12)
+        let counted = reply("HTTP/1.1 200 OK", "Content-Length: 12", "Content-Length: 12")
+        #expect(counted.head.framing == .counted && counted.head.contentLength == 12)
     }
 
     @Test func someRepliesHaveNoBodyWhateverTheySay() {
@@ -106,20 +106,20 @@ import Testing
     }
 
     @Test func interimAndSwitchingRepliesAreTold() {
-        #expect(reply("HTTP/1.1 100 Continue").head.isInterim)
-        #expect(reply("HTTP/1.1 103 Early Hints").head.isInterim)
-        let switching = reply("HTTP/1.1 101 Switching Protocols").head
-        #expect(switching.isSwitching && !switching.isInterim)
-        #expect(!reply("HTTP/1.1 200 OK").head.isInterim)
+        #expect(reply("HTTP/1.1 100 Continue").isInterim)
+        #expect(reply("HTTP/1.1 103 Early Hints").isInterim)
+        let switching = reply("HTTP/1.1 101 Switching Protocols")
+        #expect(switching.head.isSwitching && !switching.head.isInterim)
+        #expect(!reply("HTTP/1.1 200 OK").isInterim)
     }
 
     @Test func theStreamIsKeptOnlyIfTheReplyHasAnEnd() {
-        #expect(reply("HTTP/1.1 200 OK", "Content-Length: 0").head.keepAlive)
-        #expect(reply("HTTP/1.1 204 x").head.keepAlive)
-        #expect(!reply("HTTP/1.1 200 OK").head.keepAlive)
-        #expect(!reply("HTTP/1.1 200 OK", "Content-Length: 0", "Connection: close").head.keepAlive)
-        #expect(!reply("HTTP/1.0 200 OK", "Content-Length: 0").head.keepAlive)
-        #expect(reply("HTTP/1.0 200 OK", "Content-Length: 0", "Connection: keep-alive").head.keepAlive)
+        #expect(reply("HTTP/1.1 200 OK", "Content-Length: 0").keepAlive)
+        #expect(reply("HTTP/1.1 204 x").keepAlive)
+        #expect(!reply("HTTP/1.1 200 OK").keepAlive)
+        #expect(!reply("HTTP/1.1 200 OK", "Content-Length: 0", "Connection: close").keepAlive)
+        #expect(!reply("HTTP/1.0 200 OK", "Content-Length: 0").keepAlive)
+        #expect(reply("HTTP/1.0 200 OK", "Content-Length: 0", "Connection: keep-alive").keepAlive)
     }
 
     // MARK: Editing

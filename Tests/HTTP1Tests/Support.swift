@@ -23,12 +23,14 @@ extension RandomNumberGenerator {
 }
 
 /// A scanned request together with its bytes, in types that are easy to compare.
-struct ScannedRequest {
+final class ScannedRequest {
     var head = RequestHead()
     let buffer: PaddedBuffer
     let status: HeadStatus
 
-    init(_ text: String, limits: HeadLimits = HeadLimits()) { self.init(bytes: Array(text.utf8), limits: limits) }
+    convenience init(_ text: String, limits: HeadLimits = HeadLimits()) {
+        self.init(bytes: Array(text.utf8), limits: limits)
+    }
 
     init(bytes: [UInt8], limits: HeadLimits = HeadLimits()) {
         buffer = PaddedBuffer(bytes)
@@ -37,6 +39,10 @@ struct ScannedRequest {
 
     func text(_ range: ByteRange) -> String { String(decoding: buffer.bytes(range), as: UTF8.self) }
 
+    // What an expectation asks of it has to be of a type that can be copied.
+    var keepAlive: Bool { head.keepAlive }
+    var isUpgrade: Bool { head.isUpgrade }
+    var expectsContinue: Bool { head.expectsContinue }
     var host: String { text(head.host) }
     var target: String { text(head.target) }
 
@@ -60,7 +66,7 @@ struct ScannedRequest {
 }
 
 /// The same for a reply.
-struct ScannedReply {
+final class ScannedReply {
     var head = ResponseHead()
     let buffer: PaddedBuffer
     let status: HeadStatus
@@ -69,6 +75,9 @@ struct ScannedReply {
         buffer = PaddedBuffer(text.utf8)
         status = unsafe head.scan(buffer.raw, limits: limits, request: method)
     }
+
+    var keepAlive: Bool { head.keepAlive }
+    var isInterim: Bool { head.isInterim }
 
     func edited(close: Bool = false, clientMinorVersion: UInt8 = 1) -> String {
         let edit = ResponseEdit(close: close, clientMinorVersion: clientMinorVersion)

@@ -17,7 +17,7 @@ private let targets: [String: Target] = [
     "CTLS": Target(layer: 0, ours: ["COpenSSL"]),
     // The kernel's memory is the one thing that it needs of the C library.
     "Memory": Target(layer: 1, others: ["Glibc", "Synchronization"]),
-    "HTTP1": Target(layer: 1),
+    "HTTP1": Target(layer: 1, others: ["Synchronization"]),
     "Yamux": Target(layer: 1),
     "Registration": Target(layer: 1),
     "Routing": Target(layer: 2, ours: ["Memory", "Registration"], others: ["Synchronization"]),

@@ -76,7 +76,7 @@ enum HTTP1Invariants {
         }
     }
 
-    private static func checkComplete(_ head: RequestHead, _ buffer: PaddedBuffer) -> String? {
+    private static func checkComplete(_ head: borrowing RequestHead, _ buffer: PaddedBuffer) -> String? {
         let scratchCount = max(Int(head.target.count), 1)
         var isOutside = false
         _ = unsafe written(room: scratchCount) { scratch in
@@ -100,7 +100,7 @@ enum HTTP1Invariants {
         return nil
     }
 
-    static func edit(_ head: RequestHead, _ buffer: PaddedBuffer, isTrusted: Bool) -> [UInt8] {
+    static func edit(_ head: borrowing RequestHead, _ buffer: PaddedBuffer, isTrusted: Bool) -> [UInt8] {
         let address = PaddedBuffer("192.0.2.7".utf8)
         let forwarding = unsafe Forwarding(address: address.raw, isTLS: false, isTrusted: isTrusted)
         return unsafe written(room: head.byteCount + RequestHead.editedHeadSlack) { destination in
@@ -110,7 +110,7 @@ enum HTTP1Invariants {
 
     /// The service must see the request that was routed, with the body that is counted.
     private static func compare(
-        _ one: RequestHead, _ oneBytes: PaddedBuffer, _ two: RequestHead, _ twoBytes: PaddedBuffer
+        _ one: borrowing RequestHead, _ oneBytes: PaddedBuffer, _ two: borrowing RequestHead, _ twoBytes: PaddedBuffer
     ) -> String? {
         if two.byteCount != twoBytes.count { return "an edited head that ends early" }
         if one.framing != two.framing || one.contentLength != two.contentLength { return "another body" }
