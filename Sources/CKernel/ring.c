@@ -87,6 +87,21 @@ int ck_submit_and_wait(struct ck_ring *ring, unsigned wait_count, int64_t timeou
     return enter(ring, flush(ring), wait_count, ring->enter_flags, &argument, sizeof argument);
 }
 
+static int64_t now_nanoseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+int ck_submit_and_poll(struct ck_ring *ring, int64_t patience_nanoseconds) {
+    int64_t end = now_nanoseconds() + patience_nanoseconds;
+    for (;;) {
+        // Completions are made by an enter alone (DEFER_TASKRUN).
+        int result = ck_submit_and_wait(ring, 0, 0);
+        if (result < 0 || io_uring_cq_ready(&ring->uring) > 0 || now_nanoseconds() >= end) return result;
+    }
+}
+
 struct io_uring_sqe *ck_sqe_slow(struct ck_ring *ring) {
     unsigned flags = ring->enter_flags & IORING_ENTER_REGISTERED_RING;
     for (;;) {

@@ -48,6 +48,8 @@ public struct Settings: Sendable {
     public var pinsReactors = false
     /// Operations of a turn that are submitted at once, for each reactor.
     public var ringEntries = defaults.ringEntries
+    /// Microseconds for which a reactor with nothing to do looks for more before it sleeps.
+    public var busyPoll = defaults.busyPoll
     /// Of each reactor.
     public var receiveBuffers = defaults.receiveBuffers
     public var receiveBufferSize = ByteCount(bytes: defaults.receiveBufferBytes)
@@ -89,6 +91,7 @@ extension Settings {
         try checkPower("--ring-entries", ringEntries, 64...32_768)
         try checkPower("--receive-buffers", receiveBuffers, 8...32_768)
         try check("--receive-buffer-size", receiveBufferSize, from: 1 << 10, to: 1 << 20)
+        try check("--busy-poll", busyPoll, 0...100_000)
         try check("--head-limit", headLimit, from: 1 << 10, to: 128 << 10)
         try check("--buffer-limit", bufferLimit, from: 1 << 20, to: 1 << 40)
         for (flag, time) in [
@@ -136,6 +139,7 @@ extension Settings {
         limits.sessions = budget.sessions
         limits.listeners = budget.listeners
         limits.ringEntries = ringEntries
+        limits.busyPoll = busyPoll
         limits.receiveBuffers = receiveBuffers
         limits.receiveBufferBytes = receiveBufferSize.bytes
         limits.headBytes = headLimit.bytes

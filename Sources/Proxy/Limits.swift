@@ -12,6 +12,8 @@ public struct DataPlaneLimits: Sendable {
     /// Public ports that can be open at once.
     public var listeners = 4096
     public var ringEntries = 1024
+    /// Microseconds for which a reactor with nothing to do looks for more before it sleeps.
+    public var busyPoll = 0
     /// Provided buffers of each reactor for what clients send. A power of two.
     public var receiveBuffers = 256
     public var receiveBufferBytes = 8192

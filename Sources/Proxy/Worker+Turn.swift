@@ -30,7 +30,7 @@ extension Worker {
         if !nothingPublished || !commands.isEmpty() || !postponed.isEmpty || returnCount > 0 || mayAdmit || isMarked {
             milliseconds = 0
         }
-        ring.submitAndWait(milliseconds: milliseconds)
+        ring.submitAndWait(milliseconds: milliseconds, pollingFirst: limits.busyPoll)
         // What could not be submitted still refers to it.
         if ring.isSubmitted() { gather.reset() }
         doorbell.awake()

@@ -86,12 +86,24 @@ public struct Ring: ~Copyable {
     public borrowing func submitAndWait(milliseconds: Int64) {
         let wait: UInt32 = milliseconds == 0 ? 0 : 1
         let timeout = milliseconds < 0 ? -1 : milliseconds &* 1_000_000
-        let result = unsafe ck_submit_and_wait(ring, wait, timeout)
+        check(unsafe ck_submit_and_wait(ring, wait, timeout))
+    }
+
+    @_noLocks
+    private borrowing func check(_ result: Int32) {
         // Everything else is a misuse of ours: a bad ring, bad flags, a wrong thread.
         precondition(
             result >= 0 || result == -ETIME || result == -EINTR || result == -EBUSY || result == -EAGAIN
                 || result == -ENOMEM
         )
+    }
+
+    /// The same, but before it waits it looks for completions for so long, without giving the processor up.
+    @_noLocks
+    public borrowing func submitAndWait(milliseconds: Int64, pollingFirst microseconds: Int) {
+        guard microseconds > 0, milliseconds != 0 else { return submitAndWait(milliseconds: milliseconds) }
+        check(unsafe ck_submit_and_poll(ring, Int64(microseconds) &* 1_000))
+        if completionCount() == 0 { submitAndWait(milliseconds: milliseconds) }
     }
 
     /// Whether the kernel has taken everything that was queued.

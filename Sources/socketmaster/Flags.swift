@@ -218,6 +218,15 @@ struct MachineFlags: ParsableArguments {
     @Option(
         parsing: .unconditional,
         help: .init(
+            "How long a reactor looks for more before it sleeps; trades a processor for latency. (default: "
+                + "\(defaults.busyPoll))",
+            valueName: "microseconds"),
+        transform: value(number))
+    var busyPoll = defaults.busyPoll
+
+    @Option(
+        parsing: .unconditional,
+        help: .init(
             "Receive buffers of each reactor, a power of two. (default: \(defaults.receiveBuffers))",
             valueName: "count"),
         transform: value(number))
@@ -269,6 +278,7 @@ struct MachineFlags: ParsableArguments {
         settings.reactors = reactors
         settings.pinsReactors = pin
         settings.ringEntries = ringEntries
+        settings.busyPoll = busyPoll
         settings.receiveBuffers = receiveBuffers
         settings.receiveBufferSize = receiveBufferSize
         settings.bufferLimit = bufferLimit

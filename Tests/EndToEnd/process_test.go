@@ -146,20 +146,30 @@ func (p *process) signal(signal syscall.Signal) { p.command.Process.Signal(signa
 func (p *process) suspend(t *testing.T) {
 	t.Helper()
 	p.signal(syscall.SIGSTOP)
-	eventually(t, "the process is stopped", func() bool {
-		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.command.Process.Pid))
-		if err != nil || len(threads) == 0 {
-			t.Fatal("no threads", err)
+	eventually(t, "the process is stopped", func() bool { return p.isIn("T", t) })
+}
+
+// isAsleep tells whether all threads of the process wait for something.
+func (p *process) isAsleep(t *testing.T) bool {
+	t.Helper()
+	return p.isIn("S", t)
+}
+
+// isIn tells whether all threads of the process are in a state as /proc tells it.
+func (p *process) isIn(state string, t *testing.T) bool {
+	t.Helper()
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.command.Process.Pid))
+	if err != nil || len(threads) == 0 {
+		t.Fatal("no threads", err)
+	}
+	for _, thread := range threads {
+		stat, err := os.ReadFile(thread)
+		// The state is behind the name, which is the only thing in parentheses.
+		if err == nil && !strings.Contains(string(stat), ") "+state+" ") {
+			return false
 		}
-		for _, thread := range threads {
-			stat, err := os.ReadFile(thread)
-			// The state is behind the name, which is the only thing in parentheses.
-			if err == nil && !strings.Contains(string(stat), ") T ") {
-				return false
-			}
-		}
-		return true
-	})
+	}
+	return true
 }
 
 // kill ends the process the hard way and returns when it is gone.

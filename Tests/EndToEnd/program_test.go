@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -54,7 +55,7 @@ func TestProgramTellsItsFlags(t *testing.T) {
 		"--bind", "--reactors", "--pin", "--hold", "--start-grace", "--hold-limit", "--max-connections", "--max-sessions",
 		"--backlog", "--ring-entries", "--receive-buffers", "--receive-buffer-size", "--head-limit", "--head-timeout",
 		"--idle-timeout", "--stall-timeout", "--reply-timeout", "--buffer-limit", "--trust-forwarded", "--drain",
-		"--log-level", "--version",
+		"--log-level", "--version", "--busy-poll", "--print-limits",
 	} {
 		if !strings.Contains(p.stdout.text(), flag+" ") && !strings.Contains(p.stdout.text(), flag+"\n") {
 			t.Errorf("--help does not know %s", flag)
@@ -65,11 +66,66 @@ func TestProgramTellsItsFlags(t *testing.T) {
 	}
 }
 
+func TestProgramPrintsItsLimitsAndStartsNothing(t *testing.T) {
+	control := fmt.Sprint("127.0.0.1:", freePort(t))
+	print := func(flags ...string) map[string]int {
+		p := startProcess(t, program(), append(flags, "--bind", control, "--reactors", "3", "--print-limits")...)
+		if code := p.exitCode(); code != 0 {
+			t.Fatalf("exit code %d: %s", code, p.stderr.text())
+		}
+		numbers := map[string]int{}
+		for _, line := range strings.Split(p.stdout.text(), "\n") {
+			if words := strings.Fields(line); len(words) > 1 {
+				last := words[len(words)-1]
+				if words[0] == "descriptors" {
+					last = words[1]
+				}
+				numbers[words[0]], _ = strconv.Atoi(last)
+			}
+		}
+		return numbers
+	}
+	numbers := print("--max-connections", "1000", "--max-sessions", "100", "--max-pending", "10")
+	if numbers["clients"] != 1000 || numbers["sessions"] != 100 || numbers["registrations"] != 10 {
+		t.Errorf("it says %v", numbers)
+	}
+	listeners := 0
+	for name, number := range numbers {
+		if _, err := strconv.Atoi(name); err == nil {
+			listeners = number
+		}
+	}
+	if sum := 1000 + 100 + 10 + listeners + numbers["others"]; sum != numbers["descriptors"] {
+		t.Errorf("the parts are %d together, the sum is %d", sum, numbers["descriptors"])
+	}
+	p := startProcess(t, program(), "--max-connections", "900000000", "--print-limits")
+	if code := p.exitCode(); code == 0 {
+		t.Error("limits that cannot be are printed")
+	}
+}
+
+func TestProgramThatPollsServesAndSleeps(t *testing.T) {
+	each(t, []string{"--busy-poll", "200", "--hold", "5s"}, func(t *testing.T, p *proxy) {
+		port := freePort(t)
+		first := p.serve(onPath(port, "/"), text("first"))
+		kept := dial(t, port)
+		for round := 0; round < 50; round++ {
+			kept.get("/", "first")
+		}
+		first.Close()
+		kept.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		p.serve(onPath(port, "/"), text("second"))
+		kept.expectReply("GET", 200, "second")
+		// It goes to sleep when nothing more comes: all threads do.
+		eventually(t, "all threads sleep", func() bool { return p.isAsleep(t) })
+	})
+}
+
 func TestProgramRefusesBadFlags(t *testing.T) {
 	control := fmt.Sprint("127.0.0.1:", freePort(t))
 	for _, flags := range [][]string{
 		{"--nonsense"}, {"nonsense"}, {"--reactors", "0"}, {"--reactors", "-1"}, {"--reactors", "many"},
-		{"--reactors", "100000"}, {"--hold", "banana"}, {"--hold", "-5s"}, {"--hold", ""},
+		{"--reactors", "100000"}, {"--busy-poll", "-1"}, {"--busy-poll", "20us"}, {"--hold", "banana"}, {"--hold", "-5s"}, {"--hold", ""},
 		{"--hold", "99999999999999999999s"}, {"--drain", "5 s"}, {"--start-grace", "1x"}, {"--head-timeout", "s"},
 		{"--bind", "nonsense"}, {"--bind", "127.0.0.1"}, {"--bind", "127.0.0.1:99999"}, {"--bind", "unix:"},
 		{"--bind", "unix:" + strings.Repeat("x", 200)}, {"--max-connections", "-1"}, {"--max-connections", "0"},

@@ -77,6 +77,10 @@ struct io_uring_buf_ring *ck_buffers_register(struct ck_ring *ring, uint16_t gro
 /// (nanoseconds, negative: none). Returns >= 0 or -errno (ETIME: the timeout, EINTR, EBUSY: completions to take first).
 CK_HOT int ck_submit_and_wait(struct ck_ring *ring, unsigned wait_count, int64_t timeout_nanoseconds);
 
+/// Hands everything queued to the kernel and looks for a completion again and again, at most for that long
+/// (nanoseconds), without giving the processor up. Returns as ck_submit_and_wait does; 0 too if there was none.
+CK_HOT int ck_submit_and_poll(struct ck_ring *ring, int64_t patience_nanoseconds);
+
 /// A cleared submission entry; when the queue is full, what it holds is submitted first.
 CK_HOT struct io_uring_sqe *ck_sqe_slow(struct ck_ring *ring);
 
