@@ -165,9 +165,9 @@ class HAProxy(Peer):
 
 
 class SplicingHAProxy(HAProxy):
-    """The same with splice(2) for whatever it finds large enough."""
+    """The same with splice(2)."""
 
-    plain = HAProxy.plain | {"splice": "option splice-auto"}
+    plain = HAProxy.plain | {"splice": "option splice-request\n    option splice-response"}
 
 
 class Nginx(Peer):

@@ -126,7 +126,8 @@ def heading(results):
     identity = commit["id"][:12] if commit["id"] else "none"
     lines = [
         f"{results['comparison']}: {machine['cpus']} x {machine['processor']}, Linux {machine['kernel']}, "
-        f"{machine['congestion_control']}; {options['rounds']} rounds of {options['seconds']} s; {chosen}; "
+        f"{machine['congestion_control']}; {options['rounds']} rounds of {options['seconds']} s; "
+        f"{chosen + '; ' if chosen else ''}"
         f"commit {identity}{' with changes' if commit['changed'] else ''}",
         f"- load: {results['load_generator']}",
     ]

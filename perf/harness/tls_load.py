@@ -14,7 +14,7 @@ def add_options(parser):
 
 def compare(options):
     programs.build(programs.SERVICE, programs.LOAD)
-    openssl = machine.first_line(["openssl", "version"])
+    openssl = machine.first_line(["openssl", "version"]).partition(" (")[0]
     certificate = programs.Certificate()
     yield rounds.run("tls-handshakes", "handshakes", options, Job(certificate=certificate), options.handshakes,
                      load.own("tls"), openssl=openssl)
