@@ -30,6 +30,12 @@ def wrk(post_size=0):
     return run
 
 
+def exactly(port, connections, requests, flags):
+    """So many requests by perf/load and no more."""
+    command = [str(LOAD), "http", "--port", str(port), "--connections", str(connections)]
+    return figures("perf/load", [*command, "--requests", str(requests), *flags])
+
+
 def own(kind, *flags):
     """A load of a kind by perf/load."""
 

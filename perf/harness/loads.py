@@ -26,3 +26,14 @@ def named(certificate):
 
 
 NAMES = list(named(None))
+
+# Those that can be had as an exact number of requests: connections, the reply, the flags of perf/load.
+EXACT = {
+    "http-1": (1, 6, []),
+    "http-16": (16, 6, []),
+    "http-64": (64, 6, []),
+    "http-4k": (16, 4096, []),
+    "http-64k": (16, 65536, []),
+    "post-4k": (16, 6, ["--post", "4096"]),
+    "connections": (16, 6, ["--close"]),
+}

@@ -82,9 +82,9 @@ class Peer:
         self.job = self.proxy = self.service = None
         self.commands = []
 
-    def run(self, command, cpus):
+    def run(self, command, cpus, environment=None):
         self.commands.append(" ".join(relative(word) for word in command))
-        return start(command, cpus, f"{self.name}-{pathlib.Path(command[0]).name}")
+        return start(command, cpus, f"{self.name}-{pathlib.Path(command[0]).name}", environment)
 
     def configure(self, backend_port):
         """Fills in the configuration for the job and returns the path of the result."""
@@ -216,13 +216,15 @@ class Socketmaster(Peer):
 
     proxy_flags = ["--reactors", "1"]
     registration_flags = []
+    environment = {}
 
     def version(self):
         return first_line([self.program, "--version"])
 
     def launch(self):
         self.control = f"127.0.0.1:{free_port()}"
-        self.proxy = self.run([self.program, *self.proxy_flags, "--bind", self.control], self.proxy_cpus)
+        command = [self.program, *self.proxy_flags, "--bind", self.control]
+        self.proxy = self.run(command, self.proxy_cpus, self.environment)
         command = [str(SERVICE), "yamux", "--port", str(self.port), "--control", self.control]
         command += [*self.service_flags(), *self.registration_flags]
         if self.job.certificate:

@@ -33,13 +33,14 @@ def prepare_child(cpus):
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def start(command, cpus, log):
+def start(command, cpus, log, environment=None):
     """Starts a command at the top of the checkout. What it says goes into a file of that name below .build/perf."""
     BUILD.mkdir(parents=True, exist_ok=True)
     with open(BUILD / f"{log}.log", "wb") as output:
         return subprocess.Popen(
             [relative(word) for word in command],
             cwd=ROOT,
+            env=os.environ | (environment or {}),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

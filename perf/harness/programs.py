@@ -10,12 +10,15 @@ from .process import BUILD, ROOT, Failure, relative
 
 PACKAGES = BUILD / "venv" / "lib" / "python3*" / "site-packages"
 SERVICE, LOAD, FLOOR = BUILD / "service", BUILD / "load", BUILD / "floor"
+ALLOCATIONS, STEP = BUILD / "allocations.so", BUILD / "step"
 
 # What a program of perf/ is made of: the files, as patterns below perf, and the libraries.
 OWN = {
     SERVICE: (["service/*.c"], []),
     LOAD: (["load/*.c", "ring/*.c"], ["-luring", "-lssl", "-lcrypto", "-lpthread"]),
     FLOOR: (["floor/*.c", "ring/*.c", "service/buffer.c"], ["-luring"]),
+    STEP: (["step/*.c"], []),
+    ALLOCATIONS: (["allocations/*.c"], ["-shared", "-fPIC"]),
 }
 
 

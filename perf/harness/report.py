@@ -135,6 +135,13 @@ def heading(results):
     return "\n".join(lines)
 
 
+def read(path):
+    """Results as they were kept. Those of before results named their table are understood, too."""
+    results = json.loads(path.read_text())
+    results.setdefault("table", {"tls-bulk": "bulk", "tls-handshakes": "handshakes"}.get(results["comparison"], "requests"))
+    return results
+
+
 def save(results):
     """Keeps the raw results and returns the path as seen from the top of the checkout."""
     RESULTS.mkdir(exist_ok=True)

@@ -41,6 +41,7 @@ static uint64_t now, begun, interval;  // nanoseconds
 static uint64_t next_due;
 static uint32_t *idle;                 // connections without a request, at a rate, the longest idle one first
 static uint32_t idle_head, idle_count;
+static uint64_t started;               // requests
 static bool is_over;
 
 // MARK: Requests
@@ -95,10 +96,13 @@ static void open_and_send(uint32_t number, const struct request *request)
 static void start_request(uint32_t number, uint64_t due)
 {
     struct connection *const connection = &connections[number];
-    const struct request *const request = next_request(connection);
+    if (options->requests && started == options->requests)
+        return;
+    started++;
     connection->begun = due;
     connection->is_busy = true;
     connection->is_answered = false;
+    const struct request *const request = next_request(connection);
     if (options->closes)
         open_and_send(number, request);
     else
@@ -123,6 +127,8 @@ static void request_done(uint32_t number)
     struct connection *const connection = &connections[number];
     latencies_note(&latencies, now - connection->begun);
     connection->is_busy = false;
+    if (latencies.count == options->requests)
+        is_over = true;
     if (interval)
         idle[(idle_head + idle_count++) % (uint32_t)options->connections] = number;
     else if (!is_over)
@@ -266,7 +272,8 @@ int run_http(const struct options *given)
         else
             start_request((uint32_t)i, now);
     }
-    end_after(options->seconds);
+    if (!options->requests)
+        end_after(options->seconds);
     while (!is_over)
         turn();
     const uint64_t answered = latencies.count, unfinished = interval ? note_unfinished() : 0;

@@ -15,6 +15,7 @@ struct options {
     int seconds;
     size_t post_size;         // http: 0 for GET
     long rate;                // http: requests a second altogether, due at fixed times; 0: as many as there can be
+    uint64_t requests;        // http: ends after so many, exactly; 0: after `seconds`
     bool closes;              // http: a connection for every request
     bool alternates;          // http: each request of a connection takes the next path, instead of each connection
     const char *paths[PATHS];

@@ -19,7 +19,7 @@
 
 static const char usage[] =
     "usage: load http --port PORT [--connections N] [--seconds N] [--post BYTES] [--rate N] [--close]\n"
-    "                 [--path PATH]... [--alternate]\n"
+    "                 [--path PATH]... [--alternate] [--requests N]\n"
     "       load idle --port PORT [--connections N]\n"
     "       load raw  --port PORT [--connections N] [--seconds N] [--kind echo|up|down] [--message BYTES]\n"
     "       load tls  --port PORT [--connections N] [--seconds N] [--keep]\n";
@@ -88,7 +88,8 @@ static struct options read_options(int count, char **arguments)
         {"rate", required_argument, NULL, 'r'},    {"close", no_argument, NULL, 'x'},
         {"path", required_argument, NULL, 'u'},    {"alternate", no_argument, NULL, 'a'},
         {"kind", required_argument, NULL, 'd'},    {"message", required_argument, NULL, 'm'},
-        {"keep", no_argument, NULL, 'k'},          {0},
+        {"keep", no_argument, NULL, 'k'},          {"requests", required_argument, NULL, 'n'},
+        {0},
     };
     struct options options = {.connections = 16, .seconds = 5, .message = 64};
     for (int name; (name = getopt_long(count, arguments, "", names, NULL)) != -1;) {
@@ -98,6 +99,7 @@ static struct options read_options(int count, char **arguments)
         case 's': options.seconds = (int)number(optarg); break;
         case 'b': options.post_size = (size_t)number(optarg); break;
         case 'r': options.rate = number(optarg); break;
+        case 'n': options.requests = (uint64_t)number(optarg); break;
         case 'x': options.closes = true; break;
         case 'a': options.alternates = true; break;
         case 'd': options.raw = raw_kind(optarg); break;
