@@ -16,7 +16,7 @@ release := swift build -c release --static-swift-stdlib --product socketmaster
 tests := --disable-xctest
 logs := .build/logs
 
-.PHONY: help install build demo chaos test format lint unit-tests hotpath end-to-end test-tls test-asan test-tsan fuzz perf clean
+.PHONY: help install build demo chaos test format lint unit-tests hotpath end-to-end test-tls test-asan test-tsan fuzz perf perf-check clean
 
 help: ## tells what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -96,9 +96,12 @@ fuzz: install ## runs each fuzzer for a minute, or for FUZZ_SECONDS
 	        .build-fuzz/corpus/$$corpus Tests/Fuzz/Corpus/$$corpus
 	done
 
-perf: build ## measures the CPU per request beside HAProxy and nginx; 10 minutes
+perf: build ## measures the CPU per request beside HAProxy, nginx and Envoy; 25 minutes
 	@perf/install
 	perf/compare http
+
+perf-check: ## checks the programs that measure, and what they compute
+	@perf/check
 
 clean: ## removes everything that was built
 	@rm -rf .build .build-asan .build-tsan .build-fuzz
