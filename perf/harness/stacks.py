@@ -8,6 +8,9 @@ import subprocess
 from .process import BUILD, LOAD_CPU, ROOT, Failure, prepare_child
 
 FREQUENCY = 1999
+# What the compiler says it has made of a function.
+PREFIXES = re.compile(r"^(?:(?:specialized|merged|outlined|partial apply for|thunk for|closure #\d+ in"
+                      r"|generic specialization <.*?> of|function signature specialization <.*?> of) )*")
 FRAME = re.compile(r"^\s+([0-9a-f]+) (.*?)(?:\+0x[0-9a-f]+)? \(([^()]*)\)$")
 
 
@@ -34,8 +37,7 @@ def demangle(names):
 
 
 def shorten(name):
-    name = re.sub(r"^(?:(?:specialized|generic specialization <.*?> of|merged|function signature specialization <.*?> of"
-                  r"|closure #\d+ in|partial apply for|thunk for|outlined) )*", "", name)
+    name = re.sub(PREFIXES, "", name)
     name = re.sub(r"\(.*", "", name)
     return re.sub(r" in _[0-9A-F]{32}", "", name)
 

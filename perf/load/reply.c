@@ -12,7 +12,7 @@ static void read_head(struct reply *reply, const char *head, const char *end)
     static const char status[] = "HTTP/1.1 200", field[] = "content-length:";
     if ((size_t)(end - head) < sizeof status || memcmp(head, status, sizeof status - 1) != 0)
         fail("a reply begins with '%.40s'", head);
-    for (const char *line = memchr(head, '\n', (size_t)(end - head)); line; line = memchr(line, '\n', (size_t)(end - line))) {
+    for (const char *line = head; (line = memchr(line, '\n', (size_t)(end - line)));) {
         line++;
         if ((size_t)(end - line) < sizeof field)
             break;
