@@ -16,7 +16,7 @@ SETTLE_SECONDS = 1
 
 
 def add_options(parser):
-    most = min(10000, peers.most_clients())
+    most = min(10000, peers.most_clients() - 100)
     parser.add_argument("--clients", type=positive, default=most, help=f"idle clients after a request each ({most})")
     parser.add_argument("--sessions", type=positive, default=1000, help="idle sessions of ours (1000)")
 

@@ -53,15 +53,19 @@ def generate(peer, connections, seconds):
 generate.description = "perf/load http"
 
 
+def plural(count, thing):
+    return f"{count} {thing}{'' if count == 1 else 's'}"
+
+
 def variants(part, options):
     """What a part puts side by side. What takes two reactors has both CPUs, the load on one of them, in all of it."""
     if part == "reactors":
-        return [Variant(options, f"{count} reactors", count, count, BOTH) for count in (1, 2)]
+        return [Variant(options, plural(count, "reactor"), count, count, BOTH) for count in (1, 2)]
     if part == "sessions":
-        return [Variant(options, f"{count} sessions", sessions=count) for count in (1, 8, 64)]
+        return [Variant(options, plural(count, "session"), sessions=count) for count in (1, 8, 64)]
     if part == "routes":
         path = f"{ROUTES_PATH}/{options.routes // 2}"
-        return [Variant(options, f"{count} routes", paths=[path], routes=count) for count in (1, options.routes)]
+        return [Variant(options, plural(count, "route"), paths=[path], routes=count) for count in (1, options.routes)]
     # The services of two paths: each is on a reactor of its own.
     return [Variant(options, name, 2, 1, BOTH, ("/a", "/b"), alternates)
             for name, alternates in (("steady", False), ("alternating", True))]

@@ -17,6 +17,8 @@ FRAME = re.compile(r"^\s+([0-9a-f]+) (.*?)(?:\+0x[0-9a-f]+)? \(([^()]*)\)$")
 def record(pid, seconds, name):
     """Samples all threads of a process for so long. A virtual machine may have no counters, but it has a clock."""
     data = BUILD / f"{name}.perf"
+    if not shutil.which("perf"):
+        raise Failure("perf is missing: run perf/install")
     command = ["perf", "record", "-q", "-e", "cpu-clock", "-F", str(FREQUENCY), "-g", "-p", str(pid), "-o", str(data),
                "--", "sleep", str(seconds)]
     run = subprocess.run(command, capture_output=True, text=True, check=False,
