@@ -19,7 +19,7 @@ logs := .build/logs
 formatted := Sources Tests Package.swift Benchmarks/Package.swift $(addprefix Benchmarks/,Loops CountedLoops Benchmarks)
 
 .PHONY: help install build demo chaos test format lint unit-tests hotpath bench-check end-to-end test-tls \
-    test-asan test-tsan fuzz perf bench clean
+    test-asan test-tsan fuzz perf perf-check bench clean
 
 help: ## tells what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -104,9 +104,12 @@ fuzz: install ## runs each fuzzer for a minute, or for FUZZ_SECONDS
 	        .build-fuzz/corpus/$$corpus Tests/Fuzz/Corpus/$$corpus
 	done
 
-perf: build ## measures the CPU per request beside HAProxy and nginx; 10 minutes
+perf: build ## measures the CPU per request beside HAProxy, nginx and Envoy; 25 minutes
 	@perf/install
 	perf/compare http
+
+perf-check: ## checks the programs that measure, and what they compute
+	@perf/check
 
 # What it is built with is large and has a folder of its own.
 bench: install ## measures the time of the pure cores' operations; the first time 4 minutes, then 1

@@ -6,6 +6,7 @@ import os
 import pathlib
 import platform
 import resource
+import shutil
 import socket
 import struct
 import subprocess
@@ -109,6 +110,8 @@ class Pace:
 
 def first_line(command):
     """The first line that a command says, on whatever output."""
+    if not shutil.which(command[0]):
+        raise Failure(f"{command[0]} is missing: run perf/install")
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     lines = (run.stdout + run.stderr).strip().splitlines()
     return lines[0] if lines else ""

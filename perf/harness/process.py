@@ -27,23 +27,24 @@ def relative(path):
     return path[len(str(ROOT)) + 1 :] if path.startswith(f"{ROOT}/") else path
 
 
-def prepare_child(cpu):
+def prepare_child(cpus):
     """Pins the child that is about to run, and lets it die with the harness."""
-    os.sched_setaffinity(0, {cpu})
+    os.sched_setaffinity(0, set(cpus))
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def start(command, cpu, log):
+def start(command, cpus, log, environment=None):
     """Starts a command at the top of the checkout. What it says goes into a file of that name below .build/perf."""
     BUILD.mkdir(parents=True, exist_ok=True)
     with open(BUILD / f"{log}.log", "wb") as output:
         return subprocess.Popen(
             [relative(word) for word in command],
             cwd=ROOT,
+            env=os.environ | (environment or {}),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            preexec_fn=lambda: prepare_child(cpu),
+            preexec_fn=lambda: prepare_child(cpus),
         )
 
 
@@ -82,10 +83,11 @@ class CPUTime:
     """
 
     def __init__(self, root):
-        self.threads, self.user_ticks, self.system_ticks = {}, 0, 0
+        self.threads, self.names, self.user_ticks, self.system_ticks = {}, {}, 0, 0
         for pid in children(root):
             for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
                 self.threads[task.name] = int((task / "schedstat").read_text().split()[0])
+                self.names[task.name] = (task / "comm").read_text().strip()
             fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
             self.user_ticks += int(fields[11])
             self.system_ticks += int(fields[12])
@@ -99,6 +101,20 @@ class CPUTime:
         else:
             seconds = ticks / os.sysconf("SC_CLK_TCK")
         return seconds, user / ticks if ticks else 0.0
+
+    def by_thread(self, earlier):
+        """Seconds that each thread has used between two moments, by its name."""
+        used = {}
+        for task, nanoseconds in self.threads.items():
+            name = self.names[task]
+            used[name] = used.get(name, 0) + (nanoseconds - earlier.threads.get(task, 0)) / 1e9
+        return used
+
+
+def resident_bytes(root):
+    """What a tree of processes has in memory, pages that it shares with others included."""
+    page = os.sysconf("SC_PAGE_SIZE")
+    return sum(int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1]) * page for pid in children(root))
 
 
 def ended_children_seconds():

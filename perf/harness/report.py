@@ -7,106 +7,140 @@ import time
 from .process import ROOT, relative
 
 RESULTS = ROOT / "perf" / "results"
+# Whose best one the others are divided by, by the beginning of their names.
+OTHERS = ("haproxy", "nginx", "envoy")
 
-COLUMNS = ["connections", "proxy", "CPU us/request", "lowest - highest", "in user mode", "requests/s", "p50 us"]
-COLUMNS += ["p99 us", "p99.9 us", "busy", "service us", "calm samples"]
+
+def number(title, key, form, bold=False):
+    """A column of medians. Where a row has none of them the cell is empty."""
+
+    def cell(row):
+        if row.get(key) is None:
+            return ""
+        text = format(row[key], form)
+        return f"**{text}**" if bold else text
+
+    return title, cell
 
 
-def progress(sample):
+def spread(form):
+    return "lowest - highest", lambda row: f"{row['lowest']:{form}} - {row['highest']:{form}}"
+
+
+CONNECTIONS = ("connections", lambda row: f"{row['connections']}")
+PROXY = ("proxy", lambda row: row["peer"])
+OF_BEST = number("of the best other", "of_best", ".2f")
+CPU, CPU_PLAIN = (number("CPU us/request", "proxy_cpu_us", ".2f", bold) for bold in (True, False))
+USER = number("in user mode", "proxy_user_share", ".0%")
+RATE = number("requests/s", "requests_per_second", ".0f")
+LATENCIES = [number(f"{name} us", key, ".0f") for name, key in
+             (("p50", "p50_us"), ("p99", "p99_us"), ("p99.9", "p999_us"))]
+BUSY = number("busy", "proxy_busy", ".0%")
+SERVICE = number("service us", "service_cpu_us", ".2f")
+CALM = ("calm samples", lambda row: f"{row['calm']} of {row['samples']}")
+
+# name: what is measured, its unit, and the columns of the table
+TABLES = {
+    "requests": ("proxy_cpu_us", "us/request",
+                 [CONNECTIONS, PROXY, CPU, spread(".2f"), OF_BEST, USER, RATE, *LATENCIES, BUSY, SERVICE, CALM]),
+    "handshakes": ("proxy_cpu_us", "us/request",
+                   [CONNECTIONS, PROXY, CPU, spread(".1f"), OF_BEST, USER, RATE, *LATENCIES[:2], BUSY, CALM]),
+    "bulk": ("proxy_cpu_seconds_per_gib", "s/GiB",
+             [CONNECTIONS, PROXY, number("CPU s/GiB", "proxy_cpu_seconds_per_gib", ".3f", True), spread(".3f"), OF_BEST,
+              USER, number("GiB/s", "gib_per_second", ".2f"), BUSY, CALM]),
+    "messages": ("proxy_cpu_us", "us/message",
+                 [CONNECTIONS, PROXY, number("CPU us/message", "proxy_cpu_us", ".2f", True), spread(".2f"), OF_BEST,
+                  USER, number("messages/s", "requests_per_second", ".0f"), *LATENCIES, BUSY, CALM]),
+    "latency": ("p99_us", "us at p99",
+                [CONNECTIONS, PROXY, *LATENCIES[:1], number("p99 us", "p99_us", ".0f", True), LATENCIES[2],
+                 spread(".0f"), OF_BEST, number("longest us", "max_us", ".0f"), RATE,
+                 number("unfinished", "unfinished", ".0f"), CPU_PLAIN, BUSY, CALM]),
+    "idle": ("bytes_each", "bytes each",
+             [number("how many", "connections", "d"), PROXY, number("resident bytes each", "bytes_each", ".0f", True),
+              spread(".0f"), OF_BEST, number("resident MB in all", "resident_megabytes", ".1f")]),
+    "scale": ("proxy_cpu_us", "us/request",
+              [CONNECTIONS, PROXY, CPU, spread(".2f"), number("of the first", "of_first", ".2f"), USER, RATE,
+               *LATENCIES, number("busiest reactor's share", "reactor_share", ".0%"), BUSY, SERVICE, CALM]),
+}
+
+
+def progress(sample, table):
     """A sample on one line, for whoever watches."""
-    remark = f"  not calm: others {sample['others_share']:.0%}, slowness {sample['slowness']:.2f}"
-    rate = f"{sample['requests_per_second']:8.0f}/s"
-    return (
-        f"round {sample['round'] + 1}  {sample['connections']:4} connections  {sample['peer']:<18} "
-        f"{sample['proxy_cpu_us']:6.2f} us/request  {rate}{'' if sample['calm'] else remark}"
-    )
+    measure, unit, _ = TABLES[table]
+    rate = f"{sample['requests_per_second']:8.0f}/s" if "requests_per_second" in sample else ""
+    calm = sample.get("calm", True)
+    remark = "" if calm else f"  not calm: others {sample['others_share']:.0%}, slowness {sample['slowness']:.2f}"
+    return (f"round {sample['round'] + 1}  {sample['connections']:5} connections  {sample['peer']:<18} "
+            f"{sample[measure]:9.3f} {unit} {rate}{remark}")
 
 
-def tls_progress(sample):
-    """The same for a sample of TLS, whose bytes count as well."""
-    return f"{progress(sample)}  {sample['proxy_cpu_seconds_per_gib']:.3f} s/GiB"
-
-
-def median_row(connections, peer, samples):
+def median_row(connections, peer, samples, measure):
     """The medians of the calm samples, or of all where less than half of them are calm."""
-    calm = [sample for sample in samples if sample["calm"]]
+    calm = [sample for sample in samples if sample.get("calm", True)]
     chosen = calm if 2 * len(calm) >= len(samples) else samples
     row = {"connections": connections, "peer": peer, "samples": len(samples), "calm": len(calm)}
     for key, value in samples[0].items():
         if isinstance(value, (int, float)) and key not in ("round", "connections", "calm"):
             row[key] = statistics.median(sample[key] for sample in chosen)
-    row["proxy_cpu_us_lowest"] = min(sample["proxy_cpu_us"] for sample in chosen)
-    row["proxy_cpu_us_highest"] = max(sample["proxy_cpu_us"] for sample in chosen)
+    row["lowest"] = min(sample[measure] for sample in chosen)
+    row["highest"] = max(sample[measure] for sample in chosen)
     return row
+
+
+def add_ratios(rows, measure):
+    """Each row beside the best of the other proxies, and beside the first row, of as many connections."""
+    for row in rows:
+        alike = [other for other in rows if other["connections"] == row["connections"]]
+        others = [other[measure] for other in alike if other["peer"].startswith(OTHERS)]
+        row["of_best"] = row[measure] / min(others) if others and min(others) > 0 else None
+        row["of_first"] = row[measure] / alike[0][measure] if alike[0][measure] else None
 
 
 def medians(results):
     """One row for every number of connections and peer, in the order of the run."""
+    measure = TABLES[results["table"]][0]
     groups = {}
     for sample in results["samples"]:
         groups.setdefault((sample["connections"], sample["peer"]), []).append(sample)
-    return [
-        median_row(connections, peer, groups[connections, peer])
-        for connections in results["options"]["connections"]
-        for peer in results["peers"]
-    ]
+    rows = [median_row(connections, peer, samples, measure) for (connections, peer), samples in groups.items()]
+    order = {peer: place for place, peer in enumerate(results["peers"])}
+    rows.sort(key=lambda row: (row["connections"], order[row["peer"]]))
+    add_ratios(rows, measure)
+    return rows
 
 
 def table(results):
-    """The medians as a Markdown table."""
-    lines = ["| " + " | ".join(COLUMNS) + " |", "|" + " ---: | :--- |" + " ---: |" * (len(COLUMNS) - 2)]
-    for row in medians(results):
-        cells = [
-            f"{row['connections']}",
-            row["peer"],
-            f"**{row['proxy_cpu_us']:.2f}**",
-            f"{row['proxy_cpu_us_lowest']:.2f} - {row['proxy_cpu_us_highest']:.2f}",
-            f"{row['proxy_user_share']:.0%}",
-            f"{row['requests_per_second']:.0f}",
-            f"{row['p50_us']:.0f}",
-            f"{row['p99_us']:.0f}",
-            f"{row['p999_us']:.0f}",
-            f"{row['proxy_busy']:.0%}",
-            f"{row['service_cpu_us']:.2f}",
-            f"{row['calm']} of {row['samples']}",
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def tls_table(results):
-    """The medians of handshakes or of bulk."""
-    columns = ["connections", "proxy", "CPU us/request", "CPU s/GiB", "in user mode", "requests/s", "p50 us", "p99 us"]
-    columns += ["busy", "calm samples"]
-    lines = ["| " + " | ".join(columns) + " |", "|" + " ---: | :--- |" + " ---: |" * (len(columns) - 2)]
-    for row in medians(results):
-        cells = [
-            f"{row['connections']}",
-            row["peer"],
-            f"**{row['proxy_cpu_us']:.1f}**",
-            f"{row['proxy_cpu_seconds_per_gib']:.3f}",
-            f"{row['proxy_user_share']:.0%}",
-            f"{row['requests_per_second']:.0f}",
-            f"{row['p50_us']:.0f}",
-            f"{row['p99_us']:.0f}",
-            f"{row['proxy_busy']:.0%}",
-            f"{row['calm']} of {row['samples']}",
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    """The medians as a Markdown table, without the columns that are empty in all rows."""
+    rows = medians(results)
+    cells = [[title, *(cell(row) for row in rows)] for title, cell in TABLES[results["table"]][2]]
+    columns = [column for column in cells if any(column[1:])]
+    lines = ["| " + " | ".join(words) + " |" for words in zip(*columns)]
+    return "\n".join([lines[0], "|" + " ---: | :--- |" + " ---: |" * (len(columns) - 2), *lines[1:]])
 
 
 def heading(results):
     """What was compared where, in a few lines."""
-    machine, options = results["machine"], results["options"]
-    commit = results["commit"]["id"]
+    machine, options, commit = results["machine"], results["options"], results["commit"]
+    chosen = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in options.items()
+                       if name not in ("rounds", "seconds", "tries", "patience", "connections"))
+    identity = commit["id"][:12] if commit["id"] else "none"
     lines = [
-        f"{machine['cpus']} x {machine['processor']}, Linux {machine['kernel']}, {machine['congestion_control']}; "
-        f"{options['rounds']} rounds of {options['seconds']} s, replies of {options['reply_size']} bytes; "
-        f"commit {commit[:12] if commit else 'none'}{' with changes' if results['commit']['changed'] else ''}",
+        f"{results['comparison']}: {machine['cpus']} x {machine['processor']}, Linux {machine['kernel']}, "
+        f"{machine['congestion_control']}; {options['rounds']} rounds of {options['seconds']} s; "
+        f"{chosen + '; ' if chosen else ''}"
+        f"commit {identity}{' with changes' if commit['changed'] else ''}",
+        f"- load: {results['load_generator']}",
     ]
     lines += [f"- {name}: {peer['version']}" for name, peer in results["peers"].items()]
     return "\n".join(lines)
+
+
+def read(path):
+    """Results as they were kept. Those of before results named their table are understood, too."""
+    results = json.loads(path.read_text())
+    tables = {"tls-bulk": "bulk", "tls-handshakes": "handshakes"}
+    results.setdefault("table", tables.get(results["comparison"], "requests"))
+    return results
 
 
 def save(results):

@@ -1,4 +1,12 @@
--- Ends wrk's report with one line of JSON. Latencies are microseconds.
+-- Ends wrk's report with one line of JSON. Latencies are microseconds. The argument is the size of a body to POST.
+init = function(arguments)
+    local size = tonumber(arguments[1])
+    if size > 0 then
+        wrk.method = "POST"
+        wrk.body = string.rep("x", size)
+    end
+end
+
 done = function(summary, latency)
     local errors = summary.errors
     io.write(string.format(

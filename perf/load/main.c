@@ -1,247 +1,136 @@
-// Drives a TLS port: a connection for every request, or connections that stay. README.md says how.
+// Loads that wrk cannot make, or not as cheaply. README.md says which, and how.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <openssl/err.h>
-#include <openssl/ssl.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { LATENCIES = 1 << 17, BUFFER = 64 << 10 };
+#include "../service/failure.h"
+#include "load.h"
 
-struct options {
-    uint16_t port;
-    int connections;
-    int seconds;
-    bool keeps;                // connections stay: what is measured is bytes
-};
+static const char usage[] =
+    "usage: load http --port PORT [--connections N] [--seconds N] [--post BYTES] [--rate N] [--close]\n"
+    "                 [--path PATH]... [--alternate] [--requests N]\n"
+    "       load idle --port PORT [--connections N]\n"
+    "       load raw  --port PORT [--connections N] [--seconds N] [--kind echo|up|down] [--message BYTES]\n"
+    "       load tls  --port PORT [--connections N] [--seconds N] [--keep]\n";
 
-struct worker {
-    const struct options *options;
-    SSL_CTX *context;
-    int number;
-    long requests, errors, resumed;
-    long long bytes;
-    uint32_t *latencies;       // microseconds
-    long latency_count;
-    char buffer[BUFFER];
-};
-
-static struct timespec deadline;
-
-static double seconds_since(const struct timespec *begin)
+uint64_t now_nanoseconds(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)(now.tv_sec - begin->tv_sec) + (double)(now.tv_nsec - begin->tv_nsec) / 1e9;
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-static bool is_over(void)
+struct sockaddr_in port_address(uint16_t port)
 {
-    return seconds_since(&deadline) >= 0;
+    return (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port),
+                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 }
 
-// Each worker comes from an address of its own, so that there are ports for all connections of a run.
-static int dial(const struct worker *worker)
+int make_socket(void)
 {
+    static _Atomic uint32_t last;
     const int on = 1;
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7F000100u + (unsigned)worker->number)};
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(worker->options->port),
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    if (fd < 0)
-        return -1;
-    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (bind(fd, (struct sockaddr *)&from, sizeof from) == 0 && connect(fd, (struct sockaddr *)&to, sizeof to) == 0)
-        return fd;
-    close(fd);
-    return -1;
+    struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7F000100u + last++ % 250 + 1)};
+    if (fd < 0 || setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on) < 0
+        || setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0
+        || bind(fd, (struct sockaddr *)&from, sizeof from) < 0)
+        fail("no socket: %s", strerror(errno));
+    return fd;
 }
 
-// The length of the body that a head announces, or -1.
-static long long content_length(const char *head)
+int dial(uint16_t port)
 {
-    const char *const field = strcasestr(head, "\r\nContent-Length:");
-    return field ? strtoll(field + strlen("\r\nContent-Length:"), NULL, 10) : -1;
+    const int fd = make_socket();
+    const struct sockaddr_in to = port_address(port);
+    if (connect(fd, (const struct sockaddr *)&to, sizeof to) < 0)
+        fail("cannot connect to port %u: %s", port, strerror(errno));
+    return fd;
 }
 
-// One request and its whole reply, of which the head comes in one record with a part of the body.
-static bool exchange(struct worker *worker, SSL *ssl)
+static long number(const char *text)
 {
-    static const char closing[] = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-    static const char keeping[] = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    const char *const request = worker->options->keeps ? keeping : closing;
-    if (SSL_write(ssl, request, (int)strlen(request)) <= 0)
-        return false;
-    int count = SSL_read(ssl, worker->buffer, BUFFER - 1);
-    if (count <= 0)
-        return false;
-    worker->buffer[count] = '\0';
-    const char *const end = strstr(worker->buffer, "\r\n\r\n");
-    if (!end || strncmp(worker->buffer, "HTTP/1.1 200", 12) != 0)
-        return false;
-    long long left = content_length(worker->buffer) - (count - (end + 4 - worker->buffer));
-    worker->bytes += count;
-    while (left > 0) {
-        count = SSL_read(ssl, worker->buffer, BUFFER);
-        if (count <= 0)
-            return false;
-        worker->bytes += count;
-        left -= count;
-    }
-    return left == 0;
+    char *end;
+    errno = 0;
+    const long value = strtol(text, &end, 10);
+    if (errno || *end || end == text || value < 0)
+        fail("'%s' is no number", text);
+    return value;
 }
 
-static SSL *shake(struct worker *worker, int fd)
+static enum raw raw_kind(const char *text)
 {
-    SSL *const ssl = SSL_new(worker->context);
-    if (!ssl || SSL_set_fd(ssl, fd) != 1 || SSL_set_tlsext_host_name(ssl, "localhost") != 1 || SSL_connect(ssl) != 1) {
-        SSL_free(ssl);
-        return NULL;
-    }
-    worker->resumed += SSL_session_reused(ssl);
-    return ssl;
-}
-
-static void note(struct worker *worker, const struct timespec *begin, bool is_good)
-{
-    worker->requests += 1;
-    worker->errors += !is_good;
-    if (is_good && worker->latency_count < LATENCIES)
-        worker->latencies[worker->latency_count++] = (uint32_t)(seconds_since(begin) * 1e6);
-}
-
-static bool run_connection(struct worker *worker)
-{
-    struct timespec begin;
-    clock_gettime(CLOCK_MONOTONIC, &begin);
-    const int fd = dial(worker);
-    SSL *const ssl = fd >= 0 ? shake(worker, fd) : NULL;
-    bool is_good = ssl != NULL;
-    while (is_good) {
-        is_good = exchange(worker, ssl);
-        if (!worker->options->keeps) {
-            // The proxy ends it, by close_notify and FIN.
-            is_good = is_good && SSL_read(ssl, worker->buffer, BUFFER) == 0
-                && SSL_get_error(ssl, 0) == SSL_ERROR_ZERO_RETURN;
-            break;
-        }
-        note(worker, &begin, is_good);
-        if (is_over())
-            break;
-        clock_gettime(CLOCK_MONOTONIC, &begin);
-    }
-    if (!worker->options->keeps)
-        note(worker, &begin, is_good);
-    if (is_good)
-        SSL_shutdown(ssl);
-    SSL_free(ssl);
-    ERR_clear_error();
-    if (fd >= 0)
-        close(fd);
-    return is_good;
-}
-
-static void *run(void *argument)
-{
-    struct worker *const worker = argument;
-    while (!is_over() && worker->errors < 10)
-        run_connection(worker);
-    return NULL;
-}
-
-static int compare(const void *left, const void *right)
-{
-    const uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
-    return a < b ? -1 : a > b;
-}
-
-static SSL_CTX *make_context(void)
-{
-    SSL_CTX *const context = SSL_CTX_new(TLS_client_method());
-    if (!context || SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) != 1
-        || SSL_CTX_set_ciphersuites(context, "TLS_AES_128_GCM_SHA256") != 1
-        || SSL_CTX_set1_groups_list(context, "X25519") != 1) {
-        ERR_print_errors_fp(stderr);
-        exit(1);
-    }
-    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
-    return context;
-}
-
-static void report(struct worker *workers, int count, double seconds)
-{
-    struct worker sum = {.latencies = malloc((size_t)count * LATENCIES * sizeof(uint32_t))};
-    for (int i = 0; i < count; i++) {
-        sum.requests += workers[i].requests;
-        sum.errors += workers[i].errors;
-        sum.resumed += workers[i].resumed;
-        sum.bytes += workers[i].bytes;
-        memcpy(sum.latencies + sum.latency_count, workers[i].latencies,
-               (size_t)workers[i].latency_count * sizeof(uint32_t));
-        sum.latency_count += workers[i].latency_count;
-    }
-    qsort(sum.latencies, (size_t)sum.latency_count, sizeof(uint32_t), compare);
-    const long last = sum.latency_count > 0 ? sum.latency_count - 1 : 0;
-    const uint32_t none = 0, *const at = sum.latency_count > 0 ? sum.latencies : &none;
-    printf("{\"requests\": %ld, \"errors\": %ld, \"resumed\": %ld, \"bytes\": %lld, \"seconds\": %.6f, "
-           "\"p50_us\": %u, \"p99_us\": %u, \"p999_us\": %u}\n",
-           sum.requests, sum.errors, sum.resumed, sum.bytes, seconds, at[last / 2], at[last * 99 / 100],
-           at[last * 999 / 1000]);
-    free(sum.latencies);
+    if (strcmp(text, "up") == 0)
+        return RAW_UP;
+    if (strcmp(text, "down") == 0)
+        return RAW_DOWN;
+    if (strcmp(text, "echo") != 0)
+        fail("--kind takes echo, up or down, not '%s'", text);
+    return RAW_ECHO;
 }
 
 static struct options read_options(int count, char **arguments)
 {
-    static const struct option names[] = {{"port", required_argument, NULL, 'p'},
-                                          {"connections", required_argument, NULL, 'c'},
-                                          {"seconds", required_argument, NULL, 's'},
-                                          {"keep", no_argument, NULL, 'k'},
-                                          {0}};
-    struct options options = {0, 16, 5, false};
+    static const struct option names[] = {
+        {"port", required_argument, NULL, 'p'},    {"connections", required_argument, NULL, 'c'},
+        {"seconds", required_argument, NULL, 's'}, {"post", required_argument, NULL, 'b'},
+        {"rate", required_argument, NULL, 'r'},    {"close", no_argument, NULL, 'x'},
+        {"path", required_argument, NULL, 'u'},    {"alternate", no_argument, NULL, 'a'},
+        {"kind", required_argument, NULL, 'd'},    {"message", required_argument, NULL, 'm'},
+        {"keep", no_argument, NULL, 'k'},          {"requests", required_argument, NULL, 'n'},
+        {0},
+    };
+    struct options options = {.connections = 16, .seconds = 5, .message = 64};
     for (int name; (name = getopt_long(count, arguments, "", names, NULL)) != -1;) {
         switch (name) {
-        case 'p': options.port = (uint16_t)atoi(optarg); break;
-        case 'c': options.connections = atoi(optarg); break;
-        case 's': options.seconds = atoi(optarg); break;
+        case 'p': options.port = (uint16_t)number(optarg); break;
+        case 'c': options.connections = (int)number(optarg); break;
+        case 's': options.seconds = (int)number(optarg); break;
+        case 'b': options.post_size = (size_t)number(optarg); break;
+        case 'r': options.rate = number(optarg); break;
+        case 'n': options.requests = (uint64_t)number(optarg); break;
+        case 'x': options.closes = true; break;
+        case 'a': options.alternates = true; break;
+        case 'd': options.raw = raw_kind(optarg); break;
+        case 'm': options.message = (size_t)number(optarg); break;
         case 'k': options.keeps = true; break;
-        default: fputs("usage: load --port PORT [--connections N] [--seconds N] [--keep]\n", stderr); exit(64);
+        case 'u':
+            if (options.path_count == PATHS)
+                fail("more than %d paths", PATHS);
+            options.paths[options.path_count++] = optarg;
+            break;
+        default: fputs(usage, stderr); exit(64);
         }
     }
+    if (options.path_count == 0)
+        options.paths[options.path_count++] = "/";
     return options;
 }
 
 int main(int count, char **arguments)
 {
+    static const struct {
+        const char *name;
+        int (*run)(const struct options *);
+    } kinds[] = {{"http", run_http}, {"idle", run_idle}, {"raw", run_raw}, {"tls", run_tls}};
     const struct options options = read_options(count, arguments);
-    SSL_CTX *const context = make_context();
-    pthread_t *const threads = calloc((size_t)options.connections, sizeof *threads);
-    struct worker *const workers = calloc((size_t)options.connections, sizeof *workers);
-    struct timespec begin;
+    const char *const kind = optind < count ? arguments[optind] : "";
     signal(SIGPIPE, SIG_IGN);
-    clock_gettime(CLOCK_MONOTONIC, &begin);
-    deadline = (struct timespec){begin.tv_sec + options.seconds, begin.tv_nsec};
-    for (int i = 0; i < options.connections; i++) {
-        workers[i].options = &options;
-        workers[i].context = context;
-        workers[i].number = i + 1;
-        workers[i].latencies = malloc(LATENCIES * sizeof(uint32_t));
-        pthread_create(&threads[i], NULL, run, &workers[i]);
-    }
-    for (int i = 0; i < options.connections; i++)
-        pthread_join(threads[i], NULL);
-    report(workers, options.connections, seconds_since(&begin));
-    SSL_CTX_free(context);
-    return 0;
+    prctl(PR_SET_TIMERSLACK, 1);
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (strcmp(kinds[i].name, kind) == 0 && options.port && options.connections > 0)
+            return kinds[i].run(&options);
+    fputs(usage, stderr);
+    return 64;
 }

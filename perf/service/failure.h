@@ -5,11 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+extern char *program_invocation_short_name;
+
 __attribute__((noreturn, format(printf, 1, 2))) static inline void fail(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    fputs("service: ", stderr);
+    fprintf(stderr, "%s: ", program_invocation_short_name);
     vfprintf(stderr, format, arguments);
     fputc('\n', stderr);
     va_end(arguments);

@@ -24,7 +24,7 @@ struct connection {
     struct buffer out;
 };
 
-static int open_listener(uint16_t port)
+int open_listener(uint16_t port)
 {
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     const int on = 1;

@@ -30,15 +30,17 @@ static void put_string(struct buffer *buffer, const char *string)
     memcpy(buffer_append(buffer, length), string, length);
 }
 
-static void put_request(struct buffer *buffer, const struct registration *registration)
+static void put_request(struct buffer *buffer, const struct registration *registration, const char *path)
 {
     put_string(buffer, "127.0.0.1");
     put_integer(buffer, registration->port);
     const bool has_tls = registration->certificate != NULL;
-    *buffer_append(buffer, 1) =
-        (uint8_t)(FLAG_HTTP | (has_tls ? FLAG_TLS : 0) | (registration->reuse_streams ? FLAG_ATTRIBUTES : 0));
-    put_string(buffer, "");
-    put_string(buffer, registration->path_prefix);
+    *buffer_append(buffer, 1) = (uint8_t)((registration->is_raw ? 0 : FLAG_HTTP) | (has_tls ? FLAG_TLS : 0)
+                                          | (registration->reuse_streams ? FLAG_ATTRIBUTES : 0));
+    if (!registration->is_raw) {
+        put_string(buffer, "");
+        put_string(buffer, path);
+    }
     if (has_tls) {
         put_string(buffer, registration->certificate);
         put_string(buffer, registration->key);
@@ -106,13 +108,13 @@ static int dial(const char *host, uint16_t port)
     fail("cannot connect to %s:%u: %s", host, port, strerror(errno));
 }
 
-int register_service(const struct registration *registration)
+int register_service(const struct registration *registration, const char *path)
 {
     const int fd = dial(registration->control_host, registration->control_port);
     const int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     struct buffer request = {0};
-    put_request(&request, registration);
+    put_request(&request, registration, path);
     while (buffer_length(&request) > 0)
         if (buffer_flush(&request, fd) == FLUSH_FAILED)
             fail("cannot send the registration: %s", strerror(errno));

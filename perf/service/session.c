@@ -52,26 +52,6 @@ static uint32_t find_stream(struct session *session, uint32_t id)
     return slot;
 }
 
-static void open_stream(struct session *session, uint32_t id)
-{
-    const uint32_t slot = session->free;
-    if (find_stream(session, id) != NO_STREAM)
-        fail("stream %u was opened twice", id);
-    if (slot == NO_STREAM) {
-        send_control(session, TYPE_WINDOW_UPDATE, FLAG_RST, id, 0);
-        return;
-    }
-    struct stream *const stream = &session->streams[slot];
-    session->free = stream->next;
-    *stream = (struct stream){
-        .id = id,
-        .next = *bucket_of(session, id),
-        .send_window = INITIAL_WINDOW,
-        .receive_window = INITIAL_WINDOW,
-    };
-    *bucket_of(session, id) = slot;
-}
-
 static void release_slot(struct session *session, uint32_t slot)
 {
     session->streams[slot].next = session->free;
@@ -116,6 +96,30 @@ static uint32_t take_ready(struct session *session)
     return slot;
 }
 
+static void open_stream(struct session *session, uint32_t id)
+{
+    const uint32_t slot = session->free;
+    if (find_stream(session, id) != NO_STREAM)
+        fail("stream %u was opened twice", id);
+    if (slot == NO_STREAM) {
+        send_control(session, TYPE_WINDOW_UPDATE, FLAG_RST, id, 0);
+        return;
+    }
+    struct stream *const stream = &session->streams[slot];
+    session->free = stream->next;
+    *stream = (struct stream){
+        .id = id,
+        .next = *bucket_of(session, id),
+        .send_window = INITIAL_WINDOW,
+        .receive_window = INITIAL_WINDOW,
+    };
+    *bucket_of(session, id) = slot;
+    if (session->reply.raw == RAW_SOURCE) {
+        stream->replies_due = UINT32_MAX;
+        make_ready(session, slot);
+    }
+}
+
 // Both directions have ended: our FIN answers the other end's, as net/http's would, and nothing of the stream is left.
 static void finish_if_done(struct session *session, uint32_t slot)
 {
@@ -124,6 +128,15 @@ static void finish_if_done(struct session *session, uint32_t slot)
         return;
     send_control(session, TYPE_WINDOW_UPDATE, FLAG_FIN | acknowledgement(stream), stream->id, 0);
     close_stream(session, slot);
+}
+
+// The other end has said FIN. A source has no end of its own.
+static void note_finish(struct session *session, uint32_t slot)
+{
+    struct stream *const stream = &session->streams[slot];
+    stream->finished = true;
+    if (session->reply.raw)
+        stream->replies_due = 0;
 }
 
 // MARK: Replies
@@ -181,6 +194,27 @@ static void read_requests(struct session *session, uint32_t slot, const char *cu
     }
 }
 
+// Echoes are messages that a window has room for; nothing is kept until there is more.
+static void echo(struct session *session, uint32_t slot, const uint8_t *bytes, uint32_t length)
+{
+    struct stream *const stream = &session->streams[slot];
+    if (length > stream->send_window)
+        fail("stream %u: an echo of more than the window", stream->id);
+    stream->send_window -= length;
+    uint8_t *const frame = buffer_append(&session->out, HEADER_LENGTH + length);
+    memcpy(put_header(frame, TYPE_DATA, acknowledgement(stream), stream->id, length), bytes, length);
+}
+
+static void read_payload(struct session *session, uint32_t slot, const uint8_t *bytes, size_t length)
+{
+    switch (session->reply.raw) {
+    case NOT_RAW: read_requests(session, slot, (const char *)bytes, (const char *)bytes + length); break;
+    case RAW_ECHO: echo(session, slot, bytes, (uint32_t)length); break;
+    case RAW_SINK:
+    case RAW_SOURCE: break;
+    }
+}
+
 // After the last byte of a data frame: what it has used of the window is given back in halves, as hashicorp/yamux does.
 static void end_payload(struct session *session)
 {
@@ -194,7 +228,8 @@ static void end_payload(struct session *session)
         send_control(session, TYPE_WINDOW_UPDATE, acknowledgement(stream), stream->id, used);
         stream->receive_window = INITIAL_WINDOW;
     }
-    stream->finished = stream->finished || session->payload_finishes;
+    if (session->payload_finishes)
+        note_finish(session, slot);
     finish_if_done(session, slot);
 }
 
@@ -232,7 +267,7 @@ static void receive_window_update(struct session *session, uint16_t flags, uint3
         return;
     if (stream->finished)
         fail("stream %u brought a second FIN", id);
-    stream->finished = true;
+    note_finish(session, slot);
     finish_if_done(session, slot);
 }
 
@@ -289,7 +324,7 @@ static size_t receive_payload(struct session *session, const uint8_t *bytes, siz
     if (length > session->payload_remaining)
         length = session->payload_remaining;
     if (session->payload_stream != NO_STREAM)
-        read_requests(session, session->payload_stream, (const char *)bytes, (const char *)bytes + length);
+        read_payload(session, session->payload_stream, bytes, length);
     session->payload_remaining -= (uint32_t)length;
     if (session->payload_remaining == 0)
         end_payload(session);

@@ -56,25 +56,27 @@ static bool receive(struct endpoint *endpoint)
     return length > 0;
 }
 
-static struct endpoint *register_endpoints(int epoll, const struct registration *registration, int count,
-                                           struct reply reply)
+static struct endpoint *register_endpoints(int epoll, const struct registration *registration,
+                                           const char *const *paths, int path_count, int count, struct reply reply)
 {
     struct endpoint *const endpoints = calloc((size_t)count, sizeof *endpoints);
     if (!endpoints)
         fail("no memory for %d sessions", count);
     for (int i = 0; i < count; i++) {
-        endpoints[i].fd = register_service(registration);
+        endpoints[i].fd = register_service(registration, paths[i % path_count]);
         endpoints[i].session = session_create(reply);
         watch(epoll, EPOLL_CTL_ADD, &endpoints[i]);
     }
     return endpoints;
 }
 
-void serve_yamux(const struct registration *registration, int sessions, struct reply reply)
+void serve_yamux(const struct registration *registration, const char *const *paths, int path_count, int sessions,
+                 struct reply reply)
 {
+    int left = sessions * path_count;
     const int epoll = epoll_create1(EPOLL_CLOEXEC);
-    struct endpoint *const endpoints = register_endpoints(epoll, registration, sessions, reply);
-    while (sessions > 0) {
+    struct endpoint *const endpoints = register_endpoints(epoll, registration, paths, path_count, left, reply);
+    while (left > 0) {
         struct epoll_event events[EVENTS_PER_WAIT];
         const int count = epoll_wait(epoll, events, EVENTS_PER_WAIT, -1);
         for (int i = 0; i < count; i++) {
@@ -83,7 +85,7 @@ void serve_yamux(const struct registration *registration, int sessions, struct r
                 continue;
             close(endpoint->fd);
             session_free(endpoint->session);
-            sessions--;
+            left--;
         }
     }
     free(endpoints);
