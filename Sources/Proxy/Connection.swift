@@ -96,18 +96,30 @@ struct Connection: BitwiseCopyable {
     var hasServed = false
     /// One of those that `--hold-limit` counts.
     var countsAsWaiting = false
-    /// Since when it waits for a session, wherever it has waited; 0: it does not.
-    var waitedSince: UInt64 = 0
-    /// Bytes by which it counts among those that wait.
-    var waitingBytes = 0
     /// It ends with a FIN and a moment for the client to go, because bytes may still be on their way.
     var lingers = false
     var handOvers: UInt8 = 0
     var target: UInt8 = 0
+    /// An interim reply has been passed on.
+    var hasHeardInterim = false
+    /// What `kept` has is all that was passed on.
+    var isKept = false
+    /// How often it was passed on.
+    var attempts: UInt8 = 0
 
     var method = Method.get
     var requestFraming = BodyFraming.none
     var replyFraming = BodyFraming.none
+
+    /// The client's address as text, made when the first head is passed on; 0: not yet.
+    var addressCount: UInt8 = 0
+    var isTrusted = false
+    var address: InlineArray<46, UInt8> = InlineArray(repeating: 0)
+
+    /// Since when it waits for a session, wherever it has waited; 0: it does not.
+    var waitedSince: UInt64 = 0
+    /// Bytes by which it counts among those that wait.
+    var waitingBytes = 0
     var requestLeft: UInt64 = 0
     var replyLeft: UInt64 = 0
     var requestChunks = ChunkedReader()
@@ -117,13 +129,8 @@ struct Connection: BitwiseCopyable {
     /// What was passed on of the current request, or of the relay, as the client wrote it: to be sent again if it comes
     /// to nothing. All of it, or nothing and `isKept` is false.
     var kept = Chain()
-    var isKept = false
-    /// How often it was passed on.
-    var attempts: UInt8 = 0
     /// When it first had to wait, or its first attempt came to nothing: from then on it has one hold.
     var patienceSince: UInt64 = 0
-    /// An interim reply has been passed on.
-    var hasHeardInterim = false
 
     /// What the client has sent and nobody has taken.
     var received = Chain()
@@ -137,19 +144,14 @@ struct Connection: BitwiseCopyable {
     var sealedBytes = 0
     /// Bytes of the stream in `outgoing` for which the service has not got its credit back.
     var owedCredit: UInt32 = 0
+    var waitingSession: Int32 = -1
 
     /// The route that it waits for, by its lasting number; `Worker.unknownRoute`: one that nobody has registered yet.
     var waitingRoute: UInt32 = 0
-    var waitingSession: Int32 = -1
     /// When the current phase began.
     var phaseSince: UInt64
     /// When bytes last moved.
     var lastProgress: UInt64
-
-    /// The client's address as text, made when the first head is passed on; 0: not yet.
-    var addressCount: UInt8 = 0
-    var isTrusted = false
-    var address: InlineArray<46, UInt8> = InlineArray(repeating: 0)
 
     /// Bytes that the client has to be sent, sealed or not.
     var unsentBytes: Int { @_noLocks get { outgoing.count + sealed.count } }

@@ -77,6 +77,8 @@ public struct DataPlaneLimits: Sendable {
     /// Streams of a session that wait for the service's FIN; beyond it the oldest is reset.
     static var lingeringStreams: Int32 { @_noLocks get { 1024 } }
     static var lingerMilliseconds: UInt64 { @_noLocks get { 30_000 } }
+    /// How long the FIN of a stream whose reply is out waits for something to be sent with.
+    static var lateMilliseconds: UInt64 { @_noLocks get { 16 } }
     /// Streams of a session that are kept open for the next request (`reuse-streams`).
     static var idleStreams: Int32 { @_noLocks get { 64 } }
     /// How long a client that was told to go may take to do so.

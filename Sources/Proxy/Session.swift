@@ -111,6 +111,8 @@ struct Session: BitwiseCopyable {
     /// Streams that it has answered, and those of clients that had to wait and that it has not answered yet.
     var answered: UInt32 = 0
     var pacedStreams: UInt32 = 0
+    /// Since when those that wait get no answer that would let more of them in; 0: somebody may be released.
+    var unansweredSince: UInt64 = 0
     /// With `--release-rate`: when the next client that waits may be released, in microseconds.
     var releaseDue: UInt64 = 0
     /// Bytes ever put into `egress`, and taken out of it to be sent.
@@ -123,6 +125,8 @@ struct Session: BitwiseCopyable {
     var control = Chain()
     /// Everything else, in the order of the frames.
     var egress = Chain()
+    /// Bytes of `egress` that are no reason for a send.
+    var lateBytes = 0
     /// What is under send.
     var flight = Chain()
 

@@ -104,18 +104,34 @@ extension Worker {
     @_noLocks
     mutating func writeHeader(_ header: FrameHeader, _ session: Int32, isControl: Bool) {
         let slot = unsafe sessions + Int(session)
-        let size = FrameHeader.byteCount
         if isControl {
-            guard let place = unsafe pool.reserve(size, in: &slot.pointee.control) else { return exhausted(session) }
-            unsafe header.write(to: place)
-            unsafe pool.commit(size, to: &slot.pointee.control)
+            unsafe put(header, in: &slot.pointee.control, session)
         } else {
-            guard let place = unsafe pool.reserve(size, in: &slot.pointee.egress) else { return exhausted(session) }
-            unsafe header.write(to: place)
-            unsafe pool.commit(size, to: &slot.pointee.egress)
-            unsafe slot.pointee.written += UInt64(size)
+            unsafe put(header, in: &slot.pointee.egress, session)
+            unsafe slot.pointee.written += UInt64(FrameHeader.byteCount)
         }
         markDirty(session: session)
+    }
+
+    /// The frame takes its place behind the others, but is no reason for a send: it goes out with the next one, or in a
+    /// moment. A service that answers one request at a time would cost a send more for each of them.
+    @_noLocks
+    mutating func writeLate(_ header: FrameHeader, _ session: Int32) {
+        let slot = unsafe sessions + Int(session)
+        unsafe put(header, in: &slot.pointee.egress, session)
+        unsafe slot.pointee.written += UInt64(FrameHeader.byteCount)
+        unsafe slot.pointee.lateBytes += FrameHeader.byteCount
+        let due = now + DataPlaneLimits.lateMilliseconds
+        let node = Int32(limits.connections) + session
+        if timers.deadline(of: node) > due { timers.schedule(node, at: due) }
+    }
+
+    @_noLocks
+    private mutating func put(_ header: FrameHeader, in chain: inout Chain, _ session: Int32) {
+        let size = FrameHeader.byteCount
+        guard let place = unsafe pool.reserve(size, in: &chain) else { return exhausted(session) }
+        unsafe header.write(to: place)
+        pool.commit(size, to: &chain)
     }
 
     /// No block is left for a frame that must go out: the session cannot go on. The pool is sized so that this takes

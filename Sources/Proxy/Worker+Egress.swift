@@ -40,6 +40,7 @@ extension Worker {
         unsafe pool.join(&slot.pointee.control, to: &slot.pointee.flight)
         unsafe pool.join(&slot.pointee.egress, to: &slot.pointee.flight)
         unsafe slot.pointee.loaded = slot.pointee.written
+        unsafe slot.pointee.lateBytes = 0
         // There is room again for those that queue; what they write goes out with the next send.
         pump(session)
     }
@@ -98,7 +99,8 @@ extension Worker {
         case 0, KernelError.wouldBlock, KernelError.interrupted: break
         default: return loseSession(session, .reset)
         }
-        if unsafe !(slot.pointee.flight.isEmpty && slot.pointee.control.isEmpty && slot.pointee.egress.isEmpty) {
+        let hasUrgent = unsafe slot.pointee.egress.count > slot.pointee.lateBytes
+        if unsafe hasUrgent || !slot.pointee.flight.isEmpty || !slot.pointee.control.isEmpty {
             markDirty(session: session)
         } else if unsafe !slot.pointee.ready.isEmpty || slot.pointee.isDraining {
             markDirty(session: session)

@@ -56,6 +56,7 @@ extension Worker {
         } else if unsafe slot.pointee.answered < .max {
             unsafe slot.pointee.answered += 1
         }
+        unsafe slot.pointee.unansweredSince = 0
         endPaced(stream, session)
     }
 
@@ -76,11 +77,18 @@ extension Worker {
         if unsafe !sessions[Int(session)].openers.isEmpty { markDirty(session: session) }
     }
 
-    /// Services that accept and take their time over the answer: once a second the pace doubles nevertheless.
+    /// Services that accept and take their time over the answer: after each second without one the pace doubles
+    /// nevertheless.
     @_noLocks
     mutating func raisePace(_ session: Int32) {
         let slot = unsafe sessions + Int(session)
-        guard unsafe !slot.pointee.openers.isEmpty, unsafe !slot.pointee.isSlow, !hasPace(session) else { return }
+        guard unsafe !slot.pointee.openers.isEmpty, unsafe !slot.pointee.isSlow, !hasPace(session) else {
+            unsafe slot.pointee.unansweredSince = 0
+            return
+        }
+        if unsafe slot.pointee.unansweredSince == 0 { unsafe slot.pointee.unansweredSince = now }
+        guard unsafe now >= slot.pointee.unansweredSince + DataPlaneLimits.sessionTickMilliseconds else { return }
+        unsafe slot.pointee.unansweredSince = now
         let (sum, isTooLarge) = unsafe slot.pointee.answered.addingReportingOverflow(allowance(session))
         unsafe slot.pointee.answered = isTooLarge ? .max : sum
     }

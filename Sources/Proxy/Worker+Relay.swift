@@ -113,11 +113,17 @@ extension Worker {
         return hasWillingSibling(session)
     }
 
+    /// - Parameter mayWait: the service does nothing but forget the stream by it, so it goes with what is sent next.
     @_noLocks
-    mutating func sendFin(_ stream: Int32) {
+    mutating func sendFin(_ stream: Int32, mayWait: Bool = false) {
         let flags = streams[stream].state.flagsForNextFrame().union(.fin)
         streams[stream].state.sendFin()
         let header = FrameHeader.windowUpdate(streams[stream].state.id, 0, flags: flags)
-        writeHeader(header, streams[stream].session, isControl: false)
+        let session = streams[stream].session
+        if mayWait, unsafe !sessions[Int(session)].isDraining {
+            writeLate(header, session)
+        } else {
+            writeHeader(header, session, isControl: false)
+        }
     }
 }

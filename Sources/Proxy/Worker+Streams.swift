@@ -18,7 +18,7 @@ extension Worker {
         streams[stream].unusedSince = now
         guard streams[stream].state.canSendFin else { return free(stream) }
         if mayKeep(connection, stream) { return keep(stream) }
-        sendFin(stream)
+        sendFin(stream, mayWait: true)
         if streams[stream].state.isFinished { return free(stream) }
         linger(stream)
     }

@@ -105,7 +105,7 @@ extension Worker {
         }
     }
 
-    /// Once a second: is the session alive, and do its unused streams end?
+    /// Once a second at least: is the session alive, and do its unused streams end? Oftener if something was due.
     @_noLocks
     mutating func sessionExpired(_ session: Int32) {
         let slot = unsafe sessions + Int(session)
@@ -126,8 +126,8 @@ extension Worker {
         watchAcceptance(session)
         raisePace(session)
         if unsafe !slot.pointee.openers.isEmpty { routeOpeners(session) }
-        // Blocks may have become free elsewhere.
-        if unsafe !slot.pointee.ready.isEmpty { markDirty(session: session) }
+        // Blocks may have become free elsewhere, or frames have waited long enough for others to go with.
+        if unsafe !slot.pointee.ready.isEmpty || !slot.pointee.egress.isEmpty { markDirty(session: session) }
         scheduleTick(session)
     }
 

@@ -88,6 +88,13 @@ func (l *lines) copy() []string {
 	return append([]string{}, l.all...)
 }
 
+func (l *lines) whole() string {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	return strings.Join(l.all, "\n")
+}
+
+// text is for people: what is much has only its ends.
 func (l *lines) text() string {
 	l.lock.Lock()
 	defer l.lock.Unlock()

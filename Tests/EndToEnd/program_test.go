@@ -57,11 +57,11 @@ func TestProgramTellsItsFlags(t *testing.T) {
 		"--idle-timeout", "--stall-timeout", "--reply-timeout", "--buffer-limit", "--trust-forwarded", "--drain",
 		"--log-level", "--version", "--busy-poll", "--print-limits",
 	} {
-		if !strings.Contains(p.stdout.text(), flag+" ") && !strings.Contains(p.stdout.text(), flag+"\n") {
+		if !strings.Contains(p.stdout.whole(), flag+" ") && !strings.Contains(p.stdout.whole(), flag+"\n") {
 			t.Errorf("--help does not know %s", flag)
 		}
 	}
-	if strings.Contains(p.stdout.text(), "force-hand-over") {
+	if strings.Contains(p.stdout.whole(), "force-hand-over") {
 		t.Error("--help tells of a flag that is for tests alone")
 	}
 }
@@ -69,14 +69,15 @@ func TestProgramTellsItsFlags(t *testing.T) {
 func TestProgramPrintsItsLimitsAndStartsNothing(t *testing.T) {
 	control := fmt.Sprint("127.0.0.1:", freePort(t))
 	// Its first word, whatever explains it, and the amount; a number before the word is how many there are.
-	amount := regexp.MustCompile(`^ *(?:\d+ )?([a-z]+)(?: .*?)? {2,}(\d+)`)
+	amount := regexp.MustCompile(`^ *(?:\d+ )?([a-z]+).*? {2,}(\d+)`)
 	print := func(flags ...string) map[string]int {
 		p := startProcess(t, program(), append(flags, "--bind", control, "--reactors", "3", "--print-limits")...)
 		if code := p.exitCode(); code != 0 {
 			t.Fatalf("exit code %d: %s", code, p.stderr.text())
 		}
+		descriptors, _, _ := strings.Cut(p.stdout.whole(), "\n\n")
 		numbers := map[string]int{}
-		for _, line := range strings.Split(p.stdout.text(), "\n") {
+		for _, line := range strings.Split(descriptors, "\n") {
 			if found := amount.FindStringSubmatch(line); found != nil {
 				numbers[found[1]], _ = strconv.Atoi(found[2])
 			}
