@@ -77,6 +77,8 @@ public struct DataPlaneLimits: Sendable {
     /// Streams of a session that wait for the service's FIN; beyond it the oldest is reset.
     static var lingeringStreams: Int32 { @_noLocks get { 1024 } }
     static var lingerMilliseconds: UInt64 { @_noLocks get { 30_000 } }
+    /// How many streams more than another one of its route a session gets, so that the requests of a turn share a send.
+    static var sharedRequests: Int32 { @_noLocks get { 4 } }
     /// How long the FIN of a stream whose reply is out waits for something to be sent with.
     static var lateMilliseconds: UInt64 { @_noLocks get { 16 } }
     /// Streams of a session that are kept open for the next request (`reuse-streams`).

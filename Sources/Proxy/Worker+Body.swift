@@ -121,6 +121,12 @@ extension Worker {
         unsafe put(header, in: &slot.pointee.egress, session)
         unsafe slot.pointee.written += UInt64(FrameHeader.byteCount)
         unsafe slot.pointee.lateBytes += FrameHeader.byteCount
+        scheduleLate(session)
+    }
+
+    /// The session's tick sends what has waited until then.
+    @_noLocks
+    mutating func scheduleLate(_ session: Int32) {
         let due = now + DataPlaneLimits.lateMilliseconds
         let node = Int32(limits.connections) + session
         if timers.deadline(of: node) > due { timers.schedule(node, at: due) }

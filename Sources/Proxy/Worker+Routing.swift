@@ -67,14 +67,31 @@ extension Worker {
             if proven >= 0 { return proven }
         }
         let first = localSession(route, mine.lowerBound + Int(nextRandom() % UInt64(mine.count)))
+        if mine.count > 1, shares(recentSession, insteadOf: first, for: connection) { return recentSession }
         let second = localSession(route, mine.lowerBound + Int(nextRandom() % UInt64(mine.count)))
         let best = lessLoaded(first, second, for: connection)
-        if best >= 0 { return best }
+        if best >= 0 {
+            recentSession = best
+            recentRoute = routeInChoice
+            return best
+        }
         for place in mine {
             let session = localSession(route, place)
             if isWilling(session, for: connection) { return session }
         }
         return -1
+    }
+
+    /// Whether the request goes with others of its turn to the session that has got them: many sessions would cost a
+    /// send for each request. What the session has more than another one stays within bounds.
+    @_noLocks
+    private mutating func shares(_ recent: Int32, insteadOf other: Int32, for connection: Int32) -> Bool {
+        guard recent >= 0, recentRoute == routeInChoice else { return false }
+        // It may have been lost since; its slot is given out again at the beginning of a turn only.
+        guard case .live = unsafe sessions[Int(recent)].phase, isWilling(recent, for: connection) else { return false }
+        guard other >= 0 else { return true }
+        return unsafe sessions[Int(recent)].streams.count
+            <= sessions[Int(other)].streams.count + DataPlaneLimits.sharedRequests
     }
 
     @_noLocks

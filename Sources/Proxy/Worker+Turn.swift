@@ -42,6 +42,7 @@ extension Worker {
     private mutating func beginTurn() {
         now = Sockets.nowMilliseconds()
         snapshot = mailbox.beginTurn()
+        recentSession = -1
         bump(.turns)
     }
 

@@ -121,6 +121,9 @@ struct Worker: ~Copyable {
     var random: UInt64
     /// The route of the last choice, by its lasting number.
     var routeInChoice = UInt32.max
+    /// The session that a choice of this turn has picked, and for which route; -1: none yet.
+    var recentSession = Int32(-1)
+    var recentRoute = UInt32.max
     /// Where heads are put together, and edited.
     let assembly: UnsafeMutableRawBufferPointer
     let edited: UnsafeMutableRawBufferPointer
