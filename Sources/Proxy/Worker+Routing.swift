@@ -83,15 +83,15 @@ extension Worker {
     }
 
     /// Whether the request goes with others of its turn to the session that has got them: many sessions would cost a
-    /// send for each request. What the session has more than another one stays within bounds.
+    /// send for each request. It never has more than twice as many streams as another one for it, and nobody is idle.
     @_noLocks
     private mutating func shares(_ recent: Int32, insteadOf other: Int32, for connection: Int32) -> Bool {
         guard recent >= 0, recentRoute == routeInChoice else { return false }
         // It may have been lost since; its slot is given out again at the beginning of a turn only.
         guard case .live = unsafe sessions[Int(recent)].phase, isWilling(recent, for: connection) else { return false }
         guard other >= 0 else { return true }
-        return unsafe sessions[Int(recent)].streams.count
-            <= sessions[Int(other)].streams.count + DataPlaneLimits.sharedRequests
+        let count = unsafe sessions[Int(other)].streams.count
+        return unsafe sessions[Int(recent)].streams.count <= count + min(count, DataPlaneLimits.sharedRequests)
     }
 
     @_noLocks
