@@ -53,7 +53,7 @@ struct LiveTests {
     @Test func whatCannotBeIsRefusedWithASentence() throws {
         let proxy = try LiveProxy()
         let (holder, response) = proxy.register(raw(port: 0))
-        let port = Int(response?.attributes?["port"] ?? "") ?? 0
+        let port = try #require(Int(response?.attributes?["port"] ?? ""), "\(String(describing: response))")
         for definition in [
             SocketDefinition(address: "", port: port), SocketDefinition(address: "nowhere.example", port: port),
             SocketDefinition(address: "203.0.113.5", port: port),
