@@ -102,7 +102,7 @@ extension ControlThread {
         log.notice("\(counted(limits.reactors, "reactor"))\(isPinned ? ", each on a processor of its own" : "")")
         log.notice("kernel \(KernelText.release): \(features)")
         log.notice("\(tlsDescription)")
-        let memory = ByteCount(bytes: limits.memoryBound + PendingTable.byteLimit)
+        let memory = ByteCount(bytes: limits.memoryOfProcess)
         let buffers = ByteCount(bytes: limits.bufferBytes)
         let tls = ByteCount(bytes: limits.tlsMemoryBound)
         let parts = "of it \(buffers.rounded) and a quarter for bytes that wait; \(tls.rounded) more if all come by TLS"

@@ -37,10 +37,9 @@ struct LimitsText {
     }
 
     private var memory: [Line] {
-        let all = limits.memoryBound + PendingTable.byteLimit
         let reactors = limits.reactors
         return [
-            ("memory at most", size(all)),
+            ("memory at most", size(limits.memoryOfProcess)),
             ("  bytes that wait (--buffer-limit and a quarter)", size(limits.waitingBytes)),
             ("  receive buffers", size(limits.receiveBytes)),
             record("clients", reactors * limits.connections, DataPlaneLimits.clientBytes),
@@ -58,6 +57,11 @@ struct LimitsText {
     }
 
     private func size(_ bytes: Int) -> String { ByteCount(bytes: bytes).rounded }
+}
+
+extension DataPlaneLimits {
+    /// What the data plane and registrations under way may take together, in bytes, without OpenSSL's.
+    var memoryOfProcess: Int { memoryBound + PendingTable.byteLimit }
 }
 
 extension Settings {

@@ -99,13 +99,12 @@ extension Worker {
         case 0, KernelError.wouldBlock, KernelError.interrupted: break
         default: return loseSession(session, .reset)
         }
-        let hasLate = unsafe slot.pointee.lateBytes > 0
         let hasUrgent = unsafe slot.pointee.egress.count > slot.pointee.lateBytes
         if unsafe hasUrgent || !slot.pointee.flight.isEmpty || !slot.pointee.control.isEmpty {
             markDirty(session: session)
         } else if unsafe !slot.pointee.ready.isEmpty || slot.pointee.isDraining {
             markDirty(session: session)
-        } else if hasLate {
+        } else if unsafe slot.pointee.lateBytes > 0 {
             scheduleLate(session)
         }
     }

@@ -12,12 +12,11 @@
 #include "../ring/ring.h"
 #include "../service/buffer.h"
 #include "../service/failure.h"
+#include "../service/frame.h"
 #include "floor.h"
 #include "heads.h"
 
-enum { TYPE_DATA, TYPE_WINDOW_UPDATE, TYPE_PING, TYPE_GO_AWAY };
-enum { FLAG_SYN = 1, FLAG_ACK = 2, FLAG_FIN = 4, FLAG_RST = 8 };
-enum { HEADER_LENGTH = 12, WINDOW = 256 << 10, STREAMS = 1 << 16, NOBODY = -1 };
+enum { STREAMS = 1 << 16, NOBODY = -1 };
 enum { ACCEPTED, RECEIVED, SENT, SESSION_RECEIVED, SESSION_SENT };
 // The second group is the session's: few and large, each given back when the last send out of it is done.
 enum { CLIENT_BUFFERS = 256, CLIENT_BUFFER = 8 << 10, SESSION_BUFFERS = 8, SESSION_BUFFER = 256 << 10 };
@@ -61,15 +60,7 @@ static bool is_urgent;                 // there is more to send than FINs that w
 
 static uint8_t *put_frame(uint8_t type, uint16_t flags, uint32_t stream, uint32_t value, uint32_t payload)
 {
-    uint8_t *const bytes = buffer_append(&session.out, HEADER_LENGTH + payload);
-    const uint16_t wire_flags = htons(flags);
-    const uint32_t wire_stream = htonl(stream), wire_value = htonl(value);
-    bytes[0] = 0;
-    bytes[1] = type;
-    memcpy(bytes + 2, &wire_flags, 2);
-    memcpy(bytes + 4, &wire_stream, 4);
-    memcpy(bytes + 8, &wire_value, 4);
-    return bytes + HEADER_LENGTH;
+    return put_header(buffer_append(&session.out, HEADER_LENGTH + payload), type, flags, stream, value);
 }
 
 static int *place_of(uint32_t stream) { return &client_of_stream[stream >> 1 & (STREAMS - 1)]; }
@@ -90,7 +81,7 @@ static uint16_t enter_stream(int fd)
         return 0;
     client->stream = session.next_stream;
     session.next_stream += 2;
-    client->send_window = WINDOW;
+    client->send_window = INITIAL_WINDOW;
     client->receive_used = client->reply_received = 0;
     *place_of(client->stream) = fd;
     return FLAG_SYN;
@@ -244,7 +235,7 @@ static void count_reply(int fd, uint32_t length)
     }
     if (client->replies_due == 0) {
         leave_stream(fd, FLAG_FIN);
-    } else if (client->receive_used >= WINDOW / 2) {
+    } else if (client->receive_used >= INITIAL_WINDOW / 2) {
         is_urgent = true;
         put_frame(TYPE_WINDOW_UPDATE, 0, client->stream, client->receive_used, 0);
         client->receive_used = 0;
@@ -371,12 +362,6 @@ void run_relay(uint16_t control_port, bool closes, bool late_fin)
         buffers_publish(&client_buffers);
         buffers_publish(&session_buffers);
         ring_wait(&ring, NULL);
-        struct io_uring_cqe *cqe;
-        unsigned head, count = 0;
-        io_uring_for_each_cqe(&ring.uring, head, cqe) {
-            count++;
-            take_completion(cqe);
-        }
-        io_uring_cq_advance(&ring.uring, count);
+        ring_take(&ring, take_completion);
     }
 }

@@ -113,6 +113,16 @@ static void sent(int fd, const struct io_uring_cqe *cqe)
     close_if_done(fd);
 }
 
+static void take_completion(const struct io_uring_cqe *cqe)
+{
+    const int fd = (int)ring_number(cqe);
+    switch (ring_kind(cqe)) {
+    case ACCEPTED: accepted(fd, cqe); break;
+    case RECEIVED: received(fd, cqe); break;
+    case SENT: sent(fd, cqe); break;
+    }
+}
+
 void run_server(uint16_t port, uint32_t reply_size, bool closes)
 {
     closing = closes;
@@ -123,18 +133,7 @@ void run_server(uint16_t port, uint32_t reply_size, bool closes)
     ring_accept(&ring, listener, ring_token(ACCEPTED, (uint32_t)listener));
     for (;;) {
         ring_wait(&ring, NULL);
-        struct io_uring_cqe *cqe;
-        unsigned head, count = 0;
-        io_uring_for_each_cqe(&ring.uring, head, cqe) {
-            const int fd = (int)ring_number(cqe);
-            count++;
-            switch (ring_kind(cqe)) {
-            case ACCEPTED: accepted(fd, cqe); break;
-            case RECEIVED: received(fd, cqe); break;
-            case SENT: sent(fd, cqe); break;
-            }
-        }
-        io_uring_cq_advance(&ring.uring, count);
+        ring_take(&ring, take_completion);
         buffers_publish(&buffers);
     }
 }

@@ -202,13 +202,7 @@ static void turn(void)
     buffers_publish(&buffers);
     ring_wait(&ring, interval && idle_count > 0 ? &wait : NULL);
     now = now_nanoseconds();
-    struct io_uring_cqe *cqe;
-    unsigned head, count = 0;
-    io_uring_for_each_cqe(&ring.uring, head, cqe) {
-        count++;
-        take_completion(cqe);
-    }
-    io_uring_cq_advance(&ring.uring, count);
+    ring_take(&ring, take_completion);
     if (interval)
         start_due_requests();
 }

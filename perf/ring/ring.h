@@ -77,5 +77,17 @@ void ring_send(struct ring *ring, int fd, const void *bytes, size_t length, uint
 // Submits what there is and waits for a completion, until `deadline` (nanoseconds from now) if it is not NULL.
 void ring_wait(struct ring *ring, const uint64_t *deadline_nanoseconds);
 
+// Hands every completion there is to `take`, and their places back to the kernel.
+static inline void ring_take(struct ring *ring, void (*take)(const struct io_uring_cqe *))
+{
+    struct io_uring_cqe *cqe;
+    unsigned head, count = 0;
+    io_uring_for_each_cqe(&ring->uring, head, cqe) {
+        count++;
+        take(cqe);
+    }
+    io_uring_cq_advance(&ring->uring, count);
+}
+
 // A listener on 127.0.0.1 whose connections have TCP_NODELAY.
 int ring_listen(uint16_t port);
