@@ -66,6 +66,13 @@ int ck_pin_thread(int processor) {
     return -pthread_setaffinity_np(pthread_self(), sizeof set, &set);
 }
 
+void ck_block_pipe_signal(void) {
+    sigset_t pipe_signal;
+    sigemptyset(&pipe_signal);
+    sigaddset(&pipe_signal, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe_signal, NULL);
+}
+
 void ck_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
 
 static uint64_t limit(int resource) {

@@ -7,13 +7,15 @@ extension ControlThread {
     func tellFigures() {
         let levels: [(Counter, String)] = [
             (.connections, "connections"), (.waiting, "waiting"), (.sessions, "sessions"), (.streams, "streams"),
-            (.blocksInUse, "blocks"), (.keptBlocks, "kept"), (.handshaking, "handshakes"),
+            (.blocksInUse, "blocks"), (.keptBlocks, "kept"), (.handshaking, "handshakes"), (.pipesInUse, "pipes"),
         ]
         let sums: [(Counter, String)] = [
             (.accepted, "accepted"), (.requests, "requests"), (.handedOver, "handed over"), (.failed, "failed"),
             (.resets, "reset"), (.overflows, "overflows"), (.turns, "turns"), (.handshakes, "handshakes"),
             (.resumed, "resumed"),
-            (.handshakesFailed, "handshakes failed"),
+            (.handshakesFailed, "handshakes failed"), (.splicedToSessions, "bytes spliced to services"),
+            (.splicedToClients, "bytes spliced to clients"), (.pipesMissed, "pipes missed"),
+            (.framesCut, "frames cut"),
         ]
         log.notice("now: \(text(levels)); so far: \(text(sums))")
         for (slot, listener) in registry.listeners.open.sorted(by: { $0.slot < $1.slot }) {

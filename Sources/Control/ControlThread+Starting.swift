@@ -30,6 +30,7 @@ extension ControlThread {
         let epoll = try makeEpoll(signals, bell: dataPlane.plane.controlBell.fd, sockets)
 
         logStart(log, sockets, limits, budget, features, isPinned: settings.pinsReactors)
+        logPipes(log, dataPlane.pipes, limits)
         try startThreads(of: dataPlane)
         return ControlThread(
             settings: settings, log: log, dataPlane: dataPlane, publisher: publisher, hashSeed: hashSeed, epoll: epoll,
@@ -85,6 +86,16 @@ extension ControlThread {
             throw StartFailure(.system, "The kernel gives no \(what): \(KernelText.error(result)).")
         }
         return result
+    }
+
+    private static func logPipes(_ log: Logger, _ made: Int, _ limits: DataPlaneLimits) {
+        let wanted = limits.pipes * limits.reactors
+        guard wanted > 0 else { return log.notice("bulk is copied (--no-splice)") }
+        let size = ByteCount(bytes: limits.pipeBytes)
+        log.notice("bulk goes through \(counted(made, "pipe")) of \(size)")
+        guard made < wanted else { return }
+        let cause = "the kernel gives a user without CAP_SYS_RESOURCE no more (fs.pipe-user-pages-soft)"
+        log.warning("that is fewer than \(wanted): \(cause); bulk that finds no pipe is copied")
     }
 
     /// A line for everything that an operator wants to know when something is wrong later.

@@ -14,6 +14,8 @@ struct DescriptorBudget: Equatable {
     /// Public ports; each takes a descriptor on every reactor, and one that guards the port.
     let listeners: Int
     let reactors: Int
+    /// Of each reactor, two a pipe.
+    let pipes: Int
     /// Standard streams, epoll, bells, rings, control addresses, the spare ones, and what libraries open for a moment.
     let fixed: Int
 
@@ -22,28 +24,31 @@ struct DescriptorBudget: Equatable {
         let defaults = DataPlaneLimits()
         self.limit = limit
         self.reactors = reactors
+        pipes = settings.splices ? settings.pipes ?? max(1, min(defaults.pipes, limit / 64 / (2 * reactors))) : 0
         fixed = 32 + SpareDescriptors.count + settings.controlAddresses.count + 2 * reactors
         sessions = settings.maximumSessions ?? max(1, min(defaults.sessions, limit / 8))
         pending = settings.maximumPending ?? max(1, min(1024, limit / 16))
         listeners = max(1, min(defaults.listeners, limit / 8 / (reactors + 1)))
-        let rest = limit - fixed - sessions - pending - listeners * (reactors + 1)
+        let rest = limit - fixed - sessions - pending - listeners * (reactors + 1) - 2 * pipes * reactors
         connections = settings.maximumConnections ?? max(1, min(Settings.connectionCeiling, rest))
         guard connections <= rest else {
             throw StartFailure(
                 .configuration,
-                "\(counted(connections, "client")), \(counted(sessions, "session")), \(pending) registrations at once "
-                    + "and what else is open need \(limit - rest + connections) descriptors, but only \(limit) are "
-                    + "allowed; raise the hard limit (ulimit -Hn, LimitNOFILE=), or lower --max-connections, "
-                    + "--max-sessions, --max-pending or --reactors.")
+                "\(counted(connections, "client")), \(counted(sessions, "session")), \(pending) registrations at once, "
+                    + "\(counted(pipes * reactors, "pipe")) and what else is open need "
+                    + "\(limit - rest + connections) descriptors, but only \(limit) are allowed; raise the hard limit "
+                    + "(ulimit -Hn, LimitNOFILE=), or lower --max-connections, --max-sessions, --max-pending, --pipes "
+                    + "or --reactors.")
         }
     }
 
-    var sum: Int { fixed + connections + sessions + pending + listeners * (reactors + 1) }
+    var sum: Int { fixed + connections + sessions + pending + listeners * (reactors + 1) + 2 * pipes * reactors }
 }
 
 extension DescriptorBudget: CustomStringConvertible {
     var description: String {
         "at most \(sum) of \(limit): \(connections) clients, \(sessions) sessions, \(pending) registrations, "
-            + "\(counted(listeners, "listener")) with \(reactors + 1) each, \(fixed) others"
+            + "\(counted(listeners, "listener")) with \(reactors + 1) each, "
+            + "\(counted(pipes * reactors, "pipe")) with 2 each, \(fixed) others"
     }
 }

@@ -26,12 +26,14 @@ struct LimitsText {
 
     private var descriptors: [Line] {
         let each = budget.reactors + 1
+        let pipes = budget.pipes * budget.reactors
         return [
             ("descriptors", "\(budget.sum) of the \(budget.limit) that are allowed"),
             ("  clients (--max-connections)", "\(budget.connections)"),
             ("  sessions (--max-sessions)", "\(budget.sessions)"),
             ("  registrations under way (--max-pending)", "\(budget.pending)"),
             ("  \(counted(budget.listeners, "listener")), \(each) each", "\(budget.listeners * each)"),
+            ("  \(counted(pipes, "pipe")) (--pipes), 2 each", "\(2 * pipes)"),
             ("  others", "\(budget.fixed)"),
         ]
     }
@@ -46,6 +48,7 @@ struct LimitsText {
             record("streams", reactors * limits.streamsPerReactor, DataPlaneLimits.streamBytes),
             record("sessions", reactors * limits.sessions, DataPlaneLimits.sessionBytes),
             ("  registrations under way", size(PendingTable.byteLimit)),
+            ("more in the kernel if all pipes are full (--pipes, --pipe-size)", size(limits.pipedBytes)),
             ("more if all clients come by TLS", size(limits.tlsMemoryBound)),
             ("this machine has", KernelText.physicalMemory.map(size) ?? "an amount that it does not tell"),
         ]

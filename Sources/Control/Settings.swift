@@ -53,6 +53,11 @@ public struct Settings: Sendable {
     /// Of each reactor.
     public var receiveBuffers = defaults.receiveBuffers
     public var receiveBufferSize = ByteCount(bytes: defaults.receiveBufferBytes)
+    /// Whether bulk goes through pipes, of which each reactor has so many, of so many bytes. Nil: as the data plane has
+    /// by default, or what a sixty-fourth of the descriptors allows if that is less.
+    public var splices = true
+    public var pipes: Int?
+    public var pipeSize = ByteCount(bytes: defaults.pipeBytes)
     /// What may wait in the process before services have to stop sending.
     public var bufferLimit = ByteCount(bytes: defaults.bufferBytes)
     /// How long requests under way may take to end after the first signal.
@@ -91,6 +96,14 @@ extension Settings {
         try checkPower("--ring-entries", ringEntries, 64...32_768)
         try checkPower("--receive-buffers", receiveBuffers, 8...32_768)
         try check("--receive-buffer-size", receiveBufferSize, from: 1 << 10, to: 1 << 20)
+        try check("--pipes", pipes ?? 1, 1...16_384)
+        try check("--pipe-size", pipeSize, from: 64 << 10, to: 1 << 20)
+        guard pipeSize.bytes & (pipeSize.bytes - 1) == 0 else {
+            throw UnusableValue("--pipe-size is a power of two, 256k for example, not \(pipeSize)")
+        }
+        guard splices || pipes == nil else {
+            throw UnusableValue("--no-splice needs no --pipes; leave one of them out")
+        }
         try check("--busy-poll", busyPoll, 0...100_000)
         try check("--head-limit", headLimit, from: 1 << 10, to: 128 << 10)
         try check("--buffer-limit", bufferLimit, from: 1 << 20, to: 1 << 40)
@@ -142,6 +155,8 @@ extension Settings {
         limits.busyPoll = busyPoll
         limits.receiveBuffers = receiveBuffers
         limits.receiveBufferBytes = receiveBufferSize.bytes
+        limits.pipes = budget.pipes
+        limits.pipeBytes = pipeSize.bytes
         limits.headBytes = headLimit.bytes
         limits.handshakeTimeout = tlsHandshakeTimeout.milliseconds
         limits.handshakes = tlsHandshakes

@@ -107,6 +107,19 @@ struct Connection: BitwiseCopyable {
     /// How often it was passed on.
     var attempts: UInt8 = 0
 
+    /// What the client sends is bulk: its bytes go through a pipe, and receives are short and single.
+    var isBulk = false
+    /// It stands in its session's list of those with bulk to send.
+    var isQueuedToSplice = false
+    /// The socket had no more bytes when they were last looked for.
+    var isDry = false
+    /// Receives in a row that speak for bulk, or against it while `isBulk`.
+    var bulkSigns: UInt8 = 0
+    /// The pipe with bytes for the client, behind `outgoing`; -1: there is none.
+    var pipe: Int32 = -1
+    /// Bytes that the client has to be sent in the pipe and, copied, behind it.
+    var pipedBytes: Int32 = 0
+
     var method = Method.get
     var requestFraming = BodyFraming.none
     var replyFraming = BodyFraming.none
@@ -154,8 +167,8 @@ struct Connection: BitwiseCopyable {
     var lastProgress: UInt64
 
     /// Bytes that the client has to be sent, sealed or not.
-    var unsentBytes: Int { @_noLocks get { outgoing.count + sealed.count } }
-    var hasUnsent: Bool { @_noLocks get { !outgoing.isEmpty || !sealed.isEmpty } }
+    var unsentBytes: Int { @_noLocks get { outgoing.count + sealed.count + Int(pipedBytes) } }
+    var hasUnsent: Bool { @_noLocks get { !outgoing.isEmpty || !sealed.isEmpty || pipedBytes > 0 } }
 
     @_noLocks
     init(fd: Int32, listener: Int32, listenerGeneration: UInt32, now: UInt64) {

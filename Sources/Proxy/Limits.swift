@@ -47,6 +47,9 @@ public struct DataPlaneLimits: Sendable {
     public var bufferBytes = 512 << 20
     /// Clients whose forwarding fields are believed.
     public var trusted: [Network] = []
+    /// Pipes of each reactor, for bytes that are not copied; 0: all are.
+    public var pipes = 64
+    public var pipeBytes = 512 << 10
     /// For tests: every connection is handed over at least once.
     public var forceHandOver = false
 
@@ -72,6 +75,40 @@ public struct DataPlaneLimits: Sendable {
     static var egressBytes: Int { @_noLocks get { 128 << 10 } }
     /// Payload of a frame at most: a frame that is begun keeps all others of its session waiting.
     static var frameBytes: Int { @_noLocks get { 64 << 10 } }
+    /// What the streams of a session may have under way beyond the window that every stream has.
+    static var extraCreditOfSession: Int { @_noLocks get { 64 << 20 } }
+    /// How often the round trip to a service is measured while it sends much, and for how long the shortest one counts.
+    static var roundTripMilliseconds: UInt64 { @_noLocks get { 1_000 } }
+    /// For how long a window that was too large for its client does not grow so far again.
+    static var windowCeilingMilliseconds: UInt64 { @_noLocks get { 10_000 } }
+    /// Below this a round trip does not tell how long a service takes that has to wake up first: windows on one machine
+    /// are worth growing (measured: one flow 1.4 times as fast).
+    static var shortestRoundTripMicroseconds: UInt64 { @_noLocks get { 100 } }
+    static var roundTripMemoryMilliseconds: UInt64 { @_noLocks get { 10_000 } }
+    /// Payload of a frame that is spliced, at most.
+    static var splicedFrameBytes: Int { @_noLocks get { 256 << 10 } }
+    /// What is spliced from or to a session before it is another one's turn.
+    static var splicedBytesPerTurn: Int { @_noLocks get { 1 << 20 } }
+    /// Less than this is copied: a frame of it is not worth two more system calls (measured: even between 4 and 8 KiB,
+    /// a third cheaper from 32 KiB on).
+    static var smallestSplice: Int { @_noLocks get { 16 << 10 } }
+    /// A session is read frame by frame from a payload of this size on.
+    static var largeFrameBytes: Int { @_noLocks get { 32 << 10 } }
+    /// What a receive brings at most while the flow is bulk: it only waits for bytes, and sees whether they are many.
+    static var bulkReceiveBytes: Int { @_noLocks get { 4 << 10 } }
+    /// A body of at least this length is bulk with its first full receive.
+    static var bulkBodyBytes: UInt64 { @_noLocks get { 256 << 10 } }
+    /// Full receives in a row that make a flow bulk, and small ones, or wake-ups without a large frame, that end it.
+    static var bulkSigns: UInt8 { @_noLocks get { 2 } }
+    static var smallSigns: UInt8 { @_noLocks get { 3 } }
+    /// Headers read by themselves after a spliced frame; then the session's bytes are read together again.
+    static var narrowReads: UInt8 { @_noLocks get { 4 } }
+    /// Bytes copied behind a full pipe that show that its client cannot follow.
+    static var pileBytes: Int { @_noLocks get { 64 << 10 } }
+    /// Where bytes of a session are read to that go no other way.
+    static var bulkSpaceBytes: Int { @_noLocks get { 64 << 10 } }
+    /// What a client's socket is offered at once, from where the service's bytes lie, instead of being put aside first.
+    static var smallestDirectSend: Int { @_noLocks get { 16 << 10 } }
     /// What a stream may send before it is another one's turn.
     static var quantumBytes: Int { @_noLocks get { 16 << 10 } }
     /// Streams of a session that wait for the service's FIN; beyond it the oldest is reset.
@@ -123,6 +160,12 @@ public struct DataPlaneLimits: Sendable {
         @_noLocks get { bufferBytes / 4 / BlockPool.blockBytes }
     }
 
+    /// The same of all streams of a reactor: credit is a promise, so what all of them hold of it at once has to fit
+    /// into a half of what may lie in blocks.
+    var extraCreditPerReactor: Int {
+        @_noLocks get { bufferBytes / 2 / reactors }
+    }
+
     var session: SessionLimits {
         @_noLocks get {
             var limits = SessionLimits()
@@ -160,6 +203,9 @@ public struct DataPlaneLimits: Sendable {
 
     /// What may lie in blocks: beyond `bufferBytes` services have to stop, and with a quarter more clients are reset.
     public var waitingBytes: Int { bufferBytes + bufferBytes / 4 }
+
+    /// What may lie in pipes, in the kernel's memory: of all reactors.
+    public var pipedBytes: Int { reactors * pipes * pipeBytes }
 
     /// Memory that these limits allow the data plane to touch, in bytes, without OpenSSL's. A slot of a client, a
     /// session or a stream that has been used once on a reactor stays there, so each counts on every one.

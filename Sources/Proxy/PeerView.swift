@@ -18,6 +18,7 @@ struct WorkerRings: ~Copyable {
     let ring: Ring
     let clientBuffers: ReceiveBuffers
     let sessionBuffers: ReceiveBuffers
+    let pipes: Pipes
 
     static func make(_ limits: DataPlaneLimits) throws(RingFailure) -> WorkerRings {
         let size = RingConfiguration(
@@ -27,7 +28,8 @@ struct WorkerRings: ~Copyable {
             ring, group: 0, count: limits.receiveBuffers, bufferBytes: limits.receiveBufferBytes)
         let services = try ReceiveBuffers(
             ring, group: 1, count: DataPlaneLimits.sessionBuffers, bufferBytes: DataPlaneLimits.sessionBufferBytes)
-        return WorkerRings(ring: ring, clientBuffers: clients, sessionBuffers: services)
+        let pipes = Pipes(count: limits.pipes, bytes: limits.pipeBytes)
+        return WorkerRings(ring: ring, clientBuffers: clients, sessionBuffers: services, pipes: pipes)
     }
 }
 

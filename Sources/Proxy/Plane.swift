@@ -78,6 +78,14 @@ public enum Counter: Int, CaseIterable, Sendable {
     case handshakes
     case resumed
     case handshakesFailed
+    /// Bytes that went through a pipe.
+    case splicedToSessions
+    case splicedToClients
+    /// How often there was no pipe for bulk, which was copied then.
+    case pipesMissed
+    case pipesInUse
+    /// Sessions that ended within a frame, one of theirs or of ours.
+    case framesCut
 }
 
 /// Figures of one listener on one reactor, each a word that the reactor alone writes. They begin at 0 when the listener

@@ -27,6 +27,13 @@ struct Stream: BitwiseCopyable {
 
     /// Where in the session's `written` bytes its first frame begins.
     var firstByte: UInt64 = 0
+    /// When credit was last given, in microseconds: how fast its window is used up.
+    var creditAt: UInt64 = 0
+    /// More came for the client than its pipe holds, since the window last had its smallest size.
+    var hasPiledUp = false
+    /// What the window was too large at, halved, and when that was: for a while it does not grow beyond it.
+    var windowCeiling = StreamState.maximumWindow
+    var windowCeilingAt: UInt64 = 0
 
     @_noLocks
     init(id: UInt32, session: Int32, connection: Int32) {
@@ -82,6 +89,15 @@ struct Session: BitwiseCopyable {
 
     var isSending = false
     var isReceiving = false
+    /// Its large frames are spliced: bytes are taken when a poll says that there are some.
+    var isSplicing = false
+    var isPolling = false
+    /// A part of the payload that is being read has been spliced: so is the rest, however small.
+    var isMidSplice = false
+    /// Headers that are read by themselves, because what follows may be a payload to be spliced.
+    var narrowReads: UInt8 = 0
+    /// Wake-ups in a row that brought nothing to splice.
+    var smallWakeUps: UInt8 = 0
     /// A frame could not be written whole.
     var isExhausted = false
     /// The registration's response has been written: frames may follow.
@@ -127,15 +143,30 @@ struct Session: BitwiseCopyable {
     var egress = Chain()
     /// Bytes of `egress` that are no reason for a send.
     var lateBytes = 0
-    /// What is under send.
+    /// What is under send, or was not sent whole.
     var flight = Chain()
+    /// The pipe with the rest of a frame that has begun, to be sent behind `flight` before anything else; -1: none. And
+    /// the connection whose bytes they are, -1 if that has ended meanwhile.
+    var framePipe: Int32 = -1
+    var frameOwner: Int32 = -1
 
     /// When the socket last took bytes.
     var lastSent: UInt64 = 0
 
+    /// How long the service takes to answer a ping, in microseconds: the shortest time of late; 0: not known.
+    var roundTrip: UInt32 = 0
+    /// The ping that measures it, 0: none is under way; when it was sent, and when `roundTrip` was found.
+    var roundTripPing: UInt32 = 0
+    var roundTripPingAt: UInt64 = 0
+    var roundTripAt: UInt64 = 0
+    /// What its streams may have under way beyond the window that every stream has.
+    var extraCredit: UInt32 = 0
+
     var streams = IndexList()
     /// Connections with bytes that the egress had no room for.
     var ready = IndexList()
+    /// Connections with bulk to send: one frame each, in turn.
+    var bulk = IndexList()
     /// Connections that wait for a place among the unacknowledged streams.
     var openers = IndexList()
     var lingering = IndexList()

@@ -18,6 +18,7 @@ extension Worker {
         connections[connection].isClosing = true
         connections[connection].resetsOnClose = reset
         timers.cancel(connection)
+        dropPipe(connection)
         pool.clear(&connections[connection].received)
         let record = connections[connection]
         let aside = Token(kind: Operation.aside, generation: 0, index: connection)

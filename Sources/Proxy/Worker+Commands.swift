@@ -126,7 +126,7 @@ extension Worker {
     /// A client that nobody would miss: it has said nothing, or nothing since its last reply, which it has.
     @_noLocks
     func isSilent(_ record: Connection) -> Bool {
-        guard !record.isClosing, !record.isHandingOver, !record.isSending, record.outgoing.isEmpty else { return false }
+        guard !record.isClosing, !record.isHandingOver, !record.isSending, !record.hasUnsent else { return false }
         guard record.received.isEmpty, !record.isMidHead else { return false }
         switch (record.mode, record.request, record.reply) {
         case (.http, .head, .none), (.undecided, _, _): return true

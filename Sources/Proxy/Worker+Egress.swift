@@ -23,19 +23,31 @@ extension Worker {
         guard case .live = unsafe slot.pointee.phase else { return }
         pump(session)
         guard unsafe !slot.pointee.isSending, unsafe slot.pointee.isAnnounced else { return }
+        if unsafe slot.pointee.framePipe >= 0 || !slot.pointee.bulk.isEmpty {
+            let isFree = sendSpliced(session)
+            // What marked it meanwhile is sent below, or when the send that it waits for has ended.
+            dirtySessions.remove(session)
+            guard isFree else { return }
+        }
         if unsafe slot.pointee.flight.isEmpty { load(session) }
         guard unsafe !slot.pointee.flight.isEmpty else {
             if unsafe slot.pointee.isDraining, unsafe slot.pointee.streams.isEmpty { loseSession(session, .drained) }
             return
         }
+        sendFlight(session)
+    }
+
+    @_noLocks
+    mutating func sendFlight(_ session: Int32) {
+        let slot = unsafe sessions + Int(session)
         unsafe slot.pointee.isSending = true
         let token = token(Operation.sessionSend, session: session)
         unsafe ring.send(slot.pointee.fd, slot.pointee.flight, of: pool, gathering: &gather, token)
     }
 
-    /// What waits becomes what is sent: the control frames, then the others.
+    /// What waits becomes what is sent, behind what was not sent whole: the control frames, then the others.
     @_noLocks
-    private mutating func load(_ session: Int32) {
+    mutating func load(_ session: Int32) {
         let slot = unsafe sessions + Int(session)
         unsafe pool.join(&slot.pointee.control, to: &slot.pointee.flight)
         unsafe pool.join(&slot.pointee.egress, to: &slot.pointee.flight)
@@ -101,6 +113,8 @@ extension Worker {
         }
         let hasUrgent = unsafe slot.pointee.egress.count > slot.pointee.lateBytes
         if unsafe hasUrgent || !slot.pointee.flight.isEmpty || !slot.pointee.control.isEmpty {
+            markDirty(session: session)
+        } else if unsafe slot.pointee.framePipe >= 0 || !slot.pointee.bulk.isEmpty {
             markDirty(session: session)
         } else if unsafe !slot.pointee.ready.isEmpty || slot.pointee.isDraining {
             markDirty(session: session)

@@ -11,6 +11,7 @@ extension Worker {
         if completion.buffer >= 0 {
             if isCurrent, completion.result > 0, !connections[connection].isClosing {
                 unsafe received(connection, clientBuffers.bytes(completion.buffer, count: completion.result))
+                watchForBulk(connection, Int(completion.result), hasMore: completion.socketHasMore)
             }
             clientBuffers.giveBack(completion.buffer)
         }
@@ -144,6 +145,7 @@ extension Worker {
         guard !record.isClosing, !record.isHandingOver else { return }
         guard !record.clientFinished else { return watchForReset(connection) }
         guard !starvedConnections.contains(connection) else { return }
+        if record.isBulk { return continueBulk(connection) }
         // A head may be larger than what is kept otherwise, and has to be seen to be too large.
         let bound = record.isMidHead ? limits.headBytes + 1 : 0
         if record.received.count >= max(bound, DataPlaneLimits.receivedBytes) {
@@ -158,9 +160,15 @@ extension Worker {
         guard case .idle = connections[connection].receive, !connections[connection].isClosing else { return }
         connections[connection].receive = .armed
         let fd = connections[connection].fd
-        // The first ones are single, so that a hand-over has nothing to cancel.
-        let repeats = connections[connection].isSettled
-        ring.receive(fd, group: 0, repeatedly: repeats, token(Operation.receive, connection: connection))
+        let token = token(Operation.receive, connection: connection)
+        if connections[connection].isBulk {
+            ring.receive(fd, group: 0, atMost: DataPlaneLimits.bulkReceiveBytes, token)
+        } else if connections[connection].isSettled {
+            ring.receiveRepeatedly(fd, group: 0, token)
+        } else {
+            // The first ones are single, so that a hand-over has nothing to cancel.
+            ring.receive(fd, group: 0, token)
+        }
     }
 
     /// Leaves the client's further bytes in the kernel, and asks to be told if it vanishes meanwhile.
@@ -172,7 +180,7 @@ extension Worker {
 
     /// Where nothing is received, a client that vanishes is noticed by a poll.
     @_noLocks
-    private mutating func watchForReset(_ connection: Int32) {
+    mutating func watchForReset(_ connection: Int32) {
         let record = connections[connection]
         guard !record.isPolling, !record.finishSent else { return }
         connections[connection].isPolling = true

@@ -242,7 +242,7 @@ extension Worker {
 
     /// The reply is complete. The stream has done its work, and the connection goes on or ends.
     @_noLocks
-    private mutating func finishReply(_ connection: Int32) {
+    mutating func finishReply(_ connection: Int32) {
         retire(connection)
         connections[connection].reply = .none
         var isEarly = false

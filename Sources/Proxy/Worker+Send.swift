@@ -12,7 +12,8 @@ extension Worker {
         if connections[connection].tls.exists, unsafe !sealWhole(connection, &bytes) {
             return close(connection, reset: true)
         }
-        guard unsafe pool.append(bytes, to: &connections[connection].outgoing) else {
+        let sent = unsafe sendDirectly(connection, bytes)
+        guard unsafe putBehind(connection, UnsafeRawBufferPointer(rebasing: bytes[sent...])) else {
             bump(.resets)
             return close(connection, reset: true)
         }
@@ -55,6 +56,10 @@ extension Worker {
         guard !connections[connection].isSending, !connections[connection].isClosing else { return }
         let isTLS = connections[connection].tls.exists
         guard !isTLS || seal(connection) else { return close(connection, reset: true) }
+        if connections[connection].pipe >= 0 {
+            emptyPipe(connection)
+            guard !connections[connection].isClosing else { return }
+        }
         let chain = isTLS ? connections[connection].sealed : connections[connection].outgoing
         guard !chain.isEmpty else { return settle(connection) }
         connections[connection].isSending = true
@@ -81,18 +86,23 @@ extension Worker {
     /// The client's socket has taken bytes: the service gets its credit back.
     @_noLocks
     private mutating func sent(_ connection: Int32, _ count: Int) {
-        let taken = dropSent(connection, count)
-        connections[connection].lastProgress = now
-        let left = connections[connection].unsentBytes
-        let owed = connections[connection].owedCredit
-        let credit = left == 0 ? owed : min(owed, UInt32(truncatingIfNeeded: taken))
-        connections[connection].owedCredit -= credit
-        let stream = connections[connection].stream
-        if stream >= 0, credit > 0 { giveCredit(stream, credit, isFlowing: left == 0) }
-        if left > 0 { markDirty(connection: connection) }
+        creditSent(connection, dropSent(connection, count))
+        if connections[connection].hasUnsent { markDirty(connection: connection) }
         // A pipeline may have stopped because too much was unsent.
         if !connections[connection].received.isEmpty { feedReceived(connection) }
         settle(connection)
+    }
+
+    /// The client's socket has taken so many of the stream's bytes.
+    @_noLocks
+    mutating func creditSent(_ connection: Int32, _ taken: Int) {
+        connections[connection].lastProgress = now
+        let isFlowing = !connections[connection].hasUnsent
+        let owed = connections[connection].owedCredit
+        let credit = isFlowing ? owed : min(owed, UInt32(truncatingIfNeeded: taken))
+        connections[connection].owedCredit -= credit
+        let stream = connections[connection].stream
+        if stream >= 0, credit > 0 { giveCredit(stream, credit, isFlowing: isFlowing) }
     }
 
     /// Forgets bytes that the kernel has taken. Returns how many of the stream's they were.
@@ -108,30 +118,6 @@ extension Worker {
         let taken = connections[connection].sealed.isEmpty ? sealedBytes : min(sealedBytes, count)
         connections[connection].sealedBytes -= taken
         return taken
-    }
-
-    /// Tells the service that it may send more, when half of the window has been taken. While the process holds too
-    /// many bytes only those get credit whose client has taken all there was: if nobody did, clients that have stopped
-    /// reading would stop everybody else, for as long as they like.
-    @_noLocks
-    mutating func giveCredit(_ stream: Int32, _ count: UInt32, isFlowing: Bool) {
-        let credit = streams[stream].state.consumed(count, mayAnnounce: isFlowing || !isOverBufferLimit)
-        guard credit > 0 else { return }
-        let header = FrameHeader.windowUpdate(streams[stream].state.id, credit, flags: FrameFlags(rawValue: 0))
-        writeHeader(header, streams[stream].session, isControl: true)
-    }
-
-    /// The process holds few enough bytes again: streams get what was withheld.
-    @_noLocks
-    mutating func giveWithheldCredit() {
-        for session in 0..<Int32(limits.sessions) {
-            guard case .live = unsafe sessions[Int(session)].phase else { continue }
-            var stream = unsafe sessions[Int(session)].streams.first
-            while stream >= 0 {
-                if streams[stream].connection >= 0 { giveCredit(stream, 0, isFlowing: true) }
-                stream = streamLinks.next(of: stream)
-            }
-        }
     }
 
     /// Does what has become possible: ends that were waiting for bytes to go out, and the next receive.

@@ -9,10 +9,10 @@ extension Worker {
     mutating func armSessionReceive(_ session: Int32) {
         let slot = unsafe sessions + Int(session)
         guard case .live = unsafe slot.pointee.phase, unsafe !slot.pointee.isReceiving else { return }
+        if unsafe slot.pointee.isSplicing { return splicingReaders.append(session) }
         unsafe slot.pointee.isReceiving = true
         // Repeated without a pause: a session is always drained, back-pressure is a matter of windows.
-        unsafe ring.receive(
-            slot.pointee.fd, group: 1, repeatedly: true, token(Operation.sessionReceive, session: session))
+        unsafe ring.receiveRepeatedly(slot.pointee.fd, group: 1, token(Operation.sessionReceive, session: session))
     }
 
     @_noLocks
@@ -24,6 +24,7 @@ extension Worker {
         if completion.buffer >= 0 {
             if isCurrent, completion.result > 0, case .live = unsafe slot.pointee.phase {
                 unsafe sessionReceived(session, sessionBuffers.bytes(completion.buffer, count: completion.result))
+                watchForLargeFrame(session)
             }
             sessionBuffers.giveBack(completion.buffer)
         }
@@ -70,7 +71,14 @@ extension Worker {
                 unexpectedBytes(stream)
             }
         }
-        guard isEnd else { return }
+        if isEnd { endPayload(session) }
+    }
+
+    /// The last byte of a payload has come.
+    @_noLocks
+    mutating func endPayload(_ session: Int32) {
+        let slot = unsafe sessions + Int(session)
+        unsafe slot.pointee.isMidSplice = false
         // It may have ended by what it said: look at what is there now.
         let current = unsafe slot.pointee.payloadStream
         unsafe slot.pointee.payloadStream = -1
@@ -172,7 +180,9 @@ extension Worker {
         let slot = unsafe sessions + Int(session)
         switch action {
         case .nothing, .acceptStream: break
-        case .pong: barrierAnswered(session)
+        case .pong:
+            noteRoundTrip(session)
+            barrierAnswered(session)
         case .answerPing(let value): writeHeader(FrameHeader.pong(value), session, isControl: true)
         case .refuseStream(let id): writeHeader(FrameHeader.reset(id), session, isControl: true)
         case .drain:
@@ -239,6 +249,9 @@ extension Worker {
                 SessionWord.gone, generation: slot.pointee.generation, reason: reason.place, detail: UInt64(detail)))
         routeOpeners(session)
         let aside = Token(kind: Operation.aside, generation: 0, index: session)
+        if unsafe slot.pointee.framePipe >= 0 || slot.pointee.reader.isMidFrame { bump(.framesCut) }
+        dropFrame(session)
+        if unsafe slot.pointee.isPolling { ring.cancel(token(Operation.sessionPoll, session: session), aside) }
         if unsafe slot.pointee.isReceiving { ring.cancel(token(Operation.sessionReceive, session: session), aside) }
         if unsafe slot.pointee.isSending { ring.cancel(token(Operation.sessionSend, session: session), aside) }
         finishSession(session)
@@ -256,7 +269,9 @@ extension Worker {
     mutating func finishSession(_ session: Int32) {
         let slot = unsafe sessions + Int(session)
         guard case .ending = unsafe slot.pointee.phase else { return }
-        guard unsafe !slot.pointee.isReceiving, unsafe !slot.pointee.isSending else { return }
+        guard unsafe !slot.pointee.isReceiving, unsafe !slot.pointee.isSending, unsafe !slot.pointee.isPolling else {
+            return
+        }
         unsafe pool.clear(&slot.pointee.control)
         unsafe pool.clear(&slot.pointee.egress)
         unsafe pool.clear(&slot.pointee.flight)
@@ -265,6 +280,8 @@ extension Worker {
         unsafe slot.pointee = Session(limits: limits.session)
         dirtySessions.remove(session)
         starvedSessions.remove(session)
+        splicingReaders.remove(session)
+        splicingSenders.remove(session)
         set(.sessions, to: Int(counters.loadRelaxed(Counter.sessions.place)) - 1)
         let gone = sessionWords.load(Int(session))
         sessionWords.store(gone & ~0xFF | SessionWord.released, at: Int(session))

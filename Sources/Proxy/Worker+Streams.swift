@@ -119,6 +119,7 @@ extension Worker {
         }
         if unsafe session.pointee.payloadStream == stream { unsafe session.pointee.payloadStream = -1 }
         endPaced(stream, number)
+        returnExtraCredit(streams[stream].state.receiveWindowGrowth, number)
         pool.clear(&streams[stream].partial)
         table.remove(session: number, id: streams[stream].state.id)
         unsafe streamLinks.remove(stream, from: &session.pointee.streams)
@@ -137,6 +138,7 @@ extension Worker {
     /// The connection is no longer among those that wait for room in the session's egress.
     @_noLocks
     func leaveSessionQueue(_ connection: Int32) {
+        leaveSpliceQueue(connection)
         let stream = connections[connection].stream
         guard stream >= 0, case .none = connections[connection].wait, connectionLinks.isLinked(connection) else {
             return

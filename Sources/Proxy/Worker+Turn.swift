@@ -13,6 +13,7 @@ extension Worker {
             beginTurn()
             takeCommands()
             takeCompletions()
+            continueSplicing()
             expireTimers()
             endTurn()
         }
@@ -27,7 +28,10 @@ extension Worker {
         doorbell.prepareSleep()
         let nothingPublished = mailbox.prepareSleep()
         let mayAdmit = hasFreedSlot && isAcceptPaused
-        if !nothingPublished || !commands.isEmpty() || !postponed.isEmpty || returnCount > 0 || mayAdmit || isMarked {
+        let mayGoOn = !splicingReaders.isEmpty || !splicingSenders.isEmpty
+        if mayGoOn || !nothingPublished || !commands.isEmpty() || !postponed.isEmpty || returnCount > 0 || mayAdmit
+            || isMarked
+        {
             milliseconds = 0
         }
         ring.submitAndWait(milliseconds: milliseconds, pollingFirst: limits.busyPoll)
@@ -40,7 +44,8 @@ extension Worker {
     private var isMarked: Bool { !dirtyConnections.isEmpty || !dirtySessions.isEmpty || !servable.isEmpty }
 
     private mutating func beginTurn() {
-        now = Sockets.nowMilliseconds()
+        nowMicroseconds = Sockets.nowMicroseconds()
+        now = nowMicroseconds / 1_000
         snapshot = mailbox.beginTurn()
         recentSession = -1
         bump(.turns)
@@ -74,8 +79,22 @@ extension Worker {
         case Operation.sessionSend: sessionSendCompleted(completion)
         case Operation.accept: acceptCompleted(completion)
         case Operation.poll: pollCompleted(completion)
+        case Operation.sessionPoll: sessionPollCompleted(completion)
         case Operation.bell: armBell()
         default: break
+        }
+    }
+
+    /// Sessions whose turn was over before all was moved have another one.
+    @_noLocks
+    private mutating func continueSplicing() {
+        for _ in 0..<splicingReaders.count {
+            let session = splicingReaders.removeFirst()
+            if session >= 0 { readSplicing(session) }
+        }
+        for _ in 0..<splicingSenders.count {
+            let session = splicingSenders.removeFirst()
+            if session >= 0 { markDirty(session: session) }
         }
     }
 
@@ -97,6 +116,7 @@ extension Worker {
         sessionBuffers.publish()
         rearmStarved()
         accountBlocks()
+        set(.pipesInUse, to: pipes.borrowed)
         mailbox.endTurn()
         if isDraining { reportIfDrained() }
     }

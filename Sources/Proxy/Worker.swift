@@ -17,6 +17,7 @@ enum Operation {
     static var bell: UInt8 { @_noLocks get { 7 } }
     /// Its own completion says nothing: a cancel, a close.
     static var aside: UInt8 { @_noLocks get { 8 } }
+    static var sessionPoll: UInt8 { @_noLocks get { 9 } }
 }
 
 /// A listening socket of this reactor.
@@ -65,6 +66,9 @@ struct Worker: ~Copyable {
     var clientBuffers: ReceiveBuffers
     var sessionBuffers: ReceiveBuffers
     var gather: GatherSpace
+    var pipes: Pipes
+    /// What has to follow the bytes in a pipe to a client, one chain a pipe.
+    let behindPipes: UnsafeMutablePointer<Chain>
 
     var connections: Slab<Connection>
     var streams: Slab<Stream>
@@ -96,6 +100,9 @@ struct Worker: ~Copyable {
     /// Receives that ran out of buffers.
     var starvedConnections: IndexQueue
     var starvedSessions: IndexQueue
+    /// Those whose turn at splicing was over before all was moved: from a session, and to it.
+    var splicingReaders: IndexQueue
+    var splicingSenders: IndexQueue
     /// Connections that could not be handed over, because a queue was full.
     var postponed: IndexQueue
 
@@ -118,6 +125,7 @@ struct Worker: ~Copyable {
     var snapshot: Snapshot
     var snapshotGeneration: UInt64 = 0
     var now: UInt64
+    var nowMicroseconds: UInt64
     var random: UInt64
     /// The route of the last choice, by its lasting number.
     var routeInChoice = UInt32.max
@@ -129,6 +137,7 @@ struct Worker: ~Copyable {
     let edited: UnsafeMutableRawBufferPointer
     let pathSpace: UnsafeMutableRawBufferPointer
     let bellSpace: UnsafeMutableRawBufferPointer
+    let bulkSpace: UnsafeMutableRawBufferPointer
     var requestHead = RequestHead()
     var responseHead = ResponseHead()
 
@@ -149,6 +158,8 @@ struct Worker: ~Copyable {
     var failureToldAt: UInt64 = 0
     /// Blocks in which passed-on bytes are kept, to be sent again.
     var keptBlocks = 0
+    /// What streams here may have under way beyond the window that every stream has.
+    var extraCredit = 0
     /// Blocks that `totals` knows of.
     var blocksReported = 0
     var isOverBufferLimit = false
@@ -166,6 +177,9 @@ struct Worker: ~Copyable {
         guard let rings = start.takeRings() else { preconditionFailure("a worker is started once") }
         self.clientBuffers = rings.clientBuffers
         self.sessionBuffers = rings.sessionBuffers
+        self.pipes = rings.pipes
+        unsafe self.behindPipes = Region.array(of: Chain.self, count: max(1, limits.pipes))
+        unsafe behindPipes.initialize(repeating: Chain(), count: max(1, limits.pipes))
         self.ring = rings.ring
         ring.enable()
         self.gather = GatherSpace(sends: limits.ringEntries)
@@ -181,13 +195,16 @@ struct Worker: ~Copyable {
         self.connectionLinks = IndexLinks(capacity: limits.connections)
         self.streamLinks = IndexLinks(capacity: limits.streamsPerReactor)
         self.unusedLinks = IndexLinks(capacity: limits.streamsPerReactor)
-        self.now = Sockets.nowMilliseconds()
+        self.nowMicroseconds = Sockets.nowMicroseconds()
+        self.now = nowMicroseconds / 1_000
         self.timers = TimerWheel(capacity: limits.connections + limits.sessions + 1, now: now)
         self.dirtyConnections = IndexQueue(capacity: limits.connections)
         self.servable = IndexQueue(capacity: limits.connections)
         self.dirtySessions = IndexQueue(capacity: limits.sessions)
         self.starvedConnections = IndexQueue(capacity: limits.connections)
         self.starvedSessions = IndexQueue(capacity: limits.sessions)
+        self.splicingReaders = IndexQueue(capacity: limits.sessions)
+        self.splicingSenders = IndexQueue(capacity: limits.sessions)
         self.postponed = IndexQueue(capacity: limits.connections)
         unsafe self.parked = Region.array(of: ParkedClient.self, count: Self.parkedCapacity)
         unsafe self.returns = .allocate(capacity: Self.returnsCapacity)
@@ -214,6 +231,7 @@ struct Worker: ~Copyable {
         unsafe self.edited = Self.space(headSpace)
         unsafe self.pathSpace = Self.space(limits.headBytes)
         unsafe self.bellSpace = Self.space(8)
+        unsafe self.bulkSpace = Self.space(DataPlaneLimits.bulkSpaceBytes)
         self.trustedCount = limits.trusted.count
         unsafe self.trusted = .allocate(capacity: max(1, limits.trusted.count))
         for (place, network) in limits.trusted.enumerated() { unsafe (trusted + place).initialize(to: network) }

@@ -7,6 +7,8 @@ import Synchronization
 /// The threads of the data plane. Rings are made first, so that what forbids them is known before anything starts.
 public final class DataPlane: Sendable {
     public let plane: Plane
+    /// Of all reactors: fewer than were asked for where the kernel gives a user no more.
+    public let pipes: Int
     private let starts: [WorkerStart]
     private let threads: Mutex<[pthread_t]>
 
@@ -24,11 +26,14 @@ public final class DataPlane: Sendable {
             unsafe (peers + place).initialize(to: view)
         }
         var starts: [WorkerStart] = []
+        var pipes = 0
         for index in 0..<limits.reactors {
+            let rings = try WorkerRings.make(limits)
+            pipes += rings.pipes.count
             let start = WorkerStart(
                 index: index,
                 plane: plane,
-                rings: try WorkerRings.make(limits),
+                rings: rings,
                 peersAddress: UInt(bitPattern: peers),
                 seed: seed &+ UInt64(index) &* 0x9E37_79B9_7F4A_7C15,
                 processor: processors.isEmpty ? nil : processors[index % processors.count]
@@ -36,6 +41,7 @@ public final class DataPlane: Sendable {
             starts.append(start)
         }
         self.starts = starts
+        self.pipes = pipes
         self.threads = Mutex([])
     }
 
@@ -69,6 +75,7 @@ private func workerMain(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRa
     guard let argument = unsafe argument else { return nil }
     let start = unsafe Unmanaged<WorkerStart>.fromOpaque(argument).takeRetainedValue()
     Threads.name("reactor \(start.index)")
+    Threads.surviveBrokenConnections()
     if let processor = start.processor { Threads.pin(to: processor) }
     var worker = Worker(start)
     worker.run()

@@ -29,8 +29,9 @@ public struct GatherSpace: ~Copyable {
     @_noLocks
     public mutating func reset() { used = 0 }
 
+    /// Describes the front of a chain; `used` has to move on if the description is to stay. Nil: all are taken.
     @_noLocks
-    fileprivate mutating func message(_ chain: Chain, _ pool: borrowing BlockPool) -> UnsafePointer<msghdr>? {
+    private func describe(_ chain: Chain, _ pool: borrowing BlockPool) -> UnsafePointer<msghdr>? {
         guard used < sends else { return nil }
         let first = unsafe vectors + used * Self.blocksPerSend
         var block = chain.head
@@ -45,8 +46,23 @@ public struct GatherSpace: ~Copyable {
         }
         unsafe messages[used].msg_iov = first
         unsafe messages[used].msg_iovlen = count
+        return unsafe UnsafePointer(messages + used)
+    }
+
+    @_noLocks
+    fileprivate mutating func message(_ chain: Chain, _ pool: borrowing BlockPool) -> UnsafePointer<msghdr>? {
+        guard let message = unsafe describe(chain, pool) else { return nil }
         used += 1
-        return unsafe UnsafePointer(messages + used - 1)
+        return unsafe message
+    }
+
+    /// Sends the front of a chain at once, as much as the kernel takes. Returns how much that was, or a negative error
+    /// number; `KernelError.wouldBlock` too when the descriptions of this turn are used up.
+    /// - Parameter hasMore: what is sent next belongs to it, so that a segment need not end here.
+    @_noLocks
+    public func sendNow(_ fd: Int32, _ chain: Chain, of pool: borrowing BlockPool, hasMore: Bool) -> Int {
+        guard let message = unsafe describe(chain, pool) else { return Int(KernelError.wouldBlock) }
+        return unsafe ck_send_message_now(fd, message, hasMore)
     }
 }
 

@@ -137,10 +137,23 @@ public struct Ring: ~Copyable {
         unsafe ck_accept_multishot(ring, fd, token.rawValue)
     }
 
-    /// Receives into a buffer of the group; with `repeatedly` until it is canceled or ends.
+    /// Receives into buffers of the group, until it is canceled or ends.
     @_noLocks
-    public borrowing func receive(_ fd: Int32, group: UInt16, repeatedly: Bool, _ token: Token) {
-        unsafe ck_receive(ring, fd, group, repeatedly, token.rawValue)
+    public borrowing func receiveRepeatedly(_ fd: Int32, group: UInt16, _ token: Token) {
+        unsafe ck_receive(ring, fd, group, 0, true, token.rawValue)
+    }
+
+    /// Receives once into a buffer of the group.
+    /// - Parameter count: bytes at most; 0: what the buffer holds.
+    @_noLocks
+    public borrowing func receive(_ fd: Int32, group: UInt16, atMost count: Int = 0, _ token: Token) {
+        unsafe ck_receive(ring, fd, group, UInt32(truncatingIfNeeded: count), false, token.rawValue)
+    }
+
+    /// Reports once that there are bytes, or that the peer has finished or gone; at once if that is so already.
+    @_noLocks
+    public borrowing func pollForBytes(_ fd: Int32, _ token: Token) {
+        unsafe ck_poll(ring, fd, UInt32(POLLIN), token.rawValue)
     }
 
     /// Sends from memory that must stay until the completion.

@@ -13,10 +13,16 @@ public enum Sockets {
     @_noLocks
     public static func close(_ fd: Int32) { _ = ck_close_now(fd) }
 
-    /// Sends what the kernel takes at once; nobody learns how much that was.
+    /// Sends what the kernel takes at once. Returns how much that was, or a negative error number (`KernelError`).
+    @_noLocks @discardableResult
+    public static func sendNow(_ fd: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
+        unsafe ck_send_now(fd, bytes.baseAddress, bytes.count)
+    }
+
+    /// Receives what is there. Returns how much that was (0: the peer has finished), or a negative error number.
     @_noLocks
-    public static func sendNow(_ fd: Int32, _ bytes: UnsafeRawBufferPointer) {
-        _ = unsafe ck_send_now(fd, bytes.baseAddress, bytes.count)
+    public static func receiveNow(_ fd: Int32, _ bytes: UnsafeMutableRawBufferPointer) -> Int {
+        unsafe ck_receive_now(fd, bytes.baseAddress, bytes.count)
     }
 
     /// A connection that waits in the listener's queue, or a negative error number.
@@ -29,9 +35,13 @@ public enum Sockets {
         unsafe ck_peer_address(fd, bytes)
     }
 
-    /// Milliseconds of the monotonic clock.
+    /// The monotonic clock.
     @_noLocks
-    public static func nowMilliseconds() -> UInt64 { ck_now_milliseconds() }
+    public static func nowMicroseconds() -> UInt64 { ck_now_microseconds() }
+
+    /// The same in milliseconds.
+    @_noLocks
+    public static func nowMilliseconds() -> UInt64 { ck_now_microseconds() / 1_000 }
 
     /// A millisecond, for a thread that may wait for another one.
     public static func pause() { ck_pause_milliseconds(1) }

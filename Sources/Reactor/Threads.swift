@@ -7,6 +7,9 @@ public enum Threads {
         unsafe name.withCString { unsafe ck_name_thread($0) }
     }
 
+    /// A write of this thread to a connection that is gone is an error of that write alone (SIGPIPE is blocked).
+    public static func surviveBrokenConnections() { ck_block_pipe_signal() }
+
     /// Keeps the thread on one processor. False when it may not run there.
     @discardableResult
     public static func pin(to processor: Int) -> Bool { ck_pin_thread(CInt(processor)) == 0 }

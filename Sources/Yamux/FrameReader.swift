@@ -87,6 +87,17 @@
         }
     }
 
+    /// Payload bytes of the frame that have not been seen yet.
+    @inlinable public var payloadLeft: Int { @_noLocks get { Int(payloadRemaining) } }
+
+    /// Notes that the next bytes of the payload go another way than through `next`. True: the frame ends with them.
+    @inlinable @_noLocks
+    public mutating func skipPayload(_ count: Int) -> Bool {
+        precondition(count >= 0 && count <= Int(payloadRemaining), "more than there is of the payload")
+        payloadRemaining -= UInt32(count)
+        return payloadRemaining == 0
+    }
+
     /// Reads on at `offset`, which must lie within `bytes`, and moves it behind what the event covers.
     @inlinable @_noLocks
     public mutating func next(in bytes: UnsafeRawBufferPointer, offset: inout Int) -> FrameEvent {

@@ -125,6 +125,17 @@ extension StreamState {
         return announce()
     }
 
+    /// Lets the window become smaller again, at most back to what every stream has: of what was consumed and not
+    /// announced, nothing is given back. Returns by how much it shrank.
+    @_noLocks
+    public mutating func shrink() -> UInt32 {
+        let reduction = min(unannounced, receiveWindowGrowth)
+        windowSize -= reduction
+        unannounced -= reduction
+        checkInvariants()
+        return reduction
+    }
+
     @inlinable @_noLocks
     mutating func announce() -> UInt32 {
         let credit = unannounced

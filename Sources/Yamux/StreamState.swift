@@ -46,6 +46,8 @@ extension StreamState {
     @inlinable public var sendWindow: UInt32 { @_noLocks get { sendRoom } }
     /// Payload bytes that the other side may still send.
     @inlinable public var receiveWindow: UInt32 { @_noLocks get { receiveRoom } }
+    /// Beyond `initialWindow`: how far the other side's window has grown.
+    @inlinable public var receiveWindowGrowth: UInt32 { @_noLocks get { windowSize - StreamState.initialWindow } }
     /// Whether the other side is known to have accepted the stream. True from the start if we accepted it.
     @inlinable public var isAcknowledged: Bool { @_noLocks get { marks.contains(.acknowledged) } }
     /// Whether our first frame has been taken. A stream without it is unknown to the other side: end it silently.

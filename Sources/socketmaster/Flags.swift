@@ -243,6 +243,25 @@ struct MachineFlags: ParsableArguments {
     @Option(
         parsing: .unconditional,
         help: .init(
+            "Pipes of each reactor, for bulk that is not copied. (default: 64, or what the descriptors allow)",
+            valueName: "count"),
+        transform: value(number))
+    var pipes: Int?
+
+    @Option(
+        parsing: .unconditional,
+        help: .init(
+            "What fits into a pipe, a power of two. (default: \(defaults.pipeSize))",
+            valueName: "size"),
+        transform: value(ByteCount.init(parsing:)))
+    var pipeSize = defaults.pipeSize
+
+    @Flag(help: "Copy bulk instead of moving it through pipes.")
+    var noSplice = false
+
+    @Option(
+        parsing: .unconditional,
+        help: .init(
             "Bytes that may wait here before services have to stop sending. (default: \(defaults.bufferLimit))",
             valueName: "size"),
         transform: value(ByteCount.init(parsing:)))
@@ -281,6 +300,9 @@ struct MachineFlags: ParsableArguments {
         settings.busyPoll = busyPoll
         settings.receiveBuffers = receiveBuffers
         settings.receiveBufferSize = receiveBufferSize
+        settings.pipes = pipes
+        settings.pipeSize = pipeSize
+        settings.splices = !noSplice
         settings.bufferLimit = bufferLimit
         settings.drain = drain
         settings.logLevel = logLevel

@@ -94,7 +94,7 @@ func chaos(t *testing.T, p *proxy, duration time.Duration, seed int64) {
 }
 
 // atRest is what a proxy without clients and services says of itself.
-const atRest = "now: connections 0, waiting 0, sessions 0, streams 0, blocks 0, kept 0, handshakes 0;"
+const atRest = "now: connections 0, waiting 0, sessions 0, streams 0, blocks 0, kept 0, handshakes 0, pipes 0;"
 
 // chaosService is a service that dies and comes back.
 type chaosService struct {

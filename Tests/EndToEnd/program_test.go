@@ -89,7 +89,7 @@ func TestProgramPrintsItsLimitsAndStartsNothing(t *testing.T) {
 		t.Errorf("it says %v", numbers)
 	}
 	sum := 0
-	for _, part := range []string{"clients", "sessions", "registrations", "listeners", "others"} {
+	for _, part := range []string{"clients", "sessions", "registrations", "listeners", "pipes", "others"} {
 		sum += numbers[part]
 	}
 	if sum != numbers["descriptors"] || sum < 1110 {

@@ -25,7 +25,7 @@ import Testing
     let pair = SocketPair()
     let fd = dup(pair.ours.fd)
     end(pair.ours)
-    test.ring.receive(fd, group: 3, repeatedly: true, Token(Kind.receive))
+    test.ring.receiveRepeatedly(fd, group: 3, Token(Kind.receive))
     #expect(test.completionsSoon().isEmpty)
     Sockets.close(fd)
     #expect(pair.peer.read() == [])
@@ -47,7 +47,7 @@ import Testing
     #expect(pair.peer.read() == [1])
     #expect(pair.peer.read() == nil)
     pair.peer.write([2])
-    test.ring.receive(pair.ours.fd, group: 3, repeatedly: false, Token(Kind.receive))
+    test.ring.receive(pair.ours.fd, group: 3, Token(Kind.receive))
     #expect(test.completions().first?.result == 1)
 }
 

@@ -7,7 +7,7 @@ private let group: UInt16 = 3
 @Test func `a single receive takes one buffer and is over`() throws {
     var test = try TestRing()
     let pair = SocketPair()
-    test.ring.receive(pair.ours.fd, group: group, repeatedly: false, Token(Kind.receive, 9))
+    test.ring.receive(pair.ours.fd, group: group, Token(Kind.receive, 9))
     #expect(test.completionsSoon().isEmpty)
     pair.peer.write(pattern(100))
     let completion = try #require(test.completions().first)
@@ -22,7 +22,7 @@ private let group: UInt16 = 3
 @Test func `a repeated receive reports every piece in order, then the end`() throws {
     var test = try TestRing()
     let pair = SocketPair()
-    test.ring.receive(pair.ours.fd, group: group, repeatedly: true, Token(Kind.receive))
+    test.ring.receiveRepeatedly(pair.ours.fd, group: group, Token(Kind.receive))
     var bytes: [UInt8] = []
     for piece in 0..<40 {
         pair.peer.write([UInt8](repeating: UInt8(piece), count: piece + 1))
@@ -42,7 +42,7 @@ private let group: UInt16 = 3
     let pair = SocketPair()
     let sent = pattern(1_000)
     pair.peer.write(sent)
-    test.ring.receive(pair.ours.fd, group: group, repeatedly: true, Token(Kind.receive))
+    test.ring.receiveRepeatedly(pair.ours.fd, group: group, Token(Kind.receive))
     var received: [UInt8] = []
     var sizes: [Int32] = []
     for completion in test.completions(atLeast: 4) {
@@ -63,7 +63,7 @@ private let group: UInt16 = 3
     var isArmed = false
     var held: [Completion] = []
     while received.count < sent.count, timesDry < 100 {
-        if !isArmed { test.ring.receive(pair.ours.fd, group: group, repeatedly: true, Token(Kind.receive)) }
+        if !isArmed { test.ring.receiveRepeatedly(pair.ours.fd, group: group, Token(Kind.receive)) }
         isArmed = true
         for completion in test.completions() {
             isArmed = completion.hasMore
@@ -87,16 +87,16 @@ private let group: UInt16 = 3
     var test = try TestRing(buffers: 1, bufferBytes: 64)
     let pair = SocketPair()
     pair.peer.write(pattern(64))
-    test.ring.receive(pair.ours.fd, group: group, repeatedly: false, Token(Kind.receive))
+    test.ring.receive(pair.ours.fd, group: group, Token(Kind.receive))
     let first = try #require(test.completions().first)
     #expect(first.result == 64 && first.buffer == 0)
     test.buffers.giveBack(first.buffer)
     pair.peer.write(pattern(10))
-    test.ring.receive(pair.ours.fd, group: group, repeatedly: false, Token(Kind.receive))
+    test.ring.receive(pair.ours.fd, group: group, Token(Kind.receive))
     let dry = try #require(test.completions().first)
     #expect(dry.result == KernelError.noBuffers)
     test.buffers.publish()
-    test.ring.receive(pair.ours.fd, group: group, repeatedly: false, Token(Kind.receive))
+    test.ring.receive(pair.ours.fd, group: group, Token(Kind.receive))
     let second = try #require(test.completions().first)
     #expect(second.result == 10)
 }
@@ -105,7 +105,7 @@ private let group: UInt16 = 3
     var test = try TestRing(buffers: 2, bufferBytes: 64)
     let pairs = [FDPair(), FDPair(), FDPair(), FDPair()]
     for (index, pair) in pairs.enumerated() {
-        test.ring.receive(pair.ours, group: group, repeatedly: true, Token(Kind.receive, Int32(index)))
+        test.ring.receiveRepeatedly(pair.ours, group: group, Token(Kind.receive, Int32(index)))
     }
     #expect(test.completionsSoon().isEmpty)
     for (index, pair) in pairs.enumerated() {
@@ -121,7 +121,7 @@ private let group: UInt16 = 3
 @Test func `a canceled receive has one last completion, and later bytes stay in the socket`() throws {
     var test = try TestRing()
     let pair = SocketPair()
-    test.ring.receive(pair.ours.fd, group: group, repeatedly: true, Token(Kind.receive))
+    test.ring.receiveRepeatedly(pair.ours.fd, group: group, Token(Kind.receive))
     pair.peer.write([1, 2])
     let first = try #require(test.completions().first)
     #expect(first.hasMore)
@@ -139,7 +139,7 @@ private let group: UInt16 = 3
     #expect(isOver)
     pair.peer.write([4])
     #expect(test.completionsSoon().isEmpty)
-    test.ring.receive(pair.ours.fd, group: group, repeatedly: false, Token(Kind.receive))
+    test.ring.receive(pair.ours.fd, group: group, Token(Kind.receive))
     let next = try #require(test.completions().first)
     received += test.take(next)
     #expect(received == [3, 4])
@@ -148,7 +148,7 @@ private let group: UInt16 = 3
 @Test func `canceling what is not there is told and harms nothing`() throws {
     var test = try TestRing()
     let pair = SocketPair()
-    test.ring.receive(pair.ours.fd, group: group, repeatedly: true, Token(Kind.receive, 1))
+    test.ring.receiveRepeatedly(pair.ours.fd, group: group, Token(Kind.receive, 1))
     test.ring.cancel(Token(Kind.receive, 2), Token(Kind.cancel))
     #expect(test.completions().map(\.result) == [KernelError.noEntry])
     pair.peer.write([7])
@@ -160,7 +160,7 @@ private let group: UInt16 = 3
 @Test func `a reset is an error of the receive`() throws {
     let test = try TestRing()
     let pair = try SocketPair(tcpWithSendBuffer: nil)
-    test.ring.receive(pair.ours.fd, group: group, repeatedly: true, Token(Kind.receive))
+    test.ring.receiveRepeatedly(pair.ours.fd, group: group, Token(Kind.receive))
     #expect(test.completionsSoon().isEmpty)
     Sockets.resetOnClose(pair.peer.fd)
     end(pair.peer)

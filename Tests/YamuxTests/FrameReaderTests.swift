@@ -140,4 +140,21 @@ import Yamux
             }
         }
     }
+
+    /// Payload that is spliced is told to the reader, which goes on behind it.
+    @Test func aPayloadMayGoAnotherWay() {
+        for taken in 0...10 {
+            for skipped in 0...(10 - taken) {
+                var reader = FrameReader()
+                let bytes = FrameHeader(type: .data, flags: [], streamID: 1, length: 10).bytes
+                reader.read(bytes + [UInt8](repeating: 7, count: taken)) { _, _ in }
+                #expect(reader.payloadLeft == 10 - taken)
+                #expect(reader.skipPayload(skipped) == (taken + skipped == 10))
+                var rest: [FrameEvent.Kind] = []
+                let left = [UInt8](repeating: 7, count: 10 - taken - skipped)
+                reader.read(left + FrameHeader.pong(1).bytes) { event, _ in rest.append(event.kind) }
+                #expect(rest.last == .header && rest.count == (left.isEmpty ? 1 : 2) && !reader.isMidFrame)
+            }
+        }
+    }
 }

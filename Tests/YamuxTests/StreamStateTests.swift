@@ -143,6 +143,22 @@ private let window = StreamState.initialWindow
         #expect(stream.receiveWindow == StreamState.maximumWindow && stream.grow(by: 1) == 0)
     }
 
+    /// What is not given back makes the window smaller, down to what every stream has.
+    @Test func aWindowShrinksByWhatWasConsumedAndNotAnnounced() {
+        var stream = StreamState(id: 1)
+        #expect(stream.shrink() == 0)
+        #expect(stream.grow(by: 1000) == 1000 && stream.receiveWindowGrowth == 1000)
+        #expect(stream.receive(.data(1, 1500)) == .acknowledged)
+        #expect(stream.consumed(400, mayAnnounce: false) == 0)
+        #expect(stream.shrink() == 400 && stream.receiveWindowGrowth == 600 && stream.shrink() == 0)
+        #expect(stream.consumed(1100, mayAnnounce: false) == 0)
+        #expect(stream.shrink() == 600 && stream.receiveWindowGrowth == 0)
+        // The rest is credit as ever.
+        #expect(stream.receiveWindow == window - 500 && stream.bytesBuffered == 0)
+        #expect(stream.receive(.data(1, window / 2)).isEmpty)
+        #expect(stream.consumed(window / 2) == window / 2 + 500 && stream.receiveWindow == window)
+    }
+
     @Test(arguments: [FrameHeader.credit(1, 0, .ack), .data(1, 5), .credit(1, 9), .data(1, 0, .ack)])
     func anyFrameWithoutResetAcknowledgesOnce(header: FrameHeader) {
         var stream = StreamState(id: 1)

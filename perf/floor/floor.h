@@ -1,4 +1,4 @@
-// The two floors, and what they have in common. Neither returns.
+// The floors, and what they have in common. Neither returns.
 #pragma once
 
 #include <stdbool.h>
@@ -12,6 +12,9 @@ __attribute__((noreturn)) void run_server(uint16_t port, uint32_t reply_size, bo
 // Relays between the clients of one registration and its session, a stream for each request. With `late_fin` the end of
 // a stream is told with the next request.
 __attribute__((noreturn)) void run_relay(uint16_t control_port, bool closes, bool late_fin);
+
+// Moves bytes between each client and a connection of its own to the backend.
+__attribute__((noreturn)) void run_splice(uint16_t port, uint16_t backend);
 
 struct registration {
     int fd;         // the session's: frames follow on it

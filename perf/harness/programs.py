@@ -10,6 +10,7 @@ from .process import BUILD, ROOT, Failure, relative
 
 PACKAGES = BUILD / "venv" / "lib" / "python3*" / "site-packages"
 SERVICE, LOAD, FLOOR = BUILD / "service", BUILD / "load", BUILD / "floor"
+LINE = BUILD / "line"
 ALLOCATIONS, STEP = BUILD / "allocations.so", BUILD / "step"
 
 # What a program of perf/ is made of: the files, as patterns below perf, and the libraries.
@@ -17,6 +18,7 @@ OWN = {
     SERVICE: (["service/*.c"], []),
     LOAD: (["load/*.c", "ring/*.c"], ["-luring", "-lssl", "-lcrypto", "-lpthread"]),
     FLOOR: (["floor/*.c", "ring/*.c", "service/buffer.c"], ["-luring"]),
+    LINE: (["line/*.c"], ["-lpthread"]),
     STEP: (["step/*.c"], []),
     ALLOCATIONS: (["allocations/*.c"], ["-shared", "-fPIC"]),
 }

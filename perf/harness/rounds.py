@@ -57,6 +57,7 @@ def add_figures(sample):
     if sample.get("bytes"):
         sample["proxy_cpu_seconds_per_gib"] = sample["proxy_cpu_seconds"] * (1 << 30) / sample["bytes"]
         sample["gib_per_second"] = sample["bytes"] / seconds / (1 << 30)
+        sample["of_line"] = sample["bytes"] * 8 / seconds / peers.DistantSocketmaster.bits_per_second
 
 
 def take_sample(peer, connections, seconds, generate):

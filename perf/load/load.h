@@ -28,6 +28,7 @@ struct options {
 int run_http(const struct options *options);
 int run_idle(const struct options *options);
 int run_raw(const struct options *options);
+int run_fair(const struct options *options);
 int run_tls(const struct options *options);
 
 uint64_t now_nanoseconds(void);

@@ -22,6 +22,7 @@ static const char usage[] =
     "                 [--path PATH]... [--alternate] [--requests N]\n"
     "       load idle --port PORT [--connections N]\n"
     "       load raw  --port PORT [--connections N] [--seconds N] [--kind echo|up|down] [--message BYTES]\n"
+    "       load fair --port PORT [--connections N] [--seconds N] [--kind up|down]\n"
     "       load tls  --port PORT [--connections N] [--seconds N] [--keep]\n";
 
 uint64_t now_nanoseconds(void)
@@ -123,7 +124,7 @@ int main(int count, char **arguments)
     static const struct {
         const char *name;
         int (*run)(const struct options *);
-    } kinds[] = {{"http", run_http}, {"idle", run_idle}, {"raw", run_raw}, {"tls", run_tls}};
+    } kinds[] = {{"http", run_http}, {"idle", run_idle}, {"raw", run_raw}, {"fair", run_fair}, {"tls", run_tls}};
     const struct options options = read_options(count, arguments);
     const char *const kind = optind < count ? arguments[optind] : "";
     signal(SIGPIPE, SIG_IGN);

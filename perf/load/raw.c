@@ -11,7 +11,7 @@
 #include "load.h"
 
 enum { SENT, RECEIVED, ENDED };
-enum { CHUNK = 256 << 10, MESSAGE_LIMIT = 64 << 10 };
+enum { CHUNK = 256 << 10, MESSAGE_LIMIT = 256 << 10 };
 
 struct connection {
     int fd;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "failure.h"
+#include "frame.h"
 #include "serve.h"
 
 static const char usage[] =
@@ -17,9 +18,10 @@ static const char usage[] =
     "\n"
     "  --port           where clients come in: bound by `plain`, asked for in the registration by `yamux`\n"
     "  --reply-size     bytes of body in every reply (6)\n"
-    "  --raw            no HTTP, but an echo, a sink or a source of bytes\n"
+    "  --raw            no HTTP, but an echo, a sink or a source of bytes, or mixed (yamux alone)\n"
     "  --control        the control address (127.0.0.1:9999)\n"
     "  --path           the path prefix of the registration (/); with several, each is registered\n"
+    "  --window         bytes that a stream may send unasked (262144)\n"
     "  --sessions       how many times to register each path (1)\n"
     "  --reuse-streams  register with the attribute reuse-streams\n"
     "  --certificate    a chain in PEM: clients speak TLS; --key is a file, too\n";
@@ -32,6 +34,7 @@ struct options {
     const char *paths[PATHS];
     int path_count;
     size_t reply_size;
+    uint32_t window;      // of every stream
     enum raw raw;
 };
 
@@ -57,11 +60,12 @@ static void read_control(struct registration *registration, char *text)
 
 static enum raw raw_kind(const char *text)
 {
-    static const char *const kinds[] = {[RAW_ECHO] = "echo", [RAW_SINK] = "sink", [RAW_SOURCE] = "source"};
-    for (enum raw kind = RAW_ECHO; kind <= RAW_SOURCE; kind++)
+    static const char *const kinds[] = {[RAW_ECHO] = "echo", [RAW_SINK] = "sink", [RAW_SOURCE] = "source",
+                                        [RAW_MIXED] = "mixed"};
+    for (enum raw kind = RAW_ECHO; kind <= RAW_MIXED; kind++)
         if (strcmp(text, kinds[kind]) == 0)
             return kind;
-    fail("--raw takes echo, sink or source, not '%s'", text);
+    fail("--raw takes echo, sink, source or mixed, not '%s'", text);
 }
 
 static char *read_file(const char *path)
@@ -80,6 +84,7 @@ static struct options read_options(int count, char **arguments)
         {"port", required_argument, NULL, 'p'},      {"reply-size", required_argument, NULL, 'r'},
         {"control", required_argument, NULL, 'c'},   {"path", required_argument, NULL, 'u'},
         {"sessions", required_argument, NULL, 's'},  {"reuse-streams", no_argument, NULL, 'k'},
+        {"window", required_argument, NULL, 'd'},
         {"certificate", required_argument, NULL, 'e'}, {"key", required_argument, NULL, 'y'},
         {"raw", required_argument, NULL, 'w'},       {"help", no_argument, NULL, 'h'},
         {0},
@@ -87,6 +92,7 @@ static struct options read_options(int count, char **arguments)
     struct options options = {
         .registration = {.control_host = "127.0.0.1", .control_port = 9999},
         .sessions = 1,
+        .window = INITIAL_WINDOW,
         .reply_size = 6,
     };
     for (int name; (name = getopt_long(count, arguments, "", names, NULL)) != -1;) {
@@ -100,6 +106,7 @@ static struct options read_options(int count, char **arguments)
             options.paths[options.path_count++] = optarg;
             break;
         case 's': options.sessions = (int)number("sessions", optarg, 1, 1024); break;
+        case 'd': options.window = (uint32_t)number("window", optarg, INITIAL_WINDOW, 64 << 20); break;
         case 'e': options.registration.certificate = read_file(optarg); break;
         case 'y': options.registration.key = read_file(optarg); break;
         case 'w': options.raw = raw_kind(optarg); break;
@@ -160,7 +167,8 @@ int main(int count, char **arguments)
     if (strcmp(arguments[1], "plain") == 0)
         serve_plain(options.registration.port, reply);
     if (strcmp(arguments[1], "yamux") == 0)
-        serve_yamux(&options.registration, options.paths, options.path_count, options.sessions, reply);
+        serve_yamux(&options.registration, options.paths, options.path_count, options.sessions, reply,
+                    options.window);
     fputs(usage, stderr);
     return 64;
 }

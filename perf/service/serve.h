@@ -4,8 +4,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-// What is done without HTTP: bytes come back, are swallowed, or come without end.
-enum raw { NOT_RAW, RAW_ECHO, RAW_SINK, RAW_SOURCE };
+// What is done without HTTP: bytes come back, are swallowed, or come without end; or one of these for each stream, as
+// its first byte says (e, u, d).
+enum raw { NOT_RAW, RAW_ECHO, RAW_SINK, RAW_SOURCE, RAW_MIXED };
 
 struct reply {
     const uint8_t *bytes;
@@ -34,6 +35,6 @@ __attribute__((noreturn)) void serve_plain_raw(uint16_t port, struct reply reply
 int open_listener(uint16_t port);
 
 // Registers each path `sessions` times at the control address and answers every request on every stream of every
-// session.
+// session. A stream may send so much unasked, once it has said anything.
 __attribute__((noreturn)) void serve_yamux(const struct registration *registration, const char *const *paths,
-                                           int path_count, int sessions, struct reply reply);
+                                           int path_count, int sessions, struct reply reply, uint32_t window);

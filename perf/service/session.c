@@ -11,7 +11,8 @@
 
 static void send_control(struct session *session, uint8_t type, uint16_t flags, uint32_t id, uint32_t value)
 {
-    put_header(buffer_append(&session->out, HEADER_LENGTH), type, flags, id, value);
+    struct buffer *const out = session->tail_length > 0 ? &session->behind : &session->out;
+    put_header(buffer_append(out, HEADER_LENGTH), type, flags, id, value);
 }
 
 // The first frame of a stream acknowledges it, whatever it is.
@@ -81,6 +82,16 @@ static uint32_t take_ready(struct session *session)
     return slot;
 }
 
+static void choose(struct session *session, uint32_t slot, enum raw raw)
+{
+    struct stream *const stream = &session->streams[slot];
+    stream->raw = raw;
+    if (raw != RAW_SOURCE)
+        return;
+    stream->replies_due = UINT32_MAX;
+    make_ready(session, slot);
+}
+
 static void open_stream(struct session *session, uint32_t id)
 {
     const uint32_t slot = session->free;
@@ -99,10 +110,7 @@ static void open_stream(struct session *session, uint32_t id)
         .receive_window = INITIAL_WINDOW,
     };
     *bucket_of(session, id) = slot;
-    if (session->reply.raw == RAW_SOURCE) {
-        stream->replies_due = UINT32_MAX;
-        make_ready(session, slot);
-    }
+    choose(session, slot, session->reply.raw);
 }
 
 // Both directions have ended: our FIN answers the other end's, as net/http's would, and nothing of the stream is left.
@@ -132,9 +140,15 @@ static void send_reply(struct session *session, struct stream *stream)
     uint32_t length = session->reply.length - stream->reply_offset;
     if (length > stream->send_window)
         length = stream->send_window;
-    uint8_t *const frame = buffer_append(&session->out, HEADER_LENGTH + length);
-    memcpy(put_header(frame, TYPE_DATA, acknowledgement(stream), stream->id, length),
-           session->reply.bytes + stream->reply_offset, length);
+    const bool is_source = stream->raw == RAW_SOURCE;
+    uint8_t *const frame = buffer_append(&session->out, HEADER_LENGTH + (is_source ? 0 : length));
+    uint8_t *const payload = put_header(frame, TYPE_DATA, acknowledgement(stream), stream->id, length);
+    if (is_source) {
+        session->tail = session->reply.bytes + stream->reply_offset;
+        session->tail_length = length;
+    } else {
+        memcpy(payload, session->reply.bytes + stream->reply_offset, length);
+    }
     stream->send_window -= length;
     stream->reply_offset += length;
     if (stream->reply_offset == session->reply.length) {
@@ -145,7 +159,8 @@ static void send_reply(struct session *session, struct stream *stream)
 
 bool session_fill(struct session *session)
 {
-    while (session->ready_head != NO_STREAM && buffer_length(&session->out) < SESSION_OUT_LIMIT) {
+    while (session->ready_head != NO_STREAM && session->tail_length == 0
+           && buffer_length(&session->out) < SESSION_OUT_LIMIT) {
         const uint32_t slot = take_ready(session);
         struct stream *const stream = &session->streams[slot];
         if (stream->gone) {
@@ -192,7 +207,14 @@ static void echo(struct session *session, uint32_t slot, const uint8_t *bytes, u
 
 static void read_payload(struct session *session, uint32_t slot, const uint8_t *bytes, size_t length)
 {
-    switch (session->reply.raw) {
+    if (session->streams[slot].raw == RAW_MIXED && length > 0) {
+        choose(session, slot, *bytes == 'e' ? RAW_ECHO : *bytes == 'd' ? RAW_SOURCE : RAW_SINK);
+        bytes++, length--;
+        if (length == 0)
+            return;
+    }
+    switch (session->streams[slot].raw) {
+    case RAW_MIXED: break;
     case NOT_RAW: read_requests(session, slot, (const char *)bytes, (const char *)bytes + length); break;
     case RAW_ECHO: echo(session, slot, bytes, (uint32_t)length); break;
     case RAW_SINK:
@@ -207,11 +229,11 @@ static void end_payload(struct session *session)
     if (slot == NO_STREAM)
         return;
     struct stream *const stream = &session->streams[slot];
-    const uint32_t used = INITIAL_WINDOW - stream->receive_window;
+    const uint32_t used = session->window - stream->receive_window;
     const bool must_acknowledge = !stream->acknowledged && stream->replies_due == 0;
-    if (used >= INITIAL_WINDOW / 2 || must_acknowledge) {
+    if (used >= session->window / 2 || must_acknowledge) {
         send_control(session, TYPE_WINDOW_UPDATE, acknowledgement(stream), stream->id, used);
-        stream->receive_window = INITIAL_WINDOW;
+        stream->receive_window = session->window;
     }
     if (session->payload_finishes)
         note_finish(session, slot);
@@ -304,17 +326,24 @@ static void receive_header(struct session *session, const uint8_t *bytes)
     }
 }
 
+void session_skip(struct session *session, size_t length)
+{
+    session->payload_remaining -= (uint32_t)length;
+    if (session->payload_remaining == 0)
+        end_payload(session);
+}
+
 static size_t receive_payload(struct session *session, const uint8_t *bytes, size_t length)
 {
     if (length > session->payload_remaining)
         length = session->payload_remaining;
     if (session->payload_stream != NO_STREAM)
         read_payload(session, session->payload_stream, bytes, length);
-    session->payload_remaining -= (uint32_t)length;
-    if (session->payload_remaining == 0)
-        end_payload(session);
+    session_skip(session, length);
     return length;
 }
+
+size_t session_header_missing(const struct session *session) { return HEADER_LENGTH - session->header_length; }
 
 // Completes a header that the receive before cut in two.
 static size_t receive_rest_of_header(struct session *session, const uint8_t *bytes, size_t length)
@@ -348,19 +377,28 @@ void session_receive(struct session *session, const uint8_t *bytes, size_t lengt
 
 // MARK: Life
 
-struct session *session_create(struct reply reply)
+struct session *session_create(struct reply reply, uint32_t window)
 {
     struct session *const session = calloc(1, sizeof *session);
     if (!session)
         fail("no memory for a session");
     session->reply = reply;
+    session->window = window;
     for (uint32_t slot = SESSION_STREAMS - 1; slot > NO_STREAM; slot--)
         release_slot(session, slot);
     return session;
 }
 
+void session_end_tail(struct session *session)
+{
+    const struct buffer sent = session->out;
+    session->out = session->behind;
+    session->behind = sent;
+}
+
 void session_free(struct session *session)
 {
+    buffer_free(&session->behind);
     for (uint32_t slot = 1; slot < SESSION_STREAMS; slot++)
         request_free(&session->streams[slot].request);
     buffer_free(&session->out);

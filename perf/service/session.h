@@ -21,6 +21,7 @@ struct stream {
     uint32_t receive_window;  // what we let the other end send
     uint32_t reply_offset;    // how much of the reply under way has been sent
     uint32_t replies_due;     // the one under way included
+    enum raw raw;             // with RAW_MIXED: until its first byte
     bool acknowledged;
     bool finished;            // the other end has said FIN
     bool ready;
@@ -30,7 +31,11 @@ struct stream {
 
 struct session {
     struct buffer out;
+    const uint8_t *tail;      // what a source says is sent from where it lies, behind `out`
+    size_t tail_length;
+    struct buffer behind;     // what follows the tail
     struct reply reply;
+    uint32_t window;          // what every stream may send before it is given back
     uint32_t free;
     uint32_t ready_head, ready_tail;
     uint8_t header[12];       // of a frame that one receive cut in two
@@ -42,12 +47,26 @@ struct session {
     struct stream streams[SESSION_STREAMS];
 };
 
-struct session *session_create(struct reply reply);
+struct session *session_create(struct reply reply, uint32_t window);
 
 // Takes what one receive brought.
 void session_receive(struct session *session, const uint8_t *bytes, size_t length);
 
+// How many of the next bytes nobody will look at: payload for a sink. They are told of here when they were dropped.
+static inline size_t session_unseen(const struct session *session)
+{
+    return session->reply.raw == RAW_SINK ? session->payload_remaining : 0;
+}
+
+void session_skip(struct session *session, size_t length);
+
+// How many are missing of the header that comes next, or has begun.
+size_t session_header_missing(const struct session *session);
+
 // Appends the frames of the streams that are ready to `out`, up to its limit. True if there may be more.
 bool session_fill(struct session *session);
+
+// The tail has been sent, and all before it.
+void session_end_tail(struct session *session);
 
 void session_free(struct session *session);

@@ -117,9 +117,11 @@ CK_HOT static inline void ck_accept_multishot(struct ck_ring *ring, int fd, uint
     sqe->user_data = user_data;
 }
 
-CK_HOT static inline void ck_receive(struct ck_ring *ring, int fd, uint16_t group, bool multishot, uint64_t user_data) {
+/// `count`: bytes at most, 0 for what a buffer holds; a repeated one takes what a buffer holds (6.17 could do more).
+CK_HOT static inline void ck_receive(struct ck_ring *ring, int fd, uint16_t group, uint32_t count, bool multishot,
+                                     uint64_t user_data) {
     struct io_uring_sqe *sqe = ck_sqe(ring);
-    io_uring_prep_recv(sqe, fd, NULL, 0, 0);
+    io_uring_prep_recv(sqe, fd, NULL, count, 0);
     if (multishot) sqe->ioprio |= IORING_RECV_MULTISHOT;
     sqe->flags |= IOSQE_BUFFER_SELECT;
     sqe->buf_group = group;
@@ -152,6 +154,13 @@ CK_HOT static inline void ck_poll_multishot(struct ck_ring *ring, int fd, uint32
     sqe->user_data = user_data;
 }
 
+/// Once: as soon as one of the events holds, at once if one does already.
+CK_HOT static inline void ck_poll(struct ck_ring *ring, int fd, uint32_t events, uint64_t user_data) {
+    struct io_uring_sqe *sqe = ck_sqe(ring);
+    io_uring_prep_poll_add(sqe, fd, events);
+    sqe->user_data = user_data;
+}
+
 CK_HOT static inline void ck_read(struct ck_ring *ring, int fd, void *bytes, uint32_t count, uint64_t user_data) {
     struct io_uring_sqe *sqe = ck_sqe(ring);
     io_uring_prep_read(sqe, fd, bytes, count, 0);
@@ -175,10 +184,10 @@ CK_HOT static inline void ck_buffers_publish(struct io_uring_buf_ring *buffers, 
     io_uring_buf_ring_advance(buffers, (int)count);
 }
 
-CK_HOT static inline uint64_t ck_now_milliseconds(void) {
+CK_HOT static inline uint64_t ck_now_microseconds(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
 // Socket calls of the data plane. Each returns >= 0 or -errno.
@@ -201,6 +210,20 @@ CK_HOT static inline int ck_accept_now(int fd) {
     int accepted = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     return accepted >= 0 ? accepted : -errno;
 }
+
+// Bytes that pass without being copied. Nothing here waits, if the sockets are non-blocking: SPLICE_F_NONBLOCK is about
+// the pipe alone. Each returns a count (0: the end) or -errno.
+
+/// A pipe; ends[0] is the one to read from. Returns its size in bytes, which may be less than asked for.
+int ck_pipe(int ends[2], int size);
+/// A descriptor into which bytes can be moved that nobody wants.
+int ck_open_nowhere(void);
+/// Moves bytes between a pipe and something else. -EAGAIN: there are none, or no room, on either side.
+/// `has_more`: as with ck_send_message_now.
+CK_HOT ssize_t ck_splice(int from, int to, size_t count, bool has_more);
+CK_HOT ssize_t ck_read_now(int fd, void *bytes, size_t count);
+/// `has_more`: what is sent next belongs to it, so that a segment need not end here.
+CK_HOT ssize_t ck_send_message_now(int fd, const struct msghdr *message, bool has_more);
 
 /// The peer's address as 16 bytes (IPv4 as ::ffff:a.b.c.d). Returns 4, 6, or 0 for anything else.
 CK_HOT int ck_peer_address(int fd, uint8_t address[16]);
@@ -231,6 +254,8 @@ int ck_next_signal(int fd);
 int ck_processors(int *numbers, int capacity);
 int ck_pin_thread(int processor);
 void ck_name_thread(const char *name);
+/// Writes to a connection that is gone fail in this thread, and that is all: splice(2) knows no MSG_NOSIGNAL.
+void ck_block_pipe_signal(void);
 /// Raises RLIMIT_NOFILE to its hard limit and returns what holds then.
 uint64_t ck_raise_descriptor_limit(void);
 uint64_t ck_locked_memory_limit(void);
@@ -245,7 +270,7 @@ int ck_kernel_release(char *text, int capacity);
 int ck_guard_port(const uint8_t address[16], bool is_v4, uint16_t port);
 
 /// What is there, or room for: never waits. Returns a count or -errno.
-ssize_t ck_receive_now(int fd, void *bytes, size_t count);
+CK_HOT ssize_t ck_receive_now(int fd, void *bytes, size_t count);
 CK_HOT ssize_t ck_send_now(int fd, const void *bytes, size_t count);
 /// The peer as text: address and port, or process and user. Returns the count of characters or -errno.
 int ck_describe_peer(int fd, char *text, int capacity);

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"socketmaster/endtoend/service"
@@ -28,6 +29,7 @@ var modes = map[string]func(net.Listener) error{
 	"until-close": func(l net.Listener) error { return serveHTTP(untilClose)(service.Waking(l)) },
 	"raw-echo":    echo,
 	"raw-greet":   greet,
+	"raw-flood":   flood,
 }
 
 func main() {
@@ -36,7 +38,7 @@ func main() {
 	port := flag.Int("port", 8000, "the public port")
 	domain := flag.String("domain", "", "the domain suffix")
 	path := flag.String("path", "", "the path prefix")
-	mode := flag.String("mode", "text", "text, hang, half, until-close, raw-echo or raw-greet")
+	mode := flag.String("mode", "text", "text, hang, half, until-close, raw-echo, raw-greet or raw-flood")
 	certificate := flag.String("cert", "", "a file with a certificate, PEM")
 	key := flag.String("key", "", "a file with its key")
 	flag.Parse()
@@ -46,7 +48,7 @@ func main() {
 		fail(fmt.Errorf("there is no mode %q", *mode))
 	}
 	definition := service.Definition{Address: *address, Port: *port}
-	if *mode != "raw-echo" && *mode != "raw-greet" {
+	if !strings.HasPrefix(*mode, "raw-") {
 		definition.HTTP = &service.HTTP{DomainSuffix: *domain, PathPrefix: *path}
 	}
 	var err error
@@ -131,6 +133,25 @@ func greet(listener net.Listener) error {
 			defer stream.Close()
 			io.WriteString(stream, *text)
 			io.Copy(stream, stream)
+		}()
+	}
+}
+
+// flood writes without end.
+func flood(listener net.Listener) error {
+	for {
+		stream, err := listener.Accept()
+		if err != nil {
+			return err
+		}
+		go func() {
+			bytes := make([]byte, 256<<10)
+			for {
+				if _, err := stream.Write(bytes); err != nil {
+					stream.Close()
+					return
+				}
+			}
 		}()
 	}
 }

@@ -1,0 +1,250 @@
+import HTTP1
+import Memory
+import Reactor
+import TLS
+import Yamux
+
+// Bulk from a service to its client: session to pipe, pipe to socket. While a session's frames are large, its headers
+// are read by themselves, so that what follows can go where it belongs without being seen. What cannot, because the
+// frame is small, its client encrypted, its pipe full or no pipe left, is copied as before: a session is always
+// drained.
+extension Worker {
+    /// What a payload can come to when it was to be spliced.
+    private enum Splice {
+        /// So many bytes are on their way.
+        case moved(Int)
+        /// There is nothing to be had from the session yet.
+        case dry
+        /// It has to be copied.
+        case copied
+    }
+
+    /// Bytes of a session have been taken and end within a frame: if that is a large one, the rest of it is spliced,
+    /// and what follows is looked at frame by frame.
+    @_noLocks
+    mutating func watchForLargeFrame(_ session: Int32) {
+        let slot = unsafe sessions + Int(session)
+        guard unsafe !slot.pointee.isSplicing,
+            unsafe slot.pointee.reader.payloadLeft >= DataPlaneLimits.largeFrameBytes,
+            mayTakeSplice(session)
+        else { return }
+        unsafe slot.pointee.isSplicing = true
+        unsafe slot.pointee.smallWakeUps = 0
+        let aside = Token(kind: Operation.aside, generation: 0, index: session)
+        if unsafe slot.pointee.isReceiving { ring.cancel(token(Operation.sessionReceive, session: session), aside) }
+    }
+
+    /// Whether the payload that is being read belongs to a client that can be sent it unseen.
+    @_noLocks
+    private func mayTakeSplice(_ session: Int32) -> Bool {
+        let stream = unsafe sessions[Int(session)].payloadStream
+        guard pipes.count > 0, stream >= 0, streams[stream].connection >= 0 else { return false }
+        let connection = streams[stream].connection
+        guard !connections[connection].tls.exists, !connections[connection].isClosing else { return false }
+        switch connections[connection].mode {
+        case .relay: return true
+        case .undecided: return false
+        case .http:
+            guard case .body = connections[connection].reply else { return false }
+            switch connections[connection].replyFraming {
+            case .counted, .untilClose: return true
+            case .none, .chunked: return false
+            }
+        }
+    }
+
+    @_noLocks
+    mutating func sessionPollCompleted(_ completion: Completion) {
+        let session = completion.token.index
+        let slot = unsafe sessions + Int(session)
+        guard unsafe slot.pointee.generation == completion.token.generation else { return }
+        unsafe slot.pointee.isPolling = false
+        guard case .live = unsafe slot.pointee.phase else { return finishSession(session) }
+        readSplicing(session)
+    }
+
+    /// Takes a session's frames one by one, until there are no more bytes or its turn is over.
+    @_noLocks
+    mutating func readSplicing(_ session: Int32) {
+        let slot = unsafe sessions + Int(session)
+        var left = DataPlaneLimits.splicedBytesPerTurn
+        var hasSpliced = false
+        while case .live = unsafe slot.pointee.phase {
+            guard left > 0 else { return splicingReaders.append(session) }
+            switch splicePayload(session) {
+            case .moved(let count):
+                left -= count
+                hasSpliced = true
+                continue
+            case .dry: return waitForBytes(session, hasSpliced)
+            case .copied: break
+            }
+            let count = readNext(session)
+            guard count > 0 else { return count < 0 ? waitForBytes(session, hasSpliced) : () }
+            left -= count
+        }
+    }
+
+    /// Copies the next bytes: a header alone if a payload to be spliced may follow it. Returns how many; -1: there are
+    /// none yet, 0: the session is over.
+    @_noLocks
+    private mutating func readNext(_ session: Int32) -> Int {
+        let slot = unsafe sessions + Int(session)
+        let isNarrow = unsafe slot.pointee.narrowReads > 0 && !slot.pointee.reader.isMidFrame
+        if isNarrow { unsafe slot.pointee.narrowReads -= 1 }
+        let count = unsafe isNarrow ? FrameHeader.byteCount : bulkSpace.count
+        let space = unsafe UnsafeMutableRawBufferPointer(rebasing: bulkSpace[..<count])
+        let received = unsafe Sockets.receiveNow(slot.pointee.fd, space)
+        guard received > 0 else {
+            if received == Int(KernelError.wouldBlock) { return -1 }
+            loseSession(session, received == 0 ? .closed : .reset)
+            return 0
+        }
+        unsafe sessionReceived(session, UnsafeRawBufferPointer(rebasing: space[..<received]))
+        return received
+    }
+
+    /// The session is looked at again when it has bytes: as before, once nothing large has come for a while.
+    @_noLocks
+    private mutating func waitForBytes(_ session: Int32, _ hasSpliced: Bool) {
+        let slot = unsafe sessions + Int(session)
+        unsafe slot.pointee.smallWakeUps = hasSpliced ? 0 : slot.pointee.smallWakeUps + 1
+        if unsafe slot.pointee.smallWakeUps >= DataPlaneLimits.smallSigns {
+            unsafe slot.pointee.isSplicing = false
+            return armSessionReceive(session)
+        }
+        guard unsafe !slot.pointee.isPolling else { return }
+        unsafe slot.pointee.isPolling = true
+        unsafe ring.pollForBytes(slot.pointee.fd, token(Operation.sessionPoll, session: session))
+    }
+
+    /// Moves what there is of the payload that is being read towards its client.
+    @_noLocks
+    private mutating func splicePayload(_ session: Int32) -> Splice {
+        let slot = unsafe sessions + Int(session)
+        var wanted = unsafe slot.pointee.reader.payloadLeft
+        let smallest = unsafe slot.pointee.isMidSplice ? 1 : DataPlaneLimits.smallestSplice
+        guard wanted >= smallest, mayTakeSplice(session) else { return .copied }
+        let stream = unsafe slot.pointee.payloadStream
+        let connection = streams[stream].connection
+        let isCounted = isReplyCounted(connection)
+        if isCounted { wanted = Int(min(UInt64(wanted), connections[connection].replyLeft)) }
+        guard wanted >= smallest, borrowPipe(connection) else { return .copied }
+        let pipe = connections[connection].pipe
+        let count = unsafe pipes.fill(pipe, from: slot.pointee.fd, atMost: wanted)
+        guard count > 0 else { return emptyHanded(connection, count) }
+        unsafe slot.pointee.state.noteReceived(now: now)
+        unsafe slot.pointee.narrowReads = DataPlaneLimits.narrowReads
+        bump(.splicedToClients, by: UInt64(count))
+        connections[connection].pipedBytes += Int32(truncatingIfNeeded: count)
+        connections[connection].owedCredit += UInt32(truncatingIfNeeded: count)
+        connections[connection].lastProgress = now
+        if isCounted { connections[connection].replyLeft -= UInt64(count) }
+        let isEnd = unsafe slot.pointee.reader.skipPayload(count)
+        unsafe slot.pointee.isMidSplice = !isEnd
+        // The rest of the frame is on its way: it fills the segment up that this may leave short.
+        emptyPipe(connection, hasMore: !isEnd)
+        // The client may have vanished by it.
+        if isCounted, connections[connection].stream == stream, connections[connection].replyLeft == 0 {
+            finishReply(connection)
+        }
+        if isEnd { endPayload(session) }
+        return .moved(count)
+    }
+
+    @_noLocks
+    private func isReplyCounted(_ connection: Int32) -> Bool {
+        guard case .http = connections[connection].mode else { return false }
+        if case .counted = connections[connection].replyFraming { return true }
+        return false
+    }
+
+    /// A pipe that bytes can be put into, behind which nothing waits. False: there is none.
+    @_noLocks
+    private mutating func borrowPipe(_ connection: Int32) -> Bool {
+        let pipe = connections[connection].pipe
+        if pipe >= 0 { return unsafe behindPipes[Int(pipe)].isEmpty }
+        connections[connection].pipe = pipes.take()
+        if connections[connection].pipe < 0 { bump(.pipesMissed) }
+        return connections[connection].pipe >= 0
+    }
+
+    /// Nothing came into the pipe: the session has no bytes. Or the pipe has no room, the session is over, or its
+    /// socket is of a kind that cannot be spliced: a receive finds out which.
+    @_noLocks
+    private mutating func emptyHanded(_ connection: Int32, _ result: Int) -> Splice {
+        let isFull = pipes.bytes(in: connections[connection].pipe) > 0
+        if !isFull { releasePipe(connection) }
+        return !isFull && result == Int(KernelError.wouldBlock) ? .dry : .copied
+    }
+
+    // MARK: the client's side
+
+    /// Sends what lies in the connection's pipe, once everything before it has been taken.
+    @_noLocks
+    mutating func emptyPipe(_ connection: Int32, hasMore: Bool = false) {
+        let pipe = connections[connection].pipe
+        guard pipe >= 0, !connections[connection].isSending, connections[connection].outgoing.isEmpty else { return }
+        let count = pipes.empty(pipe, into: connections[connection].fd, hasMore: hasMore)
+        guard count > 0 || count == Int(KernelError.wouldBlock) else { return clientVanished(connection) }
+        if count > 0 { connections[connection].pipedBytes -= Int32(truncatingIfNeeded: count) }
+        if pipes.bytes(in: pipe) > 0 {
+            // The send of its first bytes waits for room, as a poll would.
+            let taken = pipes.takeBlock(pipe, to: &connections[connection].outgoing, of: pool)
+            guard taken > 0 else {
+                bump(.resets)
+                return close(connection, reset: true)
+            }
+            connections[connection].pipedBytes -= Int32(truncatingIfNeeded: taken)
+            markDirty(connection: connection)
+        }
+        if pipes.bytes(in: pipe) == 0 { releasePipe(connection) }
+        if count > 0 { creditSent(connection, count) }
+    }
+
+    /// The pipe is empty: what was copied behind it is sent as everything else.
+    @_noLocks
+    private mutating func releasePipe(_ connection: Int32) {
+        let pipe = connections[connection].pipe
+        connections[connection].pipe = -1
+        connections[connection].pipedBytes = 0
+        pipes.giveBack(pipe)
+        let behind = unsafe behindPipes + Int(pipe)
+        guard unsafe !behind.pointee.isEmpty else { return }
+        unsafe pool.join(&behind.pointee, to: &connections[connection].outgoing)
+        markDirty(connection: connection)
+    }
+
+    /// The connection ends, and with it what it had not been sent.
+    @_noLocks
+    mutating func dropPipe(_ connection: Int32) {
+        let pipe = connections[connection].pipe
+        guard pipe >= 0 else { return }
+        unsafe pool.clear(&behindPipes[Int(pipe)])
+        releasePipe(connection)
+    }
+
+    /// Puts bytes behind those that the client has to be sent. False: there is no room for them.
+    @_noLocks
+    mutating func putBehind(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Bool {
+        let pipe = connections[connection].pipe
+        guard pipe >= 0 else { return unsafe pool.append(bytes, to: &connections[connection].outgoing) }
+        guard unsafe pool.append(bytes, to: &behindPipes[Int(pipe)]) else { return false }
+        connections[connection].pipedBytes += Int32(truncatingIfNeeded: bytes.count)
+        if unsafe behindPipes[Int(pipe)].count > DataPlaneLimits.pileBytes { notePileUp(connection) }
+        return true
+    }
+
+    /// Offers bytes to the client's socket at once, from where they are: large ones, when nothing waits before them.
+    /// Returns how many it took.
+    @_noLocks
+    mutating func sendDirectly(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
+        guard bytes.count >= DataPlaneLimits.smallestDirectSend, !connections[connection].tls.exists,
+            !connections[connection].isSending, !connections[connection].hasUnsent
+        else { return 0 }
+        // An error shows again with the send of the rest.
+        let sent = max(0, unsafe Sockets.sendNow(connections[connection].fd, bytes))
+        if sent > 0 { creditSent(connection, sent) }
+        return sent
+    }
+}

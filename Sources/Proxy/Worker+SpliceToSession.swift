@@ -1,0 +1,225 @@
+import HTTP1
+import Memory
+import Reactor
+import TLS
+import Yamux
+
+// Bulk from a client to its service: socket to pipe, a header, pipe to session. The pipe is filled when the session is
+// free to send, so that the header says what lies in it already and a frame that has begun needs nobody any more: its
+// client may vanish. Until it is out nothing else is sent on the session. In between, receives are single and short:
+// they wait for bytes as a poll would, and what is small is copied as before.
+extension Worker {
+    /// A receive of a client has brought bytes: does the flow prove to be bulk, or not to be any more?
+    @_noLocks
+    mutating func watchForBulk(_ connection: Int32, _ count: Int, hasMore: Bool) {
+        connections[connection].isDry = !hasMore
+        if connections[connection].isBulk {
+            let isSmall = count < DataPlaneLimits.bulkReceiveBytes
+            connections[connection].bulkSigns = isSmall ? connections[connection].bulkSigns + 1 : 0
+            if connections[connection].bulkSigns >= DataPlaneLimits.smallSigns { endBulk(connection) }
+            return
+        }
+        let isFull = count >= min(limits.receiveBufferBytes, DataPlaneLimits.smallestSplice)
+        guard isFull, hasMore else { return connections[connection].bulkSigns = 0 }
+        connections[connection].bulkSigns = min(connections[connection].bulkSigns + 1, DataPlaneLimits.bulkSigns)
+        let isLong = isBodyLong(connection)
+        guard isLong || connections[connection].bulkSigns >= DataPlaneLimits.bulkSigns, maySplice(connection) else {
+            return
+        }
+        connections[connection].isBulk = true
+        connections[connection].bulkSigns = 0
+        if case .armed = connections[connection].receive { cancelReceive(connection) }
+    }
+
+    /// A body whose length is known to be worth it.
+    @_noLocks
+    private func isBodyLong(_ connection: Int32) -> Bool {
+        guard case .http = connections[connection].mode, case .body = connections[connection].request else {
+            return false
+        }
+        return connections[connection].requestLeft >= DataPlaneLimits.bulkBodyBytes
+    }
+
+    /// Whether what the client sends next can go through a pipe. What is kept, to be sent again, has to be seen.
+    @_noLocks
+    private func maySplice(_ connection: Int32) -> Bool {
+        guard pipes.count > 0, !connections[connection].tls.exists, !connections[connection].isKept else {
+            return false
+        }
+        let stream = connections[connection].stream
+        guard stream >= 0, streams[stream].state.isAcknowledged, streams[stream].state.canSendFin else { return false }
+        guard !streams[stream].isTakenBack else { return false }
+        switch connections[connection].mode {
+        case .relay: return true
+        case .undecided: return false
+        case .http:
+            guard case .body = connections[connection].request, case .counted = connections[connection].requestFraming
+            else { return false }
+            return connections[connection].requestLeft >= UInt64(DataPlaneLimits.smallestSplice)
+        }
+    }
+
+    @_noLocks
+    mutating func endBulk(_ connection: Int32) {
+        connections[connection].isBulk = false
+        connections[connection].bulkSigns = 0
+        leaveSpliceQueue(connection)
+    }
+
+    /// Goes on with a bulk flow: the connection queues for the session's next spliced frame, or waits for bytes or for
+    /// a window.
+    @_noLocks
+    mutating func continueBulk(_ connection: Int32) {
+        guard case .idle = connections[connection].receive, !connections[connection].isQueuedToSplice else { return }
+        // What lies aside goes first: a window, or the session's egress, will take it.
+        guard connections[connection].received.isEmpty, !connectionLinks.isLinked(connection) else {
+            return watchForReset(connection)
+        }
+        guard maySplice(connection) else {
+            endBulk(connection)
+            return continueReceiving(connection)
+        }
+        guard !connections[connection].isDry else { return armReceive(connection) }
+        let stream = connections[connection].stream
+        let slot = unsafe sessions + Int(streams[stream].session)
+        guard unsafe slot.pointee.frameOwner != connection else { return }
+        guard streams[stream].state.sendWindow > 0 else { return watchForReset(connection) }
+        connections[connection].isQueuedToSplice = true
+        unsafe connectionLinks.append(connection, to: &slot.pointee.bulk)
+        markDirty(session: streams[stream].session)
+    }
+
+    /// The connection has no part in its session's spliced frames any more; one that has begun goes out without it.
+    @_noLocks
+    func leaveSpliceQueue(_ connection: Int32) {
+        let stream = connections[connection].stream
+        guard stream >= 0 else { return }
+        let slot = unsafe sessions + Int(streams[stream].session)
+        if connections[connection].isQueuedToSplice {
+            connections[connection].isQueuedToSplice = false
+            unsafe connectionLinks.remove(connection, from: &slot.pointee.bulk)
+        }
+        if unsafe slot.pointee.frameOwner == connection { unsafe slot.pointee.frameOwner = -1 }
+    }
+
+    /// Sends spliced frames, a connection's each, for as long as the session takes them and its turn lasts. What else
+    /// waits goes before each of them. True: everything else may be sent now.
+    @_noLocks
+    mutating func sendSpliced(_ session: Int32) -> Bool {
+        let slot = unsafe sessions + Int(session)
+        var left = DataPlaneLimits.splicedBytesPerTurn
+        while true {
+            guard finishFrame(session) else { return false }
+            guard left > 0 else {
+                if unsafe !slot.pointee.bulk.isEmpty { splicingSenders.append(session) }
+                return true
+            }
+            let connection = unsafe connectionLinks.removeFirst(from: &slot.pointee.bulk)
+            guard connection >= 0 else { return true }
+            connections[connection].isQueuedToSplice = false
+            left -= beginFrame(session, connection)
+            guard case .live = unsafe slot.pointee.phase else { return false }
+        }
+    }
+
+    /// Takes what the client's socket has into a pipe and writes the header for it. Returns how many bytes that were.
+    @_noLocks
+    private mutating func beginFrame(_ session: Int32, _ connection: Int32) -> Int {
+        let slot = unsafe sessions + Int(session)
+        let stream = connections[connection].stream
+        let pipe = pipes.take()
+        guard pipe >= 0 else {
+            bump(.pipesMissed)
+            endBulk(connection)
+            continueReceiving(connection)
+            return 0
+        }
+        let count = pipes.fill(pipe, from: connections[connection].fd, atMost: roomForFrame(connection, stream))
+        guard count > 0 else {
+            // The receive finds out whether there is nothing yet, or nothing more.
+            pipes.giveBack(pipe)
+            connections[connection].isDry = true
+            armReceive(connection)
+            return 0
+        }
+        if case .http = connections[connection].mode {
+            connections[connection].requestLeft -= UInt64(count)
+            if connections[connection].requestLeft == 0 { connections[connection].request = .finished }
+        }
+        connections[connection].lastProgress = now
+        bump(.splicedToSessions, by: UInt64(count))
+        let length = UInt32(truncatingIfNeeded: count)
+        let taken = streams[stream].state.sendFrame(maximum: length, payloadLimit: length)
+        precondition(taken == length, "the window was looked at before")
+        // All that was written before it, of the same stream above all.
+        writeHeader(
+            FrameHeader(
+                type: .data, flags: streams[stream].state.flagsForNextFrame(), streamID: streams[stream].state.id,
+                length: length), session, isControl: false)
+        load(session)
+        unsafe slot.pointee.framePipe = pipe
+        unsafe slot.pointee.frameOwner = connection
+        return count
+    }
+
+    @_noLocks
+    private func roomForFrame(_ connection: Int32, _ stream: Int32) -> Int {
+        let room = min(Int(streams[stream].state.sendWindow), DataPlaneLimits.splicedFrameBytes)
+        guard case .http = connections[connection].mode else { return room }
+        return Int(min(UInt64(room), connections[connection].requestLeft))
+    }
+
+    /// Sends what is left of a frame that has begun, if there is one. False: the session takes no more now, or is lost.
+    @_noLocks
+    private mutating func finishFrame(_ session: Int32) -> Bool {
+        let slot = unsafe sessions + Int(session)
+        let pipe = unsafe slot.pointee.framePipe
+        guard pipe >= 0 else { return true }
+        while unsafe !slot.pointee.flight.isEmpty {
+            let sent = unsafe gather.sendNow(slot.pointee.fd, slot.pointee.flight, of: pool, hasMore: true)
+            guard sent > 0 else { return waitToSend(session, sent) }
+            unsafe pool.drop(sent, from: &slot.pointee.flight)
+            unsafe slot.pointee.lastSent = now
+        }
+        let sent = unsafe pipes.empty(pipe, into: slot.pointee.fd, hasMore: false)
+        if sent > 0 { unsafe slot.pointee.lastSent = now }
+        guard pipes.bytes(in: pipe) == 0 else {
+            guard sent > 0 || sent == Int(KernelError.wouldBlock) else { return waitToSend(session, sent) }
+            // The send of its first bytes waits for room, as a poll would.
+            guard unsafe pipes.takeBlock(pipe, to: &slot.pointee.flight, of: pool) > 0 else {
+                loseSession(session, .noMemory)
+                return false
+            }
+            return waitToSend(session, Int(KernelError.wouldBlock))
+        }
+        pipes.giveBack(pipe)
+        unsafe slot.pointee.framePipe = -1
+        let owner = unsafe slot.pointee.frameOwner
+        unsafe slot.pointee.frameOwner = -1
+        if owner >= 0 { settle(owner) }
+        guard case .live = unsafe slot.pointee.phase else { return false }
+        return true
+    }
+
+    /// The ring sends the session's flight when there is room for it; after an error there will be none.
+    @_noLocks
+    private mutating func waitToSend(_ session: Int32, _ result: Int) -> Bool {
+        guard result == Int(KernelError.wouldBlock) || result == 0 else {
+            loseSession(session, .reset)
+            return false
+        }
+        sendFlight(session)
+        return false
+    }
+
+    /// The session ends with a frame begun: its bytes are nobody's.
+    @_noLocks
+    mutating func dropFrame(_ session: Int32) {
+        let slot = unsafe sessions + Int(session)
+        let pipe = unsafe slot.pointee.framePipe
+        guard pipe >= 0 else { return }
+        pipes.giveBack(pipe)
+        unsafe slot.pointee.framePipe = -1
+        unsafe slot.pointee.frameOwner = -1
+    }
+}
