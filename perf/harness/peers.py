@@ -47,9 +47,9 @@ def try_http(port, path, job):
 
 
 def try_raw(port, job):
-    """Some bytes there or back: what a sink does with them cannot be seen, but that it stays connected can."""
+    """Some bytes there or back, an echo where each may choose: what a sink does with them cannot be seen, but that it stays connected can."""
     with socket.create_connection(("127.0.0.1", port), 5) as client:
-        client.sendall(b"hello\n")
+        client.sendall(b"echo it\n")
         client.settimeout(0.3 if job.raw == "sink" else 5)
         try:
             said = client.recv(6)

@@ -9,10 +9,15 @@
 
 // MARK: Frames out
 
+// Where the next frame goes: behind a tail that has not been sent.
+static struct buffer *end_of_frames(struct session *session)
+{
+    return session->tail_length > 0 ? &session->behind : &session->out;
+}
+
 static void send_control(struct session *session, uint8_t type, uint16_t flags, uint32_t id, uint32_t value)
 {
-    struct buffer *const out = session->tail_length > 0 ? &session->behind : &session->out;
-    put_header(buffer_append(out, HEADER_LENGTH), type, flags, id, value);
+    put_header(buffer_append(end_of_frames(session), HEADER_LENGTH), type, flags, id, value);
 }
 
 // The first frame of a stream acknowledges it, whatever it is.
@@ -201,7 +206,7 @@ static void echo(struct session *session, uint32_t slot, const uint8_t *bytes, u
     if (length > stream->send_window)
         fail("stream %u: an echo of more than the window", stream->id);
     stream->send_window -= length;
-    uint8_t *const frame = buffer_append(&session->out, HEADER_LENGTH + length);
+    uint8_t *const frame = buffer_append(end_of_frames(session), HEADER_LENGTH + length);
     memcpy(put_header(frame, TYPE_DATA, acknowledgement(stream), stream->id, length), bytes, length);
 }
 
