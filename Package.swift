@@ -125,9 +125,18 @@ if Context.environment["SOCKETMASTER_FUZZ"] != nil {
     }
 }
 
+// The service of perf/client, for its measurements alone.
+if Context.environment["SOCKETMASTER_PERF"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "perf-client-service",
+            dependencies: ["SocketMaster", "SocketMasterHummingbird", hummingbird, nioCore, nioPosix],
+            path: "perf/client/service"))
+}
+
 // What every target of ours is held to: warnings are errors, and every unsafe expression says so.
 for target in package.targets where target.type != .system {
-    if !target.name.hasPrefix("example-") { target.exclude.append("README.md") }
+    if !["example-", "perf-"].contains(where: target.name.hasPrefix) { target.exclude.append("README.md") }
     guard !["CKernel", "CTLS", "CTLSClient"].contains(target.name) else { continue }
     target.swiftSettings =
         (target.swiftSettings ?? []) + [

@@ -91,6 +91,7 @@ struct Registrar: Sendable {
         case RegistrationFailure.refused(let sentence): .refused(sentence)
         case RegistrationFailure.notUnderstood(let reason): .notUnderstood(address, reason: reason)
         case RegistrationFailure.attributesUnknown: .notUnderstood(address, reason: "its answer is cut short")
+        case RegistrationFailure.closed: .unreachable(address, reason: "it closes the connection instead of an answer")
         case RegistrationFailure.clientAddressUnknown: .clientAddressUnknown(address)
         case RegistrationFailure.broken(let reason): .unreachable(address, reason: reason)
         default: .unreachable(address, reason: "\(failure)")

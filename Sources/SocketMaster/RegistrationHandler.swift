@@ -40,6 +40,9 @@ enum RegistrationFailure: Error {
     case refused(String)
     /// It does not know of attributes: without them it may understand.
     case attributesUnknown
+    /// It closed the connection instead of an answer. One that does not know of attributes may do so: it takes them for
+    /// frames.
+    case closed
     case notUnderstood(String)
     /// It does not tell clients' addresses, which the service has to know.
     case clientAddressUnknown
@@ -115,12 +118,12 @@ extension RegistrationHandler: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        fail(.broken("it closed the connection before it answered"), context)
+        fail(decoder.isAccepted ? .attributesUnknown : .closed, context)
         context.fireChannelInactive()
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        fail(.broken("\(error)"), context)
+        fail(decoder.isAccepted ? .attributesUnknown : .closed, context)
         context.fireErrorCaught(error)
     }
 

@@ -54,7 +54,9 @@ final class SessionPool: @unchecked Sendable {
     private var firstPromise: EventLoopPromise<Void>?
     /// Set once the listener is closed.
     private var endPromise: EventLoopPromise<Void>?
-    private var knowsAttributes = true
+    /// Whether the proxy is spoken to with attributes: until one is met that does not know of them, and again with the
+    /// next one.
+    private var usesAttributes = true
 
     private static let sessionsMaximum = 256
 
@@ -133,7 +135,7 @@ final class SessionPool: @unchecked Sendable {
         sessionCount += 1
         let id = sessionCount
         let pool = self
-        let withAttributes = knowsAttributes
+        let withAttributes = usesAttributes
         registrar.register(on: slots[index].eventLoop, withAttributes: withAttributes, makeAcceptor: hooks.makeAcceptor)
         {
             event in
@@ -168,11 +170,12 @@ final class SessionPool: @unchecked Sendable {
 
     private func failed(_ index: Int, _ failure: any Error) {
         guard endPromise == nil else { return endIfEmpty() }
-        if case RegistrationFailure.attributesUnknown = failure, knowsAttributes {
-            knowsAttributes = false
-            log.info("the proxy does not know of attributes; registering without them")
+        if usesAttributes, mayDoWithoutAttributes(failure) {
+            usesAttributes = false
+            log.info("the proxy may not know of attributes; registering without them")
             return connect(index)
         }
+        usesAttributes = true
         let error = registrar.error(for: failure)
         if let firstPromise, !mayWait(error) {
             self.firstPromise = nil
@@ -184,6 +187,14 @@ final class SessionPool: @unchecked Sendable {
             log.warning("not registered; trying again", metadata: ["reason": "\(error)"])
         }
         wait(index, slots[index].backoff.next(chance: .random(in: 0...1)))
+    }
+
+    /// Whether it was the attributes that the proxy did not understand, or may have been.
+    private func mayDoWithoutAttributes(_ failure: any Error) -> Bool {
+        switch failure {
+        case RegistrationFailure.attributesUnknown, RegistrationFailure.closed: !configuration.wantsClientAddress
+        default: false
+        }
     }
 
     /// Whether the first registration may be tried again.
@@ -208,6 +219,7 @@ final class SessionPool: @unchecked Sendable {
             sessions[id] = nil
             hooks?.removed(session.reference)
             log.info("session ended", metadata: ["session": "\(session.slot)", "reason": "\(reason)"])
+            usesAttributes = true
             if !session.isDraining { replace(session, id, isDrain: false) }
             endIfEmpty()
         }

@@ -32,6 +32,8 @@ struct Program: ParsableCommand {
     }
 
     func run() throws {
+        // Before anything below starts a thread: one that does not block them would take them.
+        Signals.block()
         let level = proxy.logLevel
         LoggingSystem.bootstrap { label in
             var handler = StreamLogHandler.standardError(label: label)

@@ -45,7 +45,6 @@ final class Publication: Sendable {
 
     /// Does not return: the main thread takes signals until the work is done.
     func run() -> Never {
-        Signals.block()
         do throws(Failure) {
             if !arguments.isEmpty {
                 let command = try Command.start(arguments)

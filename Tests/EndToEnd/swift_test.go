@@ -254,6 +254,9 @@ func TestSwiftServiceSurvivesProxiesThatSpeakNonsense(t *testing.T) {
 	echoExactly(t, port, pattern(1, 100_000), true)
 }
 
+// published is what socketmaster-publish says when clients can reach its target.
+const published = `\] registered`
+
 // publish starts socketmaster-publish.
 func publish(t *testing.T, control string, arguments ...string) *process {
 	t.Helper()
@@ -334,7 +337,7 @@ func TestPublishedServiceIsRestartedBySIGTERMUnderLoadWithoutAFailure(t *testing
 	to := target(t, slow)
 	start := func() *process {
 		running := publish(t, p.control, "--port", portText(port), "--path", "/", "--to", to)
-		running.stderr.find("registered", 0)
+		running.stderr.find(published, 0)
 		return running
 	}
 	running := start()
@@ -361,7 +364,7 @@ func TestPublishedRawConnectionsEndAsTheyDidWithoutUs(t *testing.T) {
 		defer listener.Close()
 		port := freePort(t)
 		publish(t, p.control, "--port", portText(port), "--to", listener.Addr().String()).
-			stderr.find("registered", 0)
+			stderr.find(published, 0)
 		accept := func() *net.TCPConn {
 			t.Helper()
 			connection, err := listener.Accept()
@@ -409,7 +412,7 @@ func TestPublishedRawResetsArePassedOn(t *testing.T) {
 		defer listener.Close()
 		port := freePort(t)
 		publish(t, p.control, "--port", portText(port), "--to", listener.Addr().String()).
-			stderr.find("registered", 0)
+			stderr.find(published, 0)
 
 		w := dial(t, port)
 		w.send("x")
@@ -436,7 +439,7 @@ func TestPublishedRawResetsArePassedOn(t *testing.T) {
 func TestPublishedTargetThatIsAwayCostsNothingIfItReturns(t *testing.T) {
 	p := startProxy(t, "--reactors", "1")
 	port, to := freePort(t), freePort(t)
-	publish(t, p.control, "--port", portText(port), "--http", "--to", address(to)).stderr.find("registered", 0)
+	publish(t, p.control, "--port", portText(port), "--http", "--to", address(to)).stderr.find(published, 0)
 	if status := get(t, port, "/").StatusCode; status != 502 && status != 503 {
 		t.Errorf("without a target it is %d", status)
 	}
@@ -455,7 +458,7 @@ func TestPublishStartsACommandAndEndsWithItsCode(t *testing.T) {
 	script := fmt.Sprintf(`trap 'echo got HUP' HUP; trap 'echo got TERM; kill $!; exit 7' TERM
 		python3 -m http.server %d --bind 127.0.0.1 >/dev/null 2>&1 & while true; do wait; done`, to)
 	running := publish(t, p.control, "--port", portText(port), "--http", "--to", address(to), "--", "sh", "-c", script)
-	running.stderr.find("registered", 0)
+	running.stderr.find(published, 0)
 	if status := get(t, port, "/").StatusCode; status != 200 {
 		t.Errorf("it is %d", status)
 	}
@@ -483,7 +486,20 @@ func TestPublishSaysWhatIsWrong(t *testing.T) {
 	}
 	defer taken.Close()
 	port := portText(taken.Addr().(*net.TCPAddr).Port)
-	web := target(t, text("no proxy"))
+	other, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	go func() {
+		for {
+			connection, err := other.Accept()
+			if err != nil {
+				return
+			}
+			io.WriteString(connection, "SSH-2.0-Other\r\n")
+		}
+	}()
 	silent := address(freePort(t))
 	for _, wrong := range []struct {
 		control string
@@ -501,7 +517,7 @@ func TestPublishSaysWhatIsWrong(t *testing.T) {
 		{p.control, []string{"--port", port, "--to", silent}, 69, "refused"},
 		{p.control, []string{"--port", "0", "--wait-for-target", "--wait-timeout", "100ms", "--to", silent}, 69, silent},
 		{p.control, []string{"--port", "0", "--to", silent, "--", "/nowhere"}, 127, "/nowhere"},
-		{web, []string{"--port", "0", "--to", silent}, 76, "no proxy"},
+		{other.Addr().String(), []string{"--port", "0", "--to", silent}, 76, "no proxy"},
 	} {
 		running := publish(t, wrong.control, wrong.flags...)
 		code := running.exitCode()
@@ -519,7 +535,7 @@ func TestPublishWaitsForItsProxy(t *testing.T) {
 	running := publish(t, control, "--port", portText(port), "--http", "--to", target(t, text("here")))
 	running.stderr.find("trying again", 0)
 	startProxyAt(t, control)
-	running.stderr.find("registered", 0)
+	running.stderr.find(published, 0)
 	expectServed(t, port, "/", "here")
 	waiting := publish(t, address(freePort(t)), "--port", "1", "--to", "127.0.0.1:1")
 	waiting.stderr.find("trying again", 0)

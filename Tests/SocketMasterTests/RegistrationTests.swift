@@ -106,7 +106,7 @@ private let accepted = RegistrationResponse(status: "OK", attributes: ["port": "
     let gone = try Registering()
     gone.channel.close(promise: nil)
     gone.channel.embeddedEventLoop.run()
-    guard case .broken = gone.failure else {
+    guard case .closed = gone.failure else {
         Issue.record("\(String(describing: gone.result))")
         return
     }
