@@ -130,7 +130,7 @@ if Context.environment["SOCKETMASTER_PERF"] != nil {
     package.targets.append(
         .executableTarget(
             name: "perf-client-service",
-            dependencies: ["SocketMaster", "SocketMasterHummingbird", hummingbird, nioCore, nioPosix],
+            dependencies: ["SocketMaster", "SocketMasterHummingbird", hummingbird, logging, nioCore, nioPosix],
             path: "perf/client/service"))
 }
 

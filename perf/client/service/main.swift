@@ -1,5 +1,6 @@
 // The service of the measurements: takes bytes, sends bytes, or is an application of Hummingbird, behind a proxy or on a
 // port of its own.
+import Logging
 import NIOCore
 import NIOPosix
 import SocketMaster
