@@ -90,7 +90,11 @@ extension SessionHandler {
         stream.session = nil
         extraWindow -= stream.windowSize - Int(StreamState.initialWindow)
         if payloadStream === stream { payloadStream = nil }
-        if stream.phase == .queued { queuedCount -= 1 }
+        if stream.phase == .queued {
+            queuedCount -= 1
+            // It is one of a backlog at most, and must not be kept by an application that takes nothing.
+            queued.removeAll { $0 === stream }
+        }
         if streams.isEmpty {
             idleSince = context?.eventLoop.now
             if state.goAwaySent { scheduleFlush() }

@@ -52,7 +52,12 @@ extension ApplicationProtocol {
                 }
                 response.headers[.date] = dates.now()
                 response.headers[.server] = serverName
-                try await writer.write(response: response.head, body: response.body)
+                do {
+                    try await writer.write(response: response.head, body: response.body)
+                } catch is HTTPParserError {
+                    // As such it would have another reply written behind the one that has begun.
+                    throw ChannelError.inputClosed
+                }
             }, configuration: http)
         let server = PublishedServer(
             publication: publication, child: child, log: log, prepare: processesRunBeforeServerStart,

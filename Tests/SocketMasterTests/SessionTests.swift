@@ -42,7 +42,7 @@ import Yamux
         let id = fixture.proxy.nextID
         fixture.send(fixture.proxy.open([1]), fixture.proxy.reset(id))
     }
-    #expect(fixture.handler.streams.isEmpty && fixture.handler.queuedCount == 0)
+    #expect(fixture.handler.streams.isEmpty && fixture.handler.queuedCount == 0 && fixture.handler.queued.isEmpty)
     #expect(fixture.proxy.frames.isEmpty)
     fixture.acceptor.isWilling = true
     _ = try fixture.open([2])

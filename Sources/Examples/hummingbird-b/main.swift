@@ -8,7 +8,7 @@ let port = CommandLine.arguments.dropFirst().first.flatMap { Int($0) } ?? 8000
 let proxy = try ControlAddress(parsing: CommandLine.arguments.dropFirst(2).first ?? "127.0.0.1:9999")
 
 let router = Router()
-router.get("/b/**") { _, _ in "From B" }
+for path: RouterPath in ["/b", "/b/**"] { router.get(path) { _, _ in "From B" } }
 let app = Application(router: router)
 try await app.serve(
     on: .socketMaster(
