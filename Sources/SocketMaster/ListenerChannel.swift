@@ -10,6 +10,8 @@ final class ListenerChannel<Output: Sendable>: @unchecked Sendable {
         /// The service is not published yet.
         case idle
         case active
+        /// No new connections are accepted, but some may be on their way here.
+        case closing
         case closed
     }
 
@@ -36,13 +38,16 @@ final class ListenerChannel<Output: Sendable>: @unchecked Sendable {
     private var connections = CircularBuffer<Connection>()
     /// Tells a session that it may accept again.
     private var wakers: [ObjectIdentifier: @Sendable () -> Void] = [:]
-    /// Ends all sessions; the promise is for the moment when they have ended.
-    private let shutDown: @Sendable (EventLoopPromise<Void>) -> Void
+    /// Ends all sessions: the first promise is for the moment when no more connections come of them, the second for
+    /// that when they have ended.
+    private let shutDown: @Sendable (EventLoopPromise<Void>, EventLoopPromise<Void>) -> Void
 
     /// Connections that one read gives at most, as with a server socket that is busy.
     private static var connectionsPerRead: Int { 16 }
 
-    init(eventLoop: any EventLoop, shutDown: @escaping @Sendable (EventLoopPromise<Void>) -> Void) {
+    init(
+        eventLoop: any EventLoop, shutDown: @escaping @Sendable (EventLoopPromise<Void>, EventLoopPromise<Void>) -> Void
+    ) {
         self.eventLoop = eventLoop
         self.shutDown = shutDown
         closePromise = eventLoop.makePromise()
@@ -84,7 +89,7 @@ final class ListenerChannel<Output: Sendable>: @unchecked Sendable {
     }
 
     private func deliver() {
-        guard isReadPending, !isDelivering, phase == .active, !connections.isEmpty else { return }
+        guard isReadPending, !isDelivering, isOpen, !connections.isEmpty else { return }
         isDelivering = true
         isReadPending = false
         var count = 0
@@ -94,7 +99,7 @@ final class ListenerChannel<Output: Sendable>: @unchecked Sendable {
             pipeline.fireChannelRead(connection.output)
         }
         pipeline.fireChannelReadComplete()
-        if autoRead, phase == .active { pipeline.read() }
+        if autoRead, isOpen { pipeline.read() }
         isDelivering = false
         if isReadPending {
             if !connections.isEmpty { eventLoop.execute { self.deliver() } }
@@ -103,31 +108,37 @@ final class ListenerChannel<Output: Sendable>: @unchecked Sendable {
         }
     }
 
+    private var isOpen: Bool { phase == .active || phase == .closing }
+
     private func closeAll(promise: EventLoopPromise<Void>?) {
-        guard phase != .closed else {
+        guard phase == .idle || phase == .active else {
             promise?.fail(ChannelError.alreadyClosed)
             return
         }
         let wasActive = phase == .active
-        phase = .closed
-        activity.store(false, ordering: .releasing)
+        phase = wasActive ? .closing : .closed
         willingness.store(false, ordering: .releasing)
-        isReadPending = false
-        // The application has been given no say in what it has not taken; it goes back by the drain.
+        let quiet = eventLoop.makePromise(of: Void.self)
+        quiet.futureResult.whenComplete { _ in self.finish() }
         let ended = eventLoop.makePromise(of: Void.self)
         ended.futureResult.whenComplete { _ in
             self.removeHandlers(pipeline: self.pipeline)
             promise?.succeed()
             self.closePromise.succeed()
         }
-        shutDown(ended)
-        if wasActive {
-            // Those who were initialized while the application had its hands full are still its.
-            while let connection = connections.popFirst() { pipeline.fireChannelRead(connection.output) }
-            pipeline.fireChannelReadComplete()
-            pipeline.fireChannelInactive()
-        }
-        connections.removeAll()
+        shutDown(quiet, ended)
+    }
+
+    /// Nothing more comes. Connections that were accepted while the application had its hands full are still its: the
+    /// proxy has been told that they are.
+    private func finish() {
+        guard phase == .closing else { return }
+        phase = .closed
+        activity.store(false, ordering: .releasing)
+        isReadPending = false
+        while let connection = connections.popFirst() { pipeline.fireChannelRead(connection.output) }
+        pipeline.fireChannelReadComplete()
+        pipeline.fireChannelInactive()
     }
 }
 
@@ -189,10 +200,12 @@ extension ListenerChannel: ChannelCore {
     func flush0() {}
 
     func read0() {
-        guard phase == .active else { return }
+        guard isOpen else { return }
         isReadPending = true
         deliver()
-        guard isReadPending, !willingness.exchange(true, ordering: .acquiringAndReleasing) else { return }
+        guard isReadPending, phase == .active, !willingness.exchange(true, ordering: .acquiringAndReleasing) else {
+            return
+        }
         for wake in wakers.values { wake() }
     }
 

@@ -28,9 +28,11 @@ struct SessionReference: Sendable {
         }
     }
 
-    func drain(timeout: TimeAmount) {
+    /// - Returns: Fulfilled when the drain has begun, and with it the last connection has been passed on.
+    @discardableResult
+    func drain(timeout: TimeAmount) -> EventLoopFuture<Void> {
         let handler = handler
-        handler.eventLoop.execute { handler.value.drain(timeout: timeout) }
+        return handler.eventLoop.submit { handler.value.drain(timeout: timeout) }
     }
 }
 

@@ -82,17 +82,21 @@ final class SessionPool: @unchecked Sendable {
     }
 
     /// Ends everything in good order: no new streams, those that there are have the configured time.
-    func shutDown(_ promise: EventLoopPromise<Void>) {
+    /// - Parameters:
+    ///   - quiet: Fulfilled when no session passes on any more connections.
+    ///   - ended: Fulfilled when all of them have ended.
+    func shutDown(quiet: EventLoopPromise<Void>, ended: EventLoopPromise<Void>) {
         eventLoop.execute {
-            self.endPromise = promise
+            self.endPromise = ended
             self.firstPromise?.fail(SocketMasterError.closed)
             self.firstPromise = nil
             for index in self.slots.indices {
                 if case .waiting(let task) = self.slots[index].phase { task.cancel() }
             }
-            for session in self.sessions.values {
+            let drains = self.sessions.values.map { session in
                 session.reference.drain(timeout: self.configuration.drainTimeout)
             }
+            EventLoopFuture.andAllComplete(drains, on: self.eventLoop).cascade(to: quiet)
             self.endIfEmpty()
         }
     }
@@ -151,7 +155,10 @@ final class SessionPool: @unchecked Sendable {
 
     private func registered(_ index: Int, _ id: Int, _ accepted: AcceptedRegistration) {
         sessions[id] = Session(reference: accepted.session, slot: index, since: eventLoop.now)
-        guard endPromise == nil else { return accepted.session.drain(timeout: .zero) }
+        guard endPromise == nil else {
+            accepted.session.drain(timeout: .zero)
+            return
+        }
         slots[index].phase = .open(session: id)
         slots[index].lastFailure = ""
         hooks?.added(accepted.session)

@@ -91,7 +91,7 @@ public struct SocketMasterBootstrap: Sendable {
         let registrar = Registrar(address: proxy, definition: definition, configuration: configuration, log: log)
         let loop = group.next()
         let pool = SessionPool(eventLoop: loop, group: group, registrar: registrar, log: log)
-        let listener = ListenerChannel<Output>(eventLoop: loop, shutDown: pool.shutDown)
+        let listener = ListenerChannel<Output>(eventLoop: loop) { pool.shutDown(quiet: $0, ended: $1) }
         let options = options
         let wrapped = try await loop.submit { try wrap(listener) }.get()
         let hooks = SessionPool.Hooks(
