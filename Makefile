@@ -19,6 +19,7 @@ logs := .build/logs
 formatted := Sources Tests Package.swift Benchmarks/Package.swift $(addprefix Benchmarks/,Loops CountedLoops Benchmarks)
 
 .PHONY: help install build demo chaos test format lint unit-tests hotpath bench-check end-to-end test-tls \
+    test-hummingbird test-dependent \
     test-asan test-tsan fuzz perf perf-check bench clean
 
 help: ## tells what there is
@@ -65,6 +66,15 @@ end-to-end: build ## runs the program with real services and clients
 	mkdir -p $(logs)
 	Tests/EndToEnd/run 2>&1 | tee $(logs)/end-to-end
 
+test-hummingbird: build ## runs the examples with Hummingbird; the first time 4 minutes
+	@for example in a b; do
+	    swift build --traits Hummingbird --scratch-path .build-hummingbird --product example-hummingbird-$$example
+	done
+	E2E_HUMMINGBIRD=$(CURDIR)/.build-hummingbird/debug Tests/EndToEnd/run test -test.run '^TestHummingbird'
+
+test-dependent: install ## builds a package that depends on the client library alone, and looks at what is built
+	@Tests/EndToEnd/dependent
+
 test-tls: build ## lets testssl.sh and sslyze look at its TLS; 5 minutes
 	@Tests/EndToEnd/install-tls
 	Tests/EndToEnd/run build
@@ -84,7 +94,7 @@ define sanitized
 export ASAN_OPTIONS=detect_leaks=0 TSAN_OPTIONS=halt_on_error=1
 swift test $(tests) --sanitize=$(1) --scratch-path .build-$(2)
 swift build --product socketmaster --sanitize=$(1) --scratch-path .build-$(2)
-SOCKETMASTER=$(CURDIR)/.build-$(2)/debug/socketmaster E2E_PATIENCE=4 E2E_MEMORY=0 E2E_REACTORS=2 Tests/EndToEnd/run
+SOCKETMASTER=$(CURDIR)/.build-$(2)/debug/socketmaster E2E_SWIFT=$(CURDIR)/.build-$(2)/debug E2E_PATIENCE=4 E2E_MEMORY=0 E2E_REACTORS=2 Tests/EndToEnd/run
 endef
 
 # What is found lands in .build-fuzz: inputs that reach new code in corpus/, those that break a rule in found/.
@@ -118,4 +128,4 @@ bench: install ## measures the time of the pure cores' operations; the first tim
 	    benchmark --target Times --grouping metric --no-progress
 
 clean: ## removes everything that was built
-	@rm -rf .build .build-asan .build-tsan .build-fuzz Benchmarks/.build Benchmarks/.build-times
+	@rm -rf .build .build-asan .build-tsan .build-fuzz .build-hummingbird Benchmarks/.build Benchmarks/.build-times

@@ -3,17 +3,40 @@ import PackageDescription
 
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let serviceLifecycle = Target.Dependency.product(
+    name: "ServiceLifecycle", package: "swift-service-lifecycle", condition: .when(traits: ["ServiceLifecycle"]))
+let unixSignals = Target.Dependency.product(
+    name: "UnixSignals", package: "swift-service-lifecycle", condition: .when(traits: ["ServiceLifecycle"]))
+let hummingbird = Target.Dependency.product(
+    name: "Hummingbird", package: "hummingbird", condition: .when(traits: ["Hummingbird"]))
 
 let package = Package(
     name: "socketmaster",
     products: [
         .executable(name: "socketmaster", targets: ["socketmaster"]),
+        .executable(name: "socketmaster-publish", targets: ["socketmaster-publish"]),
+        // Services in Swift. Whoever depends on the first builds neither the programs nor Hummingbird.
+        .library(name: "SocketMaster", targets: ["SocketMaster"]),
+        .library(name: "SocketMasterHummingbird", targets: ["SocketMasterHummingbird"]),
         // For Benchmarks alone, which is a package of its own. No API that anybody else should use.
         .library(name: "_Cores", targets: ["HTTP1", "Memory", "Registration", "Routing", "Yamux"]),
+    ],
+    traits: [
+        .trait(
+            name: "Hummingbird", description: "`app.serve(on:)`, in SocketMasterHummingbird",
+            enabledTraits: ["ServiceLifecycle"]),
+        .trait(name: "ServiceLifecycle", description: "listeners are services of swift-service-lifecycle"),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
     ],
     targets: [
         // Layer 0: the kernel, by way of liburing and GNU calls.
@@ -41,6 +64,32 @@ let package = Package(
             ]),
         // Layer 5: the program.
         .executableTarget(name: "socketmaster", dependencies: ["Control", argumentParser]),
+        // The side of the services: a library on SwiftNIO, and what is built on it.
+        .target(
+            name: "SocketMaster",
+            dependencies: ["Registration", "Yamux", logging, nioCore, nioPosix, serviceLifecycle]),
+        .target(
+            name: "SocketMasterHummingbird",
+            dependencies: [
+                "SocketMaster", hummingbird, serviceLifecycle, unixSignals,
+                .product(name: "NIOHTTP1", package: "swift-nio", condition: .when(traits: ["Hummingbird"])),
+            ]),
+        .executableTarget(
+            name: "socketmaster-publish",
+            dependencies: ["SocketMaster", argumentParser, logging, nioCore, nioPosix]),
+        // Services to read, and to run in the tests.
+        .executableTarget(
+            name: "example-http", dependencies: ["SocketMaster", nioCore, nioHTTP1], path: "Sources/Examples/http"),
+        .executableTarget(
+            name: "example-raw-echo", dependencies: ["SocketMaster", nioCore], path: "Sources/Examples/raw-echo"),
+        .executableTarget(
+            name: "example-connections", dependencies: ["SocketMaster"], path: "Sources/Examples/connections"),
+        .executableTarget(
+            name: "example-hummingbird-a", dependencies: ["SocketMaster", "SocketMasterHummingbird", hummingbird],
+            path: "Sources/Examples/hummingbird-a"),
+        .executableTarget(
+            name: "example-hummingbird-b", dependencies: ["SocketMaster", "SocketMasterHummingbird", hummingbird],
+            path: "Sources/Examples/hummingbird-b"),
         .testTarget(name: "MemoryTests", dependencies: ["Memory"]),
         .testTarget(name: "HTTP1Tests", dependencies: ["HTTP1"]),
         .testTarget(name: "YamuxTests", dependencies: ["Yamux"]),
@@ -54,6 +103,9 @@ let package = Package(
         // An OpenSSL client, and a maker of certificates, for tests alone.
         .target(name: "CTLSClient", dependencies: ["COpenSSL"], path: "Tests/CTLSClient"),
         .testTarget(name: "TLSTests", dependencies: ["CTLS", "CTLSClient", "Memory", "TLS"]),
+        .testTarget(
+            name: "SocketMasterTests",
+            dependencies: ["Registration", "SocketMaster", "Yamux", logging, nioCore, nioEmbedded, nioPosix]),
         .testTarget(name: "ProjectTests"),
     ],
     swiftLanguageModes: [.v6]
@@ -73,9 +125,18 @@ if Context.environment["SOCKETMASTER_FUZZ"] != nil {
     }
 }
 
+// The service of perf/client, for its measurements alone.
+if Context.environment["SOCKETMASTER_PERF"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "perf-client-service",
+            dependencies: ["SocketMaster", "SocketMasterHummingbird", hummingbird, logging, nioCore, nioPosix],
+            path: "perf/client/service"))
+}
+
 // What every target of ours is held to: warnings are errors, and every unsafe expression says so.
 for target in package.targets where target.type != .system {
-    target.exclude.append("README.md")
+    if !["example-", "perf-"].contains(where: target.name.hasPrefix) { target.exclude.append("README.md") }
     guard !["CKernel", "CTLS", "CTLSClient"].contains(target.name) else { continue }
     target.swiftSettings =
         (target.swiftSettings ?? []) + [

@@ -22,6 +22,33 @@ int ck_peer_address(int fd, uint8_t address[16]) {
     return IN6_IS_ADDR_V4MAPPED(&((struct sockaddr_in6 *)&peer)->sin6_addr) ? 4 : 6;
 }
 
+// The part of an address that has the wanted size, mapped ones shortened.
+static const uint8_t *address_bytes(const struct sockaddr_storage *address, bool is_v4) {
+    if (address->ss_family == AF_INET) return (const uint8_t *)&((const struct sockaddr_in *)address)->sin_addr;
+    return (const uint8_t *)&((const struct sockaddr_in6 *)address)->sin6_addr + (is_v4 ? 12 : 0);
+}
+
+static bool is_ipv4(const struct sockaddr_storage *address) {
+    return address->ss_family == AF_INET ||
+           IN6_IS_ADDR_V4MAPPED(&((const struct sockaddr_in6 *)address)->sin6_addr);
+}
+
+int ck_addresses(int fd, uint8_t addresses[36]) {
+    struct sockaddr_storage peer, own;
+    socklen_t peer_size = sizeof peer, own_size = sizeof own;
+    if (getpeername(fd, (struct sockaddr *)&peer, &peer_size) != 0) return 0;
+    if (getsockname(fd, (struct sockaddr *)&own, &own_size) != 0) return 0;
+    if (peer.ss_family != own.ss_family || (peer.ss_family != AF_INET && peer.ss_family != AF_INET6)) return 0;
+    bool is_v4 = is_ipv4(&peer) && is_ipv4(&own);
+    size_t size = is_v4 ? 4 : 16;
+    memcpy(addresses, address_bytes(&peer, is_v4), size);
+    memcpy(addresses + size, address_bytes(&own, is_v4), size);
+    // Both families have the port in the same place.
+    memcpy(addresses + 2 * size, &((struct sockaddr_in *)&peer)->sin_port, 2);
+    memcpy(addresses + 2 * size + 2, &((struct sockaddr_in *)&own)->sin_port, 2);
+    return is_v4 ? 4 : 6;
+}
+
 // Accepted sockets inherit these, which saves the data plane every system call of its own for a new client.
 static int prepare_listener(int fd) {
     int result = set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);

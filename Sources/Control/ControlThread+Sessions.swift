@@ -63,6 +63,7 @@ extension ControlThread {
         command.fd = fd
         command.session = added.handle
         command.flags = definition.reusesStreams ? Command.reusesStreams : 0
+        if definition.wantsClientAddress { command.flags |= Command.tellsClientAddress }
         command.hand(over: judged.behind)
         plane.send(command, to: added.handle.reactor)
         for sibling in added.siblings { send(.probeSession, for: sibling) }
@@ -85,6 +86,9 @@ extension ControlThread {
                 RegistrationAttribute.port: "\(listener.address.port)",
                 RegistrationAttribute.reactors: "\(registry.bounds.reactors)",
             ]
+            if definition.wantsClientAddress {
+                response.attributes?[RegistrationAttribute.clientAddress] = RegistrationAttribute.proxyProtocol
+            }
         }
         return response
     }

@@ -51,6 +51,8 @@ public struct Command: BitwiseCopyable, Sendable {
 
     /// For `adoptSession`: the registration asked for `reuse-streams`.
     public static var reusesStreams: UInt32 { 1 }
+    /// For `adoptSession`: the registration asked for `client-address`.
+    public static var tellsClientAddress: UInt32 { 2 }
 }
 
 /// Figures of one reactor, each a word that it alone writes.

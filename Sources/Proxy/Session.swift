@@ -107,6 +107,8 @@ struct Session: BitwiseCopyable {
     /// When it has had its time to accept what came before that.
     var takeBackAt = UInt64.max
     var reusesStreams = false
+    /// Raw streams begin with the client's address.
+    var tellsClientAddress = false
     /// It has streams that it does not accept: new ones go to its siblings.
     var isSlow = false
     var slowSince: UInt64 = 0

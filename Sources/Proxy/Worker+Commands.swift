@@ -40,6 +40,7 @@ extension Worker {
         unsafe slot.pointee.generation = command.session.generation
         unsafe slot.pointee.phase = .live
         unsafe slot.pointee.reusesStreams = command.flags & Command.reusesStreams != 0
+        unsafe slot.pointee.tellsClientAddress = command.flags & Command.tellsClientAddress != 0
         unsafe slot.pointee.lastSent = now
         unsafe slot.pointee.lastAcceptance = now
         unsafe slot.pointee.state.noteReceived(now: now)

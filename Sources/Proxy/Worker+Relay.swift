@@ -34,12 +34,10 @@ extension Worker {
         connections[connection].handOvers = 0
         let none = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
         unsafe beginKeeping(connection, none)
-        if connections[connection].received.isEmpty {
-            announce(stream)
-        } else {
-            feedReceived(connection)
-        }
-        // The queue of the session may have kept even the first bytes back: the service must learn of the stream.
+        if unsafe sessions[Int(session)].tellsClientAddress { writeClientAddress(connection, stream) }
+        if !connections[connection].received.isEmpty { feedReceived(connection) }
+        // The client may have said nothing, or the queue of the session have kept even its first bytes back: the
+        // service must learn of the stream.
         if !connections[connection].isClosing, !streams[stream].state.isAnnounced { announce(stream) }
     }
 

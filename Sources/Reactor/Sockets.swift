@@ -35,6 +35,13 @@ public enum Sockets {
         unsafe ck_peer_address(fd, bytes)
     }
 
+    /// The addresses of a connection's two ends: 4 or 6 with the peer's, ours (4 or 16 bytes each) and both ports, in
+    /// network order, 0 when it has none. At most 36 bytes.
+    @_noLocks
+    public static func addresses(_ fd: Int32, to bytes: UnsafeMutablePointer<UInt8>) -> Int32 {
+        unsafe ck_addresses(fd, bytes)
+    }
+
     /// The monotonic clock.
     @_noLocks
     public static func nowMicroseconds() -> UInt64 { ck_now_microseconds() }

@@ -32,6 +32,12 @@ public struct CanonicalDefinition: Hashable, Sendable {
     /// Whether idempotent requests may take a stream that has already carried one.
     public var reusesStreams: Bool { attributes?[RegistrationAttribute.reuseStreams] == "true" }
 
+    /// Whether raw streams begin with the client's address. Requests bring it in a field.
+    public var wantsClientAddress: Bool {
+        guard pattern == nil, let value = attributes?[RegistrationAttribute.clientAddress] else { return false }
+        return !value.isEmpty && value != "false"
+    }
+
     /// What the service calls itself, if it does.
     public var name: String? { attributes?[RegistrationAttribute.name] }
 

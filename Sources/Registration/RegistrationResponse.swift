@@ -47,6 +47,10 @@ public struct RegistrationResponseDecoder: Sendable {
     private var attributesLeft = 0
     private var attributeName = ""
 
+    /// Whether the status has come and is `OK`. If it has and the attributes do not follow, they never will: the proxy
+    /// does not know of them.
+    public var isAccepted: Bool { response.isAccepted }
+
     /// - Parameter expectsAttributes: whether the registration had attributes, be it none.
     public init(expectsAttributes: Bool) {
         self.expectsAttributes = expectsAttributes

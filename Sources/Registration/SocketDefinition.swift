@@ -57,8 +57,11 @@ public enum RegistrationAttribute {
     public static let name = "name"
     /// `true`: idempotent requests may take a stream that has already carried one.
     public static let reuseStreams = "reuse-streams"
-    /// How the service wants to be told its client's address.
+    /// The service wants each raw stream to begin with its client's address, in a header of PROXY protocol version 2.
+    /// Any value but `false` and an empty one asks for it. In the response: it will be so.
     public static let clientAddress = "client-address"
+    /// The value of `clientAddress` that says how.
+    public static let proxyProtocol = "proxy-v2"
     /// In the response: the port that is listened on, which matters when the service asked for port 0.
     public static let port = "port"
     /// In the response: how many reactors there are to spread over.

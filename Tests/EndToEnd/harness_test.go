@@ -118,7 +118,17 @@ func startProxy(t *testing.T, flags ...string) *proxy {
 // startProxyBy starts it by a command that ends with the program.
 func startProxyBy(t *testing.T, command []string, flags ...string) *proxy {
 	t.Helper()
-	control := fmt.Sprint("127.0.0.1:", freePort(t))
+	return startProxyByAt(t, fmt.Sprint("127.0.0.1:", freePort(t)), command, flags...)
+}
+
+// startProxyAt starts it where one has been before, or services wait for one.
+func startProxyAt(t *testing.T, control string, flags ...string) *proxy {
+	t.Helper()
+	return startProxyByAt(t, control, []string{program()}, flags...)
+}
+
+func startProxyByAt(t *testing.T, control string, command []string, flags ...string) *proxy {
+	t.Helper()
 	arguments := append([]string{"--bind", control}, flags...)
 	arguments = withDefault(arguments, "--start-grace", "0s")
 	arguments = withDefault(arguments, "--drain", "300ms")

@@ -38,6 +38,30 @@ private let targets: [String: Target] = [
         ours: ["Control", "Proxy"],
         others: ["ArgumentParser", "Glibc", "Logging", "Synchronization"]
     ),
+    // The services' side: the protocol's cores and SwiftNIO, nothing of the server.
+    "SocketMaster": Target(
+        layer: 2,
+        ours: ["Registration", "Yamux"],
+        others: ["Glibc", "Logging", "NIOCore", "NIOPosix", "ServiceLifecycle", "Synchronization"]
+    ),
+    "SocketMasterHummingbird": Target(
+        layer: 3,
+        ours: ["SocketMaster"],
+        others: [
+            "Glibc", "Hummingbird", "HummingbirdCore", "Logging", "NIOCore", "NIOHTTP1", "ServiceLifecycle",
+            "Synchronization", "UnixSignals",
+        ]
+    ),
+    "socketmaster-publish": Target(
+        layer: 3,
+        ours: ["SocketMaster"],
+        others: ["ArgumentParser", "Glibc", "Logging", "NIOCore", "NIOPosix", "Synchronization"]
+    ),
+    "Examples": Target(
+        layer: 4,
+        ours: ["SocketMaster", "SocketMasterHummingbird"],
+        others: ["Hummingbird", "NIOCore", "NIOHTTP1", "NIOPosix"]
+    ),
 ]
 
 /// The module of a line that imports one, whatever stands before the word.

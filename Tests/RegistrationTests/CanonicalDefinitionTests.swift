@@ -126,3 +126,14 @@ func `path prefixes are taken as they are`(prefix: String) throws {
         #expect(sentence.hasSuffix(".") && sentence.first!.isUppercase, "\(sentence)")
     }
 }
+
+@Test func `the client's address is told on raw streams, for any value that is not a no`() throws {
+    for (value, isWanted) in [("proxy-v2", true), ("true", true), ("false", false), ("", false)] {
+        let attributes = ["client-address": value]
+        let raw = try CanonicalDefinition(SocketDefinition(port: 1, attributes: attributes))
+        #expect(raw.wantsClientAddress == isWanted)
+        let http = try CanonicalDefinition(SocketDefinition(port: 1, http: .init(), attributes: attributes))
+        #expect(!http.wantsClientAddress)
+    }
+    #expect(try !CanonicalDefinition(SocketDefinition(port: 1)).wantsClientAddress)
+}

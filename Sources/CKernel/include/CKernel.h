@@ -227,6 +227,9 @@ CK_HOT ssize_t ck_send_message_now(int fd, const struct msghdr *message, bool ha
 
 /// The peer's address as 16 bytes (IPv4 as ::ffff:a.b.c.d). Returns 4, 6, or 0 for anything else.
 CK_HOT int ck_peer_address(int fd, uint8_t address[16]);
+/// The addresses of both ends as the PROXY protocol has them: the peer's, ours, the peer's port, ours, in network
+/// order. Returns 4 (12 bytes, also for mapped addresses), 6 (36 bytes), or 0 for anything else.
+CK_HOT int ck_addresses(int fd, uint8_t addresses[36]);
 
 // The control plane's calls.
 

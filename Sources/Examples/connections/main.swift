@@ -1,0 +1,18 @@
+// Raw connections without pipelines, until SIGTERM: a line for everybody who comes.
+import NIOCore
+import SocketMaster
+
+let port = CommandLine.arguments.dropFirst().first.flatMap { Int($0) } ?? 9000
+let proxy = try ControlAddress(parsing: CommandLine.arguments.dropFirst(2).first ?? "127.0.0.1:9999")
+
+var configuration = SocketMasterConfiguration()
+configuration.wantsClientAddress = true
+let bootstrap = SocketMasterBootstrap(proxy: proxy, configuration: configuration)
+let listener = try await bootstrap.listen(SocketDefinition(port: port))
+await listener.serve { connection in
+    let address = connection.remoteAddress?.ipAddress ?? "nobody"
+    try await connection.serve { inbound, outbound in
+        try await outbound.write(.init(string: "Hello \(address)\n"))
+        for try await bytes in inbound { try await outbound.write(bytes) }
+    }
+}

@@ -1,0 +1,62 @@
+import NIOCore
+
+/// What the application has written to a stream and what has not gone out as a frame yet.
+struct OutboundQueue {
+    private var pieces = MarkedCircularBuffer<Piece>(initialCapacity: 4)
+    /// All bytes, and those of them that have been flushed.
+    private(set) var byteCount = 0
+    private(set) var flushedBytes = 0
+
+    struct Piece {
+        var bytes: ByteBuffer
+        var promise: EventLoopPromise<Void>?
+    }
+
+    /// Whether there is something flushed, be it an empty write that only wants to know when its turn has come.
+    var hasFlushed: Bool { pieces.hasMark }
+
+    mutating func append(_ bytes: ByteBuffer, promise: EventLoopPromise<Void>?) {
+        byteCount += bytes.readableBytes
+        pieces.append(Piece(bytes: bytes, promise: promise))
+    }
+
+    mutating func flush() {
+        guard !pieces.isEmpty else { return }
+        pieces.mark()
+        flushedBytes = byteCount
+    }
+
+    /// Takes the next bytes out of the first flushed piece, at most `limit` of them, and its promise if the piece ends
+    /// with them. An empty piece gives 0 bytes; `nil` if nothing is flushed, or `limit` is used up.
+    mutating func next(limit: Int) -> Piece? {
+        guard pieces.hasMark, let first = pieces.first else { return nil }
+        let available = first.bytes.readableBytes
+        guard available == 0 || limit > 0 else { return nil }
+        let count = min(available, limit)
+        byteCount -= count
+        flushedBytes -= count
+        if count == available { return pieces.removeFirst() }
+        let part = pieces[pieces.startIndex].bytes.readSlice(length: count)
+        return part.map { Piece(bytes: $0, promise: nil) }
+    }
+
+    /// Gives up what has not been flushed.
+    mutating func failUnflushed(_ error: any Error) {
+        var kept = MarkedCircularBuffer<Piece>(initialCapacity: 4)
+        while pieces.hasMark { kept.append(pieces.removeFirst()) }
+        if !kept.isEmpty { kept.mark() }
+        let rest = pieces
+        pieces = kept
+        byteCount = flushedBytes
+        for piece in rest { piece.promise?.fail(error) }
+    }
+
+    /// Gives up everything.
+    mutating func failAll(_ error: any Error) {
+        let all = pieces
+        pieces = MarkedCircularBuffer(initialCapacity: 1)
+        byteCount = 0
+        flushedBytes = 0
+        for piece in all { piece.promise?.fail(error) }
+    }
+}

@@ -1,0 +1,113 @@
+import Logging
+import NIOCore
+import NIOPosix
+import Registration
+
+/// Makes one session: connects, registers, and says what came of it.
+struct Registrar: Sendable {
+    let address: ControlAddress
+    let definition: SocketDefinition
+    let configuration: SocketMasterConfiguration
+    let log: Logger
+
+    private static let connectTimeout = TimeAmount.seconds(5)
+    /// How large one read of a session gets, in bytes: so much for one that is quiet, and for one in bulk.
+    private static let smallRead = 4 << 10
+    private static let largeRead = 256 << 10
+    /// What may wait in the connection unsent. Streams wait beyond it, in their own queues, and in turns.
+    private static let waterMark = ChannelOptions.Types.WriteBufferWaterMark(low: 256 << 10, high: 1 << 20)
+
+    func register(
+        on eventLoop: any EventLoop, withAttributes: Bool, makeAcceptor: @escaping @Sendable () -> any StreamAcceptor,
+        onEvent: @escaping @Sendable (SessionEvent) -> Void
+    ) -> EventLoopFuture<AcceptedRegistration> {
+        let promise = eventLoop.makePromise(of: AcceptedRegistration.self)
+        var definition = definition
+        definition.attributes = withAttributes ? attributes : nil
+        let registration = definition.encoded()
+        let registrar = self
+        let bootstrap = ClientBootstrap(group: eventLoop)
+            .connectTimeout(Self.connectTimeout)
+            .channelOption(.writeBufferWaterMark, value: Self.waterMark)
+            .channelOption(
+                .recvAllocator,
+                value: AdaptiveRecvByteBufferAllocator(
+                    minimum: Self.smallRead, initial: Self.smallRead, maximum: Self.largeRead)
+            )
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    let handler = RegistrationHandler(
+                        registration: registration, hasAttributes: withAttributes, promise: promise
+                    ) { attributes in
+                        guard registrar.isSatisfied(by: attributes) else { return nil }
+                        return SessionHandler(
+                            settings: registrar.settings(attributes), acceptor: makeAcceptor(), log: registrar.log,
+                            onEvent: onEvent)
+                    }
+                    try channel.pipeline.syncOperations.addHandler(handler)
+                }
+            }
+        connect(bootstrap).whenFailure { promise.fail(RegistrationFailure.broken("\($0)")) }
+        return promise.futureResult
+    }
+
+    private func connect(_ bootstrap: ClientBootstrap) -> EventLoopFuture<any Channel> {
+        switch address.place {
+        case .host(let host, let port): bootstrap.connect(host: host, port: port)
+        case .unixDomainSocket(let path): bootstrap.connect(unixDomainSocketPath: path)
+        }
+    }
+
+    /// What the service asks for by name, the application's own wishes included.
+    private var attributes: [String: String] {
+        var attributes = definition.attributes ?? [:]
+        if let name = configuration.name { attributes[RegistrationAttribute.name] = name }
+        if definition.http != nil, configuration.reusesStreams {
+            attributes[RegistrationAttribute.reuseStreams] = "true"
+        }
+        if asksForClientAddress {
+            attributes[RegistrationAttribute.clientAddress] = RegistrationAttribute.proxyProtocol
+        }
+        return attributes
+    }
+
+    private var asksForClientAddress: Bool { definition.http == nil && configuration.wantsClientAddress }
+
+    /// Only a proxy that says so begins its streams with the client's address. From any other one what a client says
+    /// would be taken for it, so that is no proxy to register at.
+    func isSatisfied(by attributes: [String: String]?) -> Bool {
+        !asksForClientAddress || attributes?[RegistrationAttribute.clientAddress] != nil
+    }
+
+    private func settings(_ attributes: [String: String]?) -> SessionSettings {
+        var settings = SessionSettings(configuration: configuration)
+        settings.isHTTP = definition.http != nil
+        settings.bringsClientAddress = asksForClientAddress
+        return settings
+    }
+
+    func error(for failure: any Error) -> SocketMasterError {
+        switch failure {
+        case RegistrationFailure.refused(let sentence): .refused(sentence)
+        case RegistrationFailure.notUnderstood(let reason): .notUnderstood(address, reason: reason)
+        case RegistrationFailure.attributesUnknown: .notUnderstood(address, reason: "its answer is cut short")
+        case RegistrationFailure.closed: .unreachable(address, reason: "it closes the connection instead of an answer")
+        case RegistrationFailure.clientAddressUnknown: .clientAddressUnknown(address)
+        case RegistrationFailure.broken(let reason): .unreachable(address, reason: reason)
+        default: .unreachable(address, reason: "\(failure)")
+        }
+    }
+
+    /// The public address, as far as it is known.
+    func publicAddress(_ attributes: [String: String]) -> SocketAddress? {
+        let port = attributes[RegistrationAttribute.port].flatMap { Int($0) } ?? definition.port
+        let host: String
+        switch try? ListenAddress(parsing: definition.address) {
+        case .all, nil: host = "::"
+        case .ipv4(let value): host = "\(ListenAddress.ipv4(value))"
+        case .ipv6(let high, let low):
+            host = String("\(ListenAddress.ipv6(high: high, low: low))".dropFirst().dropLast())
+        }
+        return try? SocketAddress(ipAddress: host, port: port)
+    }
+}

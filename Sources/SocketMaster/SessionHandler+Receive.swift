@@ -1,0 +1,158 @@
+import Logging
+import NIOCore
+import Yamux
+
+extension SessionHandler {
+    /// Takes what has arrived apart. No code of the application runs in here: streams only note what they got.
+    func take(_ bytes: ByteBuffer) {
+        guard let context else { return }
+        let now = milliseconds(context.eventLoop.now)
+        state.noteReceived(now: now)
+        var offset = 0
+        while phase == .open {
+            // The pointer is for this one call; the event holds offsets.
+            let event = unsafe bytes.withUnsafeReadableBytes { unsafe reader.next(in: $0, offset: &offset) }
+            switch event.kind {
+            case .needsBytes: return
+            case .breach: return breach(event.breach)
+            case .header: receive(event.header, now: now)
+            case .payload:
+                let place = bytes.readerIndex + event.payloadOffset
+                if let payloadStream, let piece = bytes.getSlice(at: place, length: event.payloadCount) {
+                    receive(piece, payloadStream)
+                }
+                if event.isPayloadEnd { endPayload() }
+            }
+        }
+    }
+
+    private func receive(_ header: FrameHeader, now: UInt64) {
+        switch header.type {
+        case .ping, .goAway: act(state.receiveSessionFrame(header, now: now), header, now: now)
+        case .data, .windowUpdate:
+            if let stream = streams[header.streamID] {
+                receive(header, stream)
+            } else {
+                payloadStream = nil
+                finishesAfterPayload = false
+                act(state.receiveUnknownStream(header, now: now), header, now: now)
+            }
+        }
+    }
+
+    private func act(_ action: SessionAction, _ header: FrameHeader, now: UInt64) {
+        switch action {
+        case .nothing: break
+        case .answerPing(let value):
+            put(.pong(value))
+            scheduleFlush()
+        case .pong(let value): measured(value)
+        case .drain:
+            idleSince = context?.eventLoop.now
+            onEvent(.draining)
+        case .refuseStream(let id):
+            put(.reset(id))
+            scheduleFlush()
+        case .acceptStream(let id): open(id, header, now: now)
+        case .breach(let reason): breach(reason)
+        }
+    }
+
+    private func measured(_ value: UInt32) {
+        guard let ping = measuringPing, ping.value == value, let context else { return }
+        roundTrip = max(.milliseconds(1), context.eventLoop.now - ping.sent)
+        measuringPing = nil
+    }
+
+    /// A stream that the proxy opens waits until the application wants it.
+    private func open(_ id: UInt32, _ header: FrameHeader, now: UInt64) {
+        guard let context else { return }
+        guard queuedCount < settings.backlog, streams.count < settings.configuration.maximumStreams else {
+            return act(state.refuseStream(id, now: now), header, now: now)
+        }
+        let channel = context.channel
+        let stream = StreamChannel(
+            state: StreamState(acceptedID: id), session: self, eventLoop: context.eventLoop, parent: acceptor.channel,
+            peer: .init(local: channel.localAddress, remote: channel.remoteAddress))
+        streams[id] = stream
+        queuedCount += 1
+        if !settings.bringsClientAddress { queued.append(stream) }
+        receive(header, stream)
+    }
+
+    /// A frame of a stream that is known.
+    private func receive(_ header: FrameHeader, _ stream: StreamChannel) {
+        if header.flags.contains(.reset), stream.mayHaveBeenSeen { acknowledge(stream) }
+        let event = stream.state.receive(header)
+        guard event.breach == .none else { return breach(event.breach) }
+        let hasPayload = header.type == .data && header.length > 0
+        payloadStream = hasPayload && !event.contains(.late) && !event.contains(.reset) ? stream : nil
+        finishesAfterPayload = false
+        if event.isEmpty { return }
+        if event.contains(.reset) { return reset(by: stream) }
+        if event.contains(.windowOpened) { hasSomething(stream) }
+        guard event.contains(.finished) else { return }
+        if hasPayload {
+            finishesAfterPayload = true
+        } else {
+            finish(stream)
+        }
+    }
+
+    private func receive(_ piece: ByteBuffer, _ stream: StreamChannel) {
+        stream.received(piece)
+        touched.append(stream)
+    }
+
+    private func endPayload() {
+        if finishesAfterPayload, let payloadStream { finish(payloadStream) }
+        payloadStream = nil
+        finishesAfterPayload = false
+    }
+
+    /// The proxy's direction has ended.
+    private func finish(_ stream: StreamChannel) {
+        stream.remoteEnd = .finished
+        touched.append(stream)
+        if stream.state.isFinished { forget(stream) }
+    }
+
+    /// The proxy has reset the stream.
+    private func reset(by stream: StreamChannel) {
+        forget(stream)
+        stream.remoteEnd = .failed(StreamChannel.resetError)
+        touched.append(stream)
+    }
+
+    /// Streams that have got something deliver it, if they are read.
+    func deliverTouched() {
+        guard !touched.isEmpty else { return }
+        let streams = touched
+        touched.removeAll(keepingCapacity: true)
+        for stream in streams {
+            if stream.phase == .queued, settings.bringsClientAddress, !stream.knowsClient { findClient(of: stream) }
+            if case .failed(let error) = stream.remoteEnd, stream.phase != .initializing {
+                stream.fail(error)
+            } else {
+                stream.tryRead()
+            }
+        }
+    }
+
+    /// Reads the header in front of the client's bytes.
+    private func findClient(of stream: StreamChannel) {
+        switch ProxyProtocolHeader.parse(stream.inbound.peek(limit: ProxyProtocolHeader.maximumBytes)) {
+        case .needsMore:
+            if case .finished = stream.remoteEnd { reset(stream) }
+        case .broken:
+            log.warning("a stream without the client's address has been refused")
+            reset(stream)
+        case .header(let header):
+            stream.knowsClient = true
+            stream.inbound.drop(header.byteCount)
+            consumed(stream, header.byteCount, mayAnnounce: false)
+            stream.setAddresses(header)
+            queued.append(stream)
+        }
+    }
+}

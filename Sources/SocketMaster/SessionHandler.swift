@@ -1,0 +1,179 @@
+import Logging
+import NIOCore
+import Yamux
+
+/// What a session tells its listener, from the session's event loop.
+enum SessionEvent: Sendable {
+    /// The proxy wants no more of it, but what is under way goes on.
+    case draining
+    /// It is over; the clause says why.
+    case ended(reason: String)
+}
+
+/// Where a session's streams go. It lives on the session's event loop.
+protocol StreamAcceptor: AnyObject {
+    /// The channel that streams have as their parent.
+    var channel: (any Channel)? { get }
+    /// Whether the application wants one more.
+    var isWilling: Bool { get }
+    /// Runs the application's initializer; `SessionHandler.initialized` or `initializationFailed` follows.
+    func initialize(_ stream: StreamChannel, of session: SessionHandler)
+    /// Passes on what has been initialized: called when a read cycle ends, so that all of it goes at once.
+    func passOn(from session: SessionHandler)
+}
+
+/// What does not change during a session.
+struct SessionSettings: Sendable {
+    var configuration = SocketMasterConfiguration()
+    /// Requests, and not raw connections.
+    var isHTTP = false
+    /// The proxy begins each stream with the client's address.
+    var bringsClientAddress = false
+    var limits = SessionLimits()
+    /// Streams that wait to be accepted; what comes beyond is refused. As many as a Go service keeps.
+    var backlog = 256
+    /// How long a closed stream may take to end: to send what is left, and to get the other side's end.
+    var lingerTimeout = TimeAmount.seconds(30)
+    /// The same while the session drains, which must not take long for streams that nobody uses any more.
+    var drainingLingerTimeout = TimeAmount.seconds(5)
+    /// How long the proxy may take nothing at all until it is given up.
+    var stallTimeout = TimeAmount.seconds(30)
+    /// How long acknowledgements, and ends that nobody waits for, look for something to go with.
+    var lateness = TimeAmount.milliseconds(5)
+}
+
+/// The service's side of one session: frames in, frames out, and the streams between them.
+///
+/// What is received goes to streams, which deliver it when they are read. What streams have to send gathers in a queue
+/// of them and goes out once per turn of the event loop, or when a read cycle ends: control frames first, then the
+/// streams in turns. Everything here happens on the channel's event loop.
+final class SessionHandler {
+    enum Phase {
+        case open
+        /// All is said; the proxy's end is awaited.
+        case finishing
+        case ended
+    }
+
+    let settings: SessionSettings
+    let acceptor: any StreamAcceptor
+    let log: Logger
+    let onEvent: @Sendable (SessionEvent) -> Void
+
+    var phase = Phase.open
+    var context: ChannelHandlerContext?
+    var state: SessionState
+    var reader = FrameReader()
+    var streams: [UInt32: StreamChannel] = [:]
+    var tick: RepeatedTask?
+    var drainDeadline: NIODeadline?
+    var finishTask: Scheduled<Void>?
+    /// A session on which the proxy has said GoAway, and since when nothing has been under way on it.
+    var idleSince: NIODeadline?
+
+    // Receiving.
+    var payloadStream: StreamChannel?
+    var finishesAfterPayload = false
+    /// Streams that have got something in this read.
+    var touched: [StreamChannel] = []
+    var isInReadCycle = false
+    var queued = CircularBuffer<StreamChannel>()
+    /// How many wait, those included whose client is not known yet.
+    var queuedCount = 0
+    /// Initialized for the application and not taken by it yet.
+    let untaken = UntakenStreams()
+    /// What all windows have been granted beyond their first size.
+    var extraWindow = 0
+    /// The ping that measures the way to the proxy and back, and what it found.
+    var measuringPing: (value: UInt32, sent: NIODeadline)?
+    var roundTrip = TimeAmount.milliseconds(5)
+
+    // Sending.
+    var egress = ByteBuffer()
+    var completions: [WriteCompletion] = []
+    var ready = CircularBuffer<StreamChannel>()
+    var acknowledgements: [StreamChannel] = []
+    var isFlushScheduled = false
+    /// There is something that has to go out; what may be late waits for it.
+    var isSendDue = false
+    var isLateScheduled = false
+    var unwritableSince: NIODeadline?
+
+    init(
+        settings: SessionSettings, acceptor: any StreamAcceptor, log: Logger,
+        onEvent: @escaping @Sendable (SessionEvent) -> Void
+    ) {
+        self.settings = settings
+        self.acceptor = acceptor
+        self.log = log
+        self.onEvent = onEvent
+        state = SessionState(role: .acceptor, limits: settings.limits)
+    }
+
+    /// In milliseconds, as the protocol's state counts.
+    func milliseconds(_ time: NIODeadline) -> UInt64 { time.uptimeNanoseconds / 1_000_000 }
+}
+
+extension SessionHandler: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        if context.channel.isActive { begin(context) }
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        begin(context)
+        context.fireChannelActive()
+    }
+
+    private func begin(_ context: ChannelHandlerContext) {
+        guard tick == nil else { return }
+        let now = context.eventLoop.now
+        state.noteReceived(now: milliseconds(now))
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        tick = context.eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in
+            bound.value.ticked()
+        }
+        let ping = state.barrierPing()
+        measuringPing = (ping, now)
+        put(.ping(ping))
+        scheduleFlush()
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard phase == .open else { return }
+        isInReadCycle = true
+        take(Self.unwrapInboundIn(data))
+        deliverTouched()
+        acceptQueued()
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        isInReadCycle = false
+        acceptor.passOn(from: self)
+        flush()
+        context.fireChannelReadComplete()
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        unwritableSince = context.channel.isWritable ? nil : context.eventLoop.now
+        if context.channel.isWritable { scheduleFlush() }
+        context.fireChannelWritabilityChanged()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        end(reason: "the proxy has closed it")
+        context.fireChannelInactive()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        end(reason: "\(error)")
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        end(reason: "the connection was given up")
+        self.context = nil
+    }
+}

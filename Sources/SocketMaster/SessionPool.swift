@@ -1,0 +1,241 @@
+import Logging
+import NIOCore
+import NIOPosix
+import Registration
+
+/// The sessions of one listener: registers as many as are wanted, and each anew when it has ended.
+///
+/// A slot stands for one session that ought to be there. The session that a proxy drains goes on beside the one that
+/// takes its place. Everything here happens on the listener's event loop, which makes the type `Sendable`.
+final class SessionPool: @unchecked Sendable {
+    /// The listener's side.
+    struct Hooks: Sendable {
+        /// Called on the event loop of the session that the acceptor is for.
+        let makeAcceptor: @Sendable () -> any StreamAcceptor
+        let added: @Sendable (SessionReference) -> Void
+        let removed: @Sendable (SessionReference) -> Void
+        /// A session has been registered, with these attributes of the proxy.
+        let registered: @Sendable ([String: String]) -> Void
+    }
+
+    private struct Slot {
+        enum Phase {
+            case connecting
+            case open(session: Int)
+            case waiting(Scheduled<Void>)
+            /// More than the proxy has reactors.
+            case surplus
+        }
+
+        let eventLoop: any EventLoop
+        var phase = Phase.surplus
+        var backoff: Backoff
+        /// What was last said in the log about this slot's failure, so that it is not said again and again.
+        var lastFailure = ""
+    }
+
+    private struct Session {
+        let reference: SessionReference
+        let slot: Int
+        let since: NIODeadline
+        var isDraining = false
+    }
+
+    private let eventLoop: any EventLoop
+    private let group: any EventLoopGroup
+    private let registrar: Registrar
+    private let log: Logger
+    private var hooks: Hooks?
+    private var slots: [Slot] = []
+    private var sessions: [Int: Session] = [:]
+    private var sessionCount = 0
+    private var connecting = 0
+    /// Waits for the first registration.
+    private var firstPromise: EventLoopPromise<Void>?
+    /// Set once the listener is closed.
+    private var endPromise: EventLoopPromise<Void>?
+    /// Whether the proxy is spoken to with attributes: until one is met that does not know of them, and again with the
+    /// next one.
+    private var usesAttributes = true
+
+    private static let sessionsMaximum = 256
+
+    init(eventLoop: any EventLoop, group: any EventLoopGroup, registrar: Registrar, log: Logger) {
+        self.eventLoop = eventLoop
+        self.group = group
+        self.registrar = registrar
+        self.log = log
+    }
+
+    private var configuration: SocketMasterConfiguration { registrar.configuration }
+
+    /// Registers the first session. The others follow by themselves.
+    func start(_ hooks: Hooks) -> EventLoopFuture<Void> {
+        let promise = eventLoop.makePromise(of: Void.self)
+        eventLoop.execute {
+            guard self.endPromise == nil else { return promise.fail(SocketMasterError.closed) }
+            self.hooks = hooks
+            self.firstPromise = promise
+            self.resize(to: 1)
+        }
+        return promise.futureResult
+    }
+
+    /// Ends everything in good order: no new streams, those that there are have the configured time.
+    /// - Parameters:
+    ///   - quiet: Fulfilled when no session passes on any more connections.
+    ///   - ended: Fulfilled when all of them have ended.
+    func shutDown(quiet: EventLoopPromise<Void>, ended: EventLoopPromise<Void>) {
+        eventLoop.execute {
+            self.endPromise = ended
+            self.firstPromise?.fail(SocketMasterError.closed)
+            self.firstPromise = nil
+            for index in self.slots.indices {
+                if case .waiting(let task) = self.slots[index].phase { task.cancel() }
+            }
+            let drains = self.sessions.values.map { session in
+                session.reference.drain(timeout: self.configuration.drainTimeout)
+            }
+            EventLoopFuture.andAllComplete(drains, on: self.eventLoop).cascade(to: quiet)
+            self.endIfEmpty()
+        }
+    }
+
+    private func endIfEmpty() {
+        guard let endPromise, sessions.isEmpty, connecting == 0 else { return }
+        // They hold the listener, which holds us.
+        hooks = nil
+        slots = []
+        endPromise.succeed()
+    }
+
+    /// The proxy may have come back with another number of reactors.
+    private func resize(to count: Int) {
+        while slots.count < count {
+            let loop = slots.isEmpty ? eventLoop : group.next()
+            let backoff = Backoff(
+                minimum: configuration.reconnectDelay, maximum: configuration.maximumReconnectDelay)
+            slots.append(Slot(eventLoop: loop, backoff: backoff))
+        }
+        for index in slots.indices {
+            switch slots[index].phase {
+            case .surplus where index < count: connect(index)
+            case .waiting(let task) where index >= count:
+                task.cancel()
+                slots[index].phase = .surplus
+            case .open(let session) where index >= count:
+                slots[index].phase = .surplus
+                sessions[session]?.isDraining = true
+                sessions[session]?.reference.drain(timeout: configuration.drainTimeout)
+            default: break
+            }
+        }
+    }
+
+    private func connect(_ index: Int) {
+        guard let hooks, endPromise == nil else { return }
+        slots[index].phase = .connecting
+        connecting += 1
+        sessionCount += 1
+        let id = sessionCount
+        let pool = self
+        let withAttributes = usesAttributes
+        registrar.register(on: slots[index].eventLoop, withAttributes: withAttributes, makeAcceptor: hooks.makeAcceptor)
+        {
+            event in
+            pool.eventLoop.execute { pool.happened(event, to: id) }
+        }.hop(to: eventLoop).whenComplete { result in
+            pool.connecting -= 1
+            switch result {
+            case .success(let accepted): pool.registered(index, id, accepted)
+            case .failure(let failure): pool.failed(index, failure)
+            }
+        }
+    }
+
+    private func registered(_ index: Int, _ id: Int, _ accepted: AcceptedRegistration) {
+        sessions[id] = Session(reference: accepted.session, slot: index, since: eventLoop.now)
+        guard endPromise == nil else {
+            accepted.session.drain(timeout: .zero)
+            return
+        }
+        slots[index].phase = .open(session: id)
+        slots[index].lastFailure = ""
+        hooks?.added(accepted.session)
+        hooks?.registered(accepted.attributes)
+        log.info(
+            "registered",
+            metadata: [
+                "proxy": "\(registrar.address)", "session": "\(index)",
+                "port": "\(accepted.attributes[RegistrationAttribute.port] ?? "\(registrar.definition.port)")",
+            ])
+        firstPromise?.succeed()
+        firstPromise = nil
+        let reactors = accepted.attributes[RegistrationAttribute.reactors].flatMap { Int($0) } ?? 1
+        resize(to: min(max(configuration.sessions ?? reactors, 1), Self.sessionsMaximum))
+    }
+
+    private func failed(_ index: Int, _ failure: any Error) {
+        guard endPromise == nil else { return endIfEmpty() }
+        if usesAttributes, mayDoWithoutAttributes(failure) {
+            usesAttributes = false
+            log.info("the proxy may not know of attributes; registering without them")
+            return connect(index)
+        }
+        usesAttributes = true
+        let error = registrar.error(for: failure)
+        if let firstPromise, !mayWait(error) {
+            self.firstPromise = nil
+            slots[index].phase = .surplus
+            return firstPromise.fail(error)
+        }
+        if slots[index].lastFailure != "\(error)" {
+            slots[index].lastFailure = "\(error)"
+            log.warning("not registered; trying again", metadata: ["reason": "\(error)"])
+        }
+        wait(index, slots[index].backoff.next(chance: .random(in: 0...1)))
+    }
+
+    /// Whether it was the attributes that the proxy did not understand, or may have been.
+    private func mayDoWithoutAttributes(_ failure: any Error) -> Bool {
+        switch failure {
+        case RegistrationFailure.attributesUnknown, RegistrationFailure.closed: !configuration.wantsClientAddress
+        default: false
+        }
+    }
+
+    /// Whether the first registration may be tried again.
+    private func mayWait(_ error: SocketMasterError) -> Bool {
+        guard case .unreachable = error else { return false }
+        return configuration.waitsForProxy
+    }
+
+    private func wait(_ index: Int, _ pause: TimeAmount) {
+        slots[index].phase = .waiting(eventLoop.scheduleTask(in: pause) { self.connect(index) })
+    }
+
+    private func happened(_ event: SessionEvent, to id: Int) {
+        guard let session = sessions[id] else { return }
+        switch event {
+        case .draining:
+            log.info("the proxy drains the session", metadata: ["session": "\(session.slot)"])
+            guard !session.isDraining else { return }
+            sessions[id]?.isDraining = true
+            replace(session, id, isDrain: true)
+        case .ended(let reason):
+            sessions[id] = nil
+            hooks?.removed(session.reference)
+            log.info("session ended", metadata: ["session": "\(session.slot)", "reason": "\(reason)"])
+            usesAttributes = true
+            if !session.isDraining { replace(session, id, isDrain: false) }
+            endIfEmpty()
+        }
+    }
+
+    private func replace(_ session: Session, _ id: Int, isDrain: Bool) {
+        guard endPromise == nil, case .open(id) = slots[session.slot].phase else { return }
+        let pause = slots[session.slot].backoff.sessionEnded(
+            after: eventLoop.now - session.since, isDrain: isDrain, chance: .random(in: 0...1))
+        wait(session.slot, pause)
+    }
+}

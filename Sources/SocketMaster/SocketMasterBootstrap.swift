@@ -1,0 +1,118 @@
+public import Logging
+public import NIOCore
+public import NIOPosix
+public import Registration
+
+/// Publishes a service through a proxy instead of binding a port: what `ServerBootstrap` is for a socket.
+///
+/// ```swift
+/// let server = try await SocketMasterBootstrap().listen(SocketDefinition(port: 9000)) { channel in
+///     channel.eventLoop.makeCompletedFuture {
+///         try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel)
+///     }
+/// }
+/// try await server.executeThenClose { connections in
+///     for try await connection in connections { /* as with any other server */ }
+/// }
+/// ```
+///
+/// The listener stays when the proxy goes: it registers again as soon as there is one. It ends when its channel is
+/// closed, and in good order: no new connections, those that are under way may end within
+/// `SocketMasterConfiguration.drainTimeout`, then the close is complete.
+public struct SocketMasterBootstrap: Sendable {
+    private let group: any EventLoopGroup
+    private let proxy: ControlAddress
+    private let log: Logger
+    private let configuration: SocketMasterConfiguration
+    private var options: ChannelOptions.Storage?
+
+    /// - Parameters:
+    ///   - group: The event loops that sessions, and the connections by way of them, live on.
+    ///   - proxy: Where the proxy takes registrations.
+    ///   - configuration: How many sessions, how long things may take; the defaults fit most services.
+    ///   - logger: Gets what happens to the sessions. Without one nobody does.
+    public init(
+        group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton, proxy: ControlAddress = .standard,
+        configuration: SocketMasterConfiguration = .init(), logger: Logger? = nil
+    ) {
+        self.group = group
+        self.proxy = proxy
+        self.configuration = configuration
+        log = logger ?? Logger(label: "SocketMaster") { _ in SwiftLogNoOpLogHandler() }
+    }
+
+    /// Sets an option on the channel of every connection before its initializer runs.
+    public func childChannelOption<Option: ChannelOption>(_ option: Option, value: Option.Value) -> Self {
+        var copy = self
+        var options = options ?? ChannelOptions.Storage()
+        options.append(key: option, value: value)
+        copy.options = options
+        return copy
+    }
+
+    /// Publishes a service. Returns when clients can reach it.
+    /// - Parameters:
+    ///   - definition: Port, host and path, certificate. It is checked before anything is sent.
+    ///   - serverBackPressureStrategy: How many connections wait in the sequence before no more are accepted.
+    ///   - childChannelInitializer: Sets up the channel of a connection. What it gives is what the sequence brings.
+    /// - Returns: The connections, in the type that `ServerBootstrap.bind` gives. The `localAddress` of its channel has
+    ///   the port that is listened on, if the proxy tells it.
+    /// - Throws: `SocketMasterError`.
+    public func listen<Output: Sendable>(
+        _ definition: SocketDefinition,
+        serverBackPressureStrategy: NIOAsyncSequenceProducerBackPressureStrategies.HighLowWatermark? = nil,
+        childChannelInitializer: @escaping @Sendable (any Channel) -> EventLoopFuture<Output>
+    ) async throws -> NIOAsyncChannel<Output, Never> {
+        let (server, _) = try await start(definition, initializer: childChannelInitializer) { channel in
+            var configuration = NIOAsyncChannel<Output, Never>.Configuration()
+            if let serverBackPressureStrategy { configuration.backPressureStrategy = serverBackPressureStrategy }
+            return try NIOAsyncChannel<Output, Never>(
+                wrappingChannelSynchronously: channel, configuration: configuration)
+        }
+        return server
+    }
+
+    /// Publishes a service whose connections are wanted as they are, without pipelines.
+    /// - Throws: `SocketMasterError`.
+    public func listen(_ definition: SocketDefinition) async throws -> SocketMasterListener {
+        let (connections, channel) = try await start(definition, initializer: SocketMasterConnection.initialize) {
+            channel in
+            try ConnectionSequence(channel)
+        }
+        return SocketMasterListener(channel: channel, connections: connections, log: log)
+    }
+
+    /// - Parameter wrap: Gives the listener's channel the handlers that take its connections, on its event loop.
+    private func start<Output: Sendable, Wrapped: Sendable>(
+        _ definition: SocketDefinition, initializer: @escaping @Sendable (any Channel) -> EventLoopFuture<Output>,
+        wrap: @escaping @Sendable (any Channel) throws -> Wrapped
+    ) async throws -> (Wrapped, any Channel) {
+        try definition.check()
+        let registrar = Registrar(address: proxy, definition: definition, configuration: configuration, log: log)
+        let loop = group.next()
+        let pool = SessionPool(eventLoop: loop, group: group, registrar: registrar, log: log)
+        let listener = ListenerChannel<Output>(eventLoop: loop) { pool.shutDown(quiet: $0, ended: $1) }
+        let options = options
+        let wrapped = try await loop.submit { try wrap(listener) }.get()
+        let hooks = SessionPool.Hooks(
+            makeAcceptor: { SessionAcceptor(listener: listener, options: options, initializer: initializer) },
+            added: { session in listener.addSession(session.untaken, wake: session.wake) },
+            removed: { session in listener.removeSession(session.untaken) },
+            registered: { attributes in
+                let address = registrar.publicAddress(attributes)
+                listener.setAddress(address)
+                listener.activate(address: address)
+            })
+        try await withTaskCancellationHandler {
+            do {
+                try await pool.start(hooks).get()
+            } catch {
+                try? await listener.close().get()
+                throw error
+            }
+        } onCancel: {
+            listener.close(promise: nil)
+        }
+        return (wrapped, listener)
+    }
+}

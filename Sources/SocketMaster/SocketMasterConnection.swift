@@ -1,0 +1,40 @@
+public import NIOCore
+
+/// A connection of a client, for services that want bytes and no pipelines.
+public struct SocketMasterConnection: Sendable {
+    /// The channel behind it, for options and for `ResetConnection`.
+    public let channel: any Channel
+    private let streams: NIOAsyncChannel<ByteBuffer, ByteBuffer>
+
+    /// The client's address if the proxy tells it (`SocketMasterConfiguration.wantsClientAddress`), else the proxy's.
+    public var remoteAddress: SocketAddress? { channel.remoteAddress }
+
+    /// Gives the connection's bytes to a function, and closes the connection when that returns or throws. What it has
+    /// written is sent first.
+    ///
+    /// ```swift
+    /// try await connection.serve { inbound, outbound in
+    ///     for try await bytes in inbound { try await outbound.write(bytes) }
+    /// }
+    /// ```
+    ///
+    /// `inbound` ends when the client has ended its side, and `outbound` may go on then; `outbound.finish()` ends this
+    /// side while the client's goes on. Both throw if the connection is reset, or the proxy is lost.
+    public func serve<Result>(
+        _ body: (
+            _ inbound: NIOAsyncChannelInboundStream<ByteBuffer>,
+            _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>
+        ) async throws -> Result
+    ) async throws -> Result {
+        try await streams.executeThenClose(body)
+    }
+
+    static func initialize(_ channel: any Channel) -> EventLoopFuture<SocketMasterConnection> {
+        channel.eventLoop.makeCompletedFuture {
+            try channel.syncOptions?.setOption(ChannelOptions.allowRemoteHalfClosure, value: true)
+            let streams = try NIOAsyncChannel<ByteBuffer, ByteBuffer>(
+                wrappingChannelSynchronously: channel, configuration: .init(isOutboundHalfClosureEnabled: true))
+            return SocketMasterConnection(channel: channel, streams: streams)
+        }
+    }
+}

@@ -1,0 +1,119 @@
+import NIOCore
+
+extension StreamChannel {
+    /// FIN, behind everything that was written.
+    func closeOutput(promise: EventLoopPromise<Void>?) {
+        guard phase != .closed else {
+            promise?.fail(ChannelError.alreadyClosed)
+            return
+        }
+        guard output == .open else {
+            promise?.fail(ChannelError.outputClosed)
+            return
+        }
+        outbound.flush()
+        output = .closing
+        outputPromise = promise
+        session?.hasSomething(self)
+    }
+
+    /// Nothing more is read, and what has been received is given up.
+    func closeInput(promise: EventLoopPromise<Void>?) {
+        guard phase == .active else {
+            promise?.fail(ChannelError.alreadyClosed)
+            return
+        }
+        guard !isInputClosed else {
+            promise?.fail(ChannelError.inputClosed)
+            return
+        }
+        isInputClosed = true
+        isReadPending = false
+        session?.consumed(self, inbound.removeAll(), mayAnnounce: true)
+        promise?.succeed()
+        pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+        if output == .closed { closeAll(error: ChannelError.eof, promise: nil) }
+    }
+
+    /// The application is done. What it has flushed still goes out, as it would from the kernel's buffer of a socket,
+    /// and then FIN; `closeFuture` is fulfilled when that has been sent.
+    func closeAll(error: any Error, promise: EventLoopPromise<Void>?) {
+        guard phase != .closed else {
+            promise?.fail(ChannelError.alreadyClosed)
+            return
+        }
+        let wasActive = phase == .active
+        phase = .closed
+        setActive(false)
+        isReadPending = false
+        if let promise { closeWaiters.append(promise) }
+        session?.consumed(self, inbound.removeAll(), mayAnnounce: false)
+        outbound.failUnflushed(ChannelError.ioOnClosedChannel)
+        finishOutput(wasActive: wasActive, error: error)
+        if wasActive { pipeline.fireChannelInactive() }
+        eventLoop.execute { self.removeHandlers(pipeline: self.pipeline) }
+    }
+
+    private func finishOutput(wasActive: Bool, error: any Error) {
+        switch output {
+        case .closed:
+            session?.linger(self)
+            if isFinWritten { endClose() }
+        case .open, .closing:
+            guard let session else { return endOutput(error) }
+            guard wasActive else {
+                // It was never accepted, and nobody has seen anything of it.
+                session.reset(self)
+                return endOutput(error)
+            }
+            output = .closing
+            session.linger(self)
+            session.hasSomething(self)
+        }
+    }
+
+    /// Nothing more can be sent.
+    func endOutput(_ error: any Error) {
+        output = .closed
+        isFinWritten = true
+        outbound.failAll(error)
+        outputPromise?.fail(error)
+        outputPromise = nil
+        if phase == .closed { endClose() }
+    }
+
+    /// The session has put FIN behind everything else.
+    func outputFinished() {
+        output = .closed
+        guard phase == .active else { return }
+        pipeline.fireUserInboundEventTriggered(ChannelEvent.outputClosed)
+        if isInputClosed, phase == .active { closeAll(error: ChannelError.eof, promise: nil) }
+    }
+
+    /// FIN has been written to the session's connection, or never will be.
+    func finWritten(_ result: Result<Void, any Error>) {
+        guard !isFinWritten else { return }
+        isFinWritten = true
+        outputPromise?.completeWith(result)
+        outputPromise = nil
+        if phase == .closed { endClose() }
+    }
+
+    /// It came to nothing before anybody accepted it.
+    func discard() {
+        guard phase == .queued else { return }
+        phase = .closed
+        session = nil
+        removeHandlers(pipeline: pipeline)
+        endClose()
+    }
+
+    private func endClose() {
+        guard !hasClosed else { return }
+        hasClosed = true
+        closePromise.succeed()
+        let waiters = closeWaiters
+        closeWaiters = []
+        for waiter in waiters { waiter.succeed() }
+    }
+}

@@ -1,0 +1,92 @@
+import Glibc
+import NIOCore
+
+extension StreamChannel {
+    /// What one read gives, in bytes. Then it is the others' turn on the event loop.
+    private static let bytesPerRead = 256 << 10
+
+    /// The session has received bytes for the stream.
+    func received(_ piece: ByteBuffer) {
+        if phase == .closed || isInputClosed {
+            // Nobody will read it. An application that still writes must not be stopped by a window that nobody opens.
+            session?.consumed(self, piece.readableBytes, mayAnnounce: phase != .closed)
+        } else {
+            inbound.append(piece, allocator: allocator)
+        }
+    }
+
+    /// Answers a read, if there is one, with what is there.
+    func tryRead() {
+        guard isReadPending, !isDelivering, phase == .active, !isInputClosed else { return }
+        guard !inbound.isEmpty else { return deliverEnd() }
+        isDelivering = true
+        isReadPending = false
+        deliver(limit: Self.bytesPerRead)
+        if options.autoRead, phase == .active, !isInputClosed { pipeline.read() }
+        isDelivering = false
+        guard isReadPending else { return }
+        if inbound.isEmpty {
+            deliverEnd()
+        } else {
+            eventLoop.execute { self.tryRead() }
+        }
+    }
+
+    private func deliver(limit: Int) {
+        var count = 0
+        while count < limit, phase == .active, !isInputClosed, let piece = inbound.popFirst() {
+            count += piece.readableBytes
+            pipeline.fireChannelRead(piece)
+        }
+        session?.consumed(self, count, mayAnnounce: true)
+        if phase == .active { pipeline.fireChannelReadComplete() }
+    }
+
+    /// The other side has ended its direction, and all before it has been read.
+    private func deliverEnd() {
+        guard case .finished = remoteEnd else { return }
+        isReadPending = false
+        guard options.allowsHalfClosure else { return closeAll(error: ChannelError.eof, promise: nil) }
+        isInputClosed = true
+        pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+        if output == .closed { closeAll(error: ChannelError.eof, promise: nil) }
+    }
+
+    /// The initializer has done its work.
+    func activate() {
+        guard phase == .initializing else { return }
+        phase = .active
+        setActive(true)
+        pipeline.fireChannelActive()
+        if case .failed(let error) = remoteEnd { return fail(error) }
+        if options.autoRead, phase == .active { pipeline.read() }
+    }
+
+    /// The stream is over in both directions: reset, or its session has ended. What has arrived is delivered even
+    /// though nobody has asked for it, then the error.
+    func fail(_ error: any Error) {
+        session = nil
+        switch phase {
+        case .queued: discard()
+        case .initializing: remoteEnd = .failed(error)
+        case .active: failActive(error)
+        case .closed: endOutput(error)
+        }
+    }
+
+    private func failActive(_ error: any Error) {
+        output = .closed
+        isFinWritten = true
+        isReadPending = false
+        outbound.failAll(error)
+        outputPromise?.fail(error)
+        outputPromise = nil
+        if !inbound.isEmpty, !isInputClosed { deliver(limit: .max) }
+        guard phase == .active else { return }
+        pipeline.fireErrorCaught(error)
+        if phase == .active { closeAll(error: error, promise: nil) }
+    }
+
+    /// What a socket says that was reset.
+    static var resetError: IOError { IOError(errnoCode: ECONNRESET, reason: "the connection was reset") }
+}

@@ -1,0 +1,61 @@
+internal import ArgumentParser
+internal import Glibc
+internal import Logging
+internal import SocketMaster
+
+/// Publishes a program that listens on a port of its own, without touching it.
+@main
+struct Program: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "socketmaster-publish",
+        abstract: "Publishes a local port or unix socket as a service of socketmaster.",
+        usage: "socketmaster-publish --port <port> --to <address> [<options>] [-- <command> ...]",
+        discussion: """
+            With --http, --domain or --path it gets HTTP requests, else raw connections. With a command \
+            after -- that is started, waited for and published, gets the signals, and its exit code is the \
+            exit code. Times are a whole number and a unit: 500ms, 30s, 2m, 1h. SIGTERM and SIGINT let \
+            connections under way end; a second one ends the program at once.
+            """)
+
+    @OptionGroup(title: "What clients connect to")
+    var listening: ListeningFlags
+    @OptionGroup(title: "What they get")
+    var target: TargetFlags
+    @OptionGroup(title: "The proxy")
+    var proxy: ProxyFlags
+
+    @Argument(parsing: .postTerminator, help: .init("The program to start and to publish.", valueName: "command"))
+    var command: [String] = []
+
+    func validate() throws {
+        try listening.check(sendsProxyHeader: target.sendProxy)
+    }
+
+    func run() throws {
+        // Before anything below starts a thread: one that does not block them would take them.
+        Signals.block()
+        let level = proxy.logLevel
+        LoggingSystem.bootstrap { label in
+            var handler = StreamLogHandler.standardError(label: label)
+            handler.logLevel = level
+            return handler
+        }
+        do throws(Failure) {
+            let publication = try Publication(
+                definition: listening.definition(), target: target, proxy: proxy, command: command)
+            publication.run()
+        } catch {
+            error.exit()
+        }
+    }
+
+    static func main() {
+        do {
+            var command = try parseAsRoot()
+            try command.run()
+        } catch {
+            if exitCode(for: error).isSuccess { exit(withError: error) }
+            Failure(EX_USAGE, "\(message(for: error)); see socketmaster-publish --help.").exit()
+        }
+    }
+}

@@ -1,0 +1,183 @@
+package endtoend
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"sync"
+	"testing"
+
+	"github.com/hashicorp/yamux"
+
+	"socketmaster/endtoend/service"
+)
+
+// minimalProxy is the least that a proxy can be: it answers registrations, and gives each client of the port a stream of
+// hashicorp's yamux. It routes nothing, holds nobody, and is not ours: what works behind it works behind others.
+type minimalProxy struct {
+	t       *testing.T
+	control net.Listener
+	// knowsAttributes: whether it reads flag 4 and answers with attributes, or is of the time before them.
+	knowsAttributes bool
+
+	lock     sync.Mutex
+	public   map[int]net.Listener
+	sessions map[int][]*yamux.Session
+	next     int
+}
+
+func startMinimalProxy(t *testing.T, knowsAttributes bool) *minimalProxy {
+	t.Helper()
+	control, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &minimalProxy{
+		t: t, control: control, knowsAttributes: knowsAttributes,
+		public: map[int]net.Listener{}, sessions: map[int][]*yamux.Session{},
+	}
+	t.Cleanup(p.stop)
+	go func() {
+		for {
+			connection, err := control.Accept()
+			if err != nil {
+				return
+			}
+			go p.register(connection)
+		}
+	}()
+	return p
+}
+
+func (p *minimalProxy) stop() {
+	p.control.Close()
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	for _, listener := range p.public {
+		listener.Close()
+	}
+	for _, sessions := range p.sessions {
+		for _, session := range sessions {
+			session.Close()
+		}
+	}
+}
+
+func (p *minimalProxy) register(connection net.Conn) {
+	port, attributes, err := p.readRegistration(connection)
+	if err != nil {
+		connection.Close()
+		return
+	}
+	answer := service.String("OK")
+	if attributes {
+		answer = append(answer, service.Int(1)...)
+		answer = append(append(answer, service.String("reactors")...), service.String("2")...)
+	}
+	if _, err := connection.Write(answer); err != nil {
+		return
+	}
+	configuration := yamux.DefaultConfig()
+	configuration.Logger, configuration.LogOutput = log.New(io.Discard, "", 0), nil
+	session, err := yamux.Client(connection, configuration)
+	if err != nil {
+		p.t.Error(err)
+		return
+	}
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	p.sessions[port] = append(p.sessions[port], session)
+	if p.public[port] == nil {
+		listener, err := net.Listen("tcp", address(port))
+		if err != nil {
+			p.t.Error(err)
+			return
+		}
+		p.public[port] = listener
+		go p.serve(listener, port)
+	}
+}
+
+func (p *minimalProxy) readRegistration(reader io.Reader) (port int, attributes bool, err error) {
+	readInt := func() int {
+		bytes := make([]byte, 8)
+		if _, readError := io.ReadFull(reader, bytes); readError != nil {
+			err = readError
+		}
+		return int(binary.BigEndian.Uint64(bytes))
+	}
+	skipString := func() {
+		if count := readInt(); err == nil {
+			_, err = io.CopyN(io.Discard, reader, int64(count))
+		}
+	}
+	skipString()
+	port = readInt()
+	flags := make([]byte, 1)
+	if _, readError := io.ReadFull(reader, flags); readError != nil {
+		return 0, false, readError
+	}
+	for bit := 0; bit < 2; bit++ {
+		if flags[0]&(1<<uint(bit)) != 0 {
+			skipString()
+			skipString()
+		}
+	}
+	if flags[0]&service.FlagAttributes == 0 || !p.knowsAttributes {
+		return port, false, err
+	}
+	for count := readInt(); count > 0 && err == nil; count-- {
+		skipString()
+		skipString()
+	}
+	return port, true, err
+}
+
+// open opens a stream on the next session that lives.
+func (p *minimalProxy) open(port int) (net.Conn, error) {
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	for tries := len(p.sessions[port]); tries > 0; tries-- {
+		p.next++
+		session := p.sessions[port][p.next%len(p.sessions[port])]
+		if session.IsClosed() {
+			continue
+		}
+		if stream, err := session.Open(); err == nil {
+			return stream, nil
+		}
+	}
+	return nil, fmt.Errorf("no session for port %d", port)
+}
+
+func (p *minimalProxy) serve(listener net.Listener, port int) {
+	for {
+		client, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		stream, err := p.open(port)
+		if err != nil {
+			client.Close()
+			continue
+		}
+		go func() {
+			var group sync.WaitGroup
+			group.Add(2)
+			go func() {
+				defer group.Done()
+				io.Copy(stream, client)
+				stream.Close()
+			}()
+			go func() {
+				defer group.Done()
+				io.Copy(client, stream)
+				client.(*net.TCPConn).CloseWrite()
+			}()
+			group.Wait()
+			client.Close()
+		}()
+	}
+}

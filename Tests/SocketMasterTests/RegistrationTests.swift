@@ -1,0 +1,113 @@
+import Logging
+import NIOCore
+import NIOEmbedded
+import Registration
+import Testing
+import Yamux
+
+@testable import SocketMaster
+
+/// A service that registers, in virtual time.
+private final class Registering {
+    let channel = EmbeddedChannel()
+    let acceptor = TestAcceptor()
+    private(set) var result: Result<AcceptedRegistration, any Error>?
+
+    init(hasAttributes: Bool = true) throws {
+        let promise = channel.embeddedEventLoop.makePromise(of: AcceptedRegistration.self)
+        promise.futureResult.assumeIsolated().whenComplete { self.result = $0 }
+        let handler = RegistrationHandler(registration: [1, 2, 3], hasAttributes: hasAttributes, promise: promise) {
+            _ in
+            SessionHandler(
+                settings: SessionSettings(), acceptor: self.acceptor, log: Logger(label: "test"), onEvent: { _ in })
+        }
+        try channel.pipeline.syncOperations.addHandler(handler)
+        try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 9999)).wait()
+        #expect(try channel.readOutbound(as: ByteBuffer.self)?.bytes == [1, 2, 3])
+    }
+
+    func receive(_ bytes: [UInt8]) throws {
+        try channel.writeInbound(ByteBuffer(bytes: bytes))
+        channel.embeddedEventLoop.run()
+    }
+
+    var failure: RegistrationFailure? {
+        guard case .failure(let error) = result else { return nil }
+        return error as? RegistrationFailure
+    }
+
+    deinit { _ = try? channel.finish(acceptAlreadyClosed: true) }
+}
+
+private let accepted = RegistrationResponse(status: "OK", attributes: ["port": "80", "reactors": "4"]).encoded()
+
+@Test func `a response is understood in any pieces, and frames may follow in the same segment`() throws {
+    let bytes = accepted + FrameHeader.ping(9).bytes
+    for size in [1, 7, 13, bytes.count] {
+        let registering = try Registering()
+        for start in stride(from: 0, to: bytes.count, by: size) {
+            try registering.receive(Array(bytes[start..<min(start + size, bytes.count)]))
+        }
+        #expect(try registering.result?.get().attributes == ["port": "80", "reactors": "4"])
+        var sent: [UInt8] = []
+        while let piece = try registering.channel.readOutbound(as: ByteBuffer.self) { sent += piece.bytes }
+        let pong = FrameHeader.pong(9).bytes
+        #expect(sent.suffix(pong.count).elementsEqual(pong) && registering.channel.isActive)
+    }
+}
+
+@Test func `a refusal is told in the proxy's words, and the connection ends`() throws {
+    let registering = try Registering()
+    try registering.receive(RegistrationResponse(status: "The port is taken.").encoded())
+    guard case .refused("The port is taken.") = registering.failure else {
+        Issue.record("\(String(describing: registering.result))")
+        return
+    }
+    #expect(!registering.channel.isActive)
+}
+
+@Test func `a proxy that knows no attributes is recognised, silent or not`() throws {
+    let silent = try Registering()
+    try silent.receive(RegistrationResponse(status: "OK").encoded())
+    #expect(silent.result == nil)
+    silent.channel.embeddedEventLoop.advanceTime(by: .seconds(2))
+    guard case .attributesUnknown = silent.failure else {
+        Issue.record("\(String(describing: silent.result))")
+        return
+    }
+
+    let quick = try Registering()
+    try quick.receive(RegistrationResponse(status: "OK").encoded() + FrameHeader.ping(1).bytes)
+    guard case .attributesUnknown = quick.failure else {
+        Issue.record("\(String(describing: quick.result))")
+        return
+    }
+
+    let without = try Registering(hasAttributes: false)
+    try without.receive(RegistrationResponse(status: "OK").encoded())
+    #expect(try without.result?.get().attributes == [:])
+}
+
+@Test func `what is no proxy, says nothing or goes away is told apart`() throws {
+    let other = try Registering()
+    try other.receive(Array("HTTP/1.1 400 Bad Request\r\n\r\n".utf8))
+    guard case .notUnderstood = other.failure else {
+        Issue.record("\(String(describing: other.result))")
+        return
+    }
+
+    let silent = try Registering()
+    silent.channel.embeddedEventLoop.advanceTime(by: .seconds(11))
+    guard case .broken("it does not answer") = silent.failure else {
+        Issue.record("\(String(describing: silent.result))")
+        return
+    }
+
+    let gone = try Registering()
+    gone.channel.close(promise: nil)
+    gone.channel.embeddedEventLoop.run()
+    guard case .closed = gone.failure else {
+        Issue.record("\(String(describing: gone.result))")
+        return
+    }
+}
