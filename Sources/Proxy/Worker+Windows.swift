@@ -12,11 +12,9 @@ extension Worker {
     @_noLocks
     mutating func giveCredit(_ stream: Int32, _ count: UInt32, isFlowing: Bool) {
         let session = streams[stream].session
-        if streams[stream].hasPiledUp {
-            guard streams[stream].state.receiveWindowGrowth == 0 else { return shrinkWindow(stream, count) }
-            streams[stream].hasPiledUp = false
-        }
-        var credit = streams[stream].state.consumed(count, mayAnnounce: isFlowing || !isOverBufferLimit)
+        _ = streams[stream].state.consumed(count, mayAnnounce: false)
+        if streams[stream].hasPiledUp { shrinkWindow(stream) }
+        var credit = streams[stream].state.consumed(0, mayAnnounce: isFlowing || !isOverBufferLimit)
         guard credit > 0 else { return }
         measureRoundTrip(session)
         if isFlowing { credit += growWindow(stream, session) }
@@ -73,11 +71,12 @@ extension Worker {
         streams[stream].windowCeilingAt = now
     }
 
-    /// What the client has taken is not given back to the service, until its window is what every stream has.
+    /// What the client has taken is not given back to the service, until its window is what every stream has; from then
+    /// on it is, for the service may have used up all that it had.
     @_noLocks
-    private mutating func shrinkWindow(_ stream: Int32, _ count: UInt32) {
-        _ = streams[stream].state.consumed(count, mayAnnounce: false)
+    private mutating func shrinkWindow(_ stream: Int32) {
         returnExtraCredit(streams[stream].state.shrink(), streams[stream].session)
+        if streams[stream].state.receiveWindowGrowth == 0 { streams[stream].hasPiledUp = false }
     }
 
     /// Others may have what a stream had beyond the window that every stream has.

@@ -286,6 +286,41 @@ func TestSpliceStoppedAndSlowReadersStopNobody(t *testing.T) {
 	})
 }
 
+// Clients that stop and go: windows grow, bytes pile up, windows shrink, and every time the flow goes on.
+func TestSpliceGoesOnAfterEveryPause(t *testing.T) {
+	p := startProxy(t, "--reactors", "1")
+	port := freePort(t)
+	serveFloods(p, raw(port))
+	stopAndGo := func(seed int64) func() error {
+		return func() error {
+			random := rand.New(rand.NewSource(seed))
+			w, err := tryDial(port)
+			if err != nil {
+				return err
+			}
+			defer w.Close()
+			const size = 256 << 20
+			io.WriteString(w, command(fmt.Sprint("down ", size)))
+			for left := int64(size); left > 0; {
+				w.extend()
+				count := 1 + random.Int63n(8<<20)
+				if count > left {
+					count = left
+				}
+				if count, err := io.CopyN(io.Discard, struct{ io.Reader }{w.TCPConn}, count); err != nil {
+					return fmt.Errorf("%d bytes before the end, after %d: %w", left, count, err)
+				}
+				left -= count
+				time.Sleep(time.Duration(random.Intn(20)) * time.Millisecond)
+			}
+			return nil
+		}
+	}
+	seed := time.Now().UnixNano()
+	t.Logf("seed %d", seed)
+	together(t, stopAndGo(seed), stopAndGo(seed+1), stopAndGo(seed+2))
+}
+
 // Pipes that are used up, or that the kernel does not give to an ordinary user: bulk is copied then.
 func TestSpliceWithoutPipesIsExact(t *testing.T) {
 	unprivileged := []string{"setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", program()}
