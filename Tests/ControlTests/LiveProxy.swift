@@ -84,6 +84,9 @@ final class LiveProxy: Sendable {
 }
 
 /// A blocking socket. Reads end after ten seconds, as if the peer had gone.
+///
+/// The kernel interrupts whatever a thread waits in a moment after that thread has closed an io_uring, and other tests
+/// close theirs on the same threads.
 final class LiveSocket: Sendable {
     private let fd: Int32
 
@@ -112,6 +115,7 @@ final class LiveSocket: Sendable {
             let sent = unsafe bytes.withUnsafeBytes { bytes in
                 unsafe Glibc.send(fd, bytes.baseAddress! + offset, bytes.count - offset, Int32(MSG_NOSIGNAL))
             }
+            if sent < 0, errno == EINTR { continue }
             guard sent > 0 else { return }
             offset += sent
         }
@@ -125,6 +129,7 @@ final class LiveSocket: Sendable {
             let received = unsafe bytes.withUnsafeMutableBytes { bytes in
                 unsafe recv(fd, bytes.baseAddress! + filled, count - filled, 0)
             }
+            if received < 0, errno == EINTR { continue }
             guard received > 0 else { break }
             filled += received
         }
