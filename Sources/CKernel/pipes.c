@@ -17,10 +17,9 @@ int ck_open_nowhere(void) {
     return fd >= 0 ? fd : -errno;
 }
 
-ssize_t ck_splice(int from, int to, size_t count, bool has_more) {
-    unsigned flags = SPLICE_F_MOVE | SPLICE_F_NONBLOCK | (has_more ? SPLICE_F_MORE : 0);
+ssize_t ck_splice(int from, int to, size_t count) {
     ssize_t moved;
-    do moved = splice(from, NULL, to, NULL, count, flags);
+    do moved = splice(from, NULL, to, NULL, count, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
     while (moved < 0 && errno == EINTR);
     return moved >= 0 ? moved : -errno;
 }

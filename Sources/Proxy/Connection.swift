@@ -118,7 +118,7 @@ struct Connection: BitwiseCopyable {
     /// The pipe with bytes for the client, behind `outgoing`; -1: there is none.
     var pipe: Int32 = -1
     /// Bytes that the client has to be sent in the pipe and, copied, behind it.
-    var pipedBytes: Int32 = 0
+    var pipedBytes = 0
 
     var method = Method.get
     var requestFraming = BodyFraming.none
@@ -167,7 +167,7 @@ struct Connection: BitwiseCopyable {
     var lastProgress: UInt64
 
     /// Bytes that the client has to be sent, sealed or not.
-    var unsentBytes: Int { @_noLocks get { outgoing.count + sealed.count + Int(pipedBytes) } }
+    var unsentBytes: Int { @_noLocks get { outgoing.count + sealed.count + pipedBytes } }
     var hasUnsent: Bool { @_noLocks get { !outgoing.isEmpty || !sealed.isEmpty || pipedBytes > 0 } }
 
     @_noLocks

@@ -103,7 +103,7 @@ public struct DataPlaneLimits: Sendable {
     static var smallSigns: UInt8 { @_noLocks get { 3 } }
     /// Headers read by themselves after a spliced frame; then the session's bytes are read together again.
     static var narrowReads: UInt8 { @_noLocks get { 4 } }
-    /// Bytes copied behind a full pipe that show that its client cannot follow.
+    /// Bytes beyond what a pipe holds that show that their client cannot follow.
     static var pileBytes: Int { @_noLocks get { 64 << 10 } }
     /// Where bytes of a session are read to that go no other way.
     static var bulkSpaceBytes: Int { @_noLocks get { 64 << 10 } }

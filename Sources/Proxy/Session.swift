@@ -29,7 +29,7 @@ struct Stream: BitwiseCopyable {
     var firstByte: UInt64 = 0
     /// When credit was last given, in microseconds: how fast its window is used up.
     var creditAt: UInt64 = 0
-    /// More came for the client than its pipe holds, since the window last had its smallest size.
+    /// More came for the client than a pipe holds, since the window last had its smallest size.
     var hasPiledUp = false
     /// What the window was too large at, halved, and when that was: for a while it does not grow beyond it.
     var windowCeiling = StreamState.maximumWindow

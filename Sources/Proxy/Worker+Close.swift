@@ -68,7 +68,10 @@ extension Worker {
         var most = 0
         for connection in 0..<Int32(connections.touched) {
             let record = connections[connection]
-            let held = record.unsentBytes + record.received.count + record.kept.count
+            // What lies in a pipe is the kernel's: to give it up would free no block.
+            let behind = record.pipe >= 0 ? unsafe behindPipes[Int(record.pipe)].count : 0
+            let held =
+                record.outgoing.count + record.sealed.count + behind + record.received.count + record.kept.count
             guard record.fd >= 0, !record.isClosing, held > most else { continue }
             guard record.lastProgress + 1_000 < now else { continue }
             most = held

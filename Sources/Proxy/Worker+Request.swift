@@ -25,7 +25,8 @@ extension Worker {
     @_noLocks
     private func mayBegin(_ connection: Int32) -> Bool {
         if case .none = connections[connection].reply {
-            return connections[connection].outgoing.count <= DataPlaneLimits.outgoingBytesToBegin
+            let waiting = connections[connection].outgoing.count + connections[connection].pipedBytes
+            return waiting <= DataPlaneLimits.outgoingBytesToBegin
         }
         return false
     }

@@ -17,6 +17,9 @@ extension Worker {
             bump(.resets)
             return close(connection, reset: true)
         }
+        // Only now is it known whether the client has taken everything.
+        if sent > 0 { creditSent(connection, sent) }
+        if connections[connection].unsentBytes > limits.pipeBytes + DataPlaneLimits.pileBytes { notePileUp(connection) }
         markDirty(connection: connection)
     }
 

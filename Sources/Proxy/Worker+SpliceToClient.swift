@@ -136,14 +136,13 @@ extension Worker {
         unsafe slot.pointee.state.noteReceived(now: now)
         unsafe slot.pointee.narrowReads = DataPlaneLimits.narrowReads
         bump(.splicedToClients, by: UInt64(count))
-        connections[connection].pipedBytes += Int32(truncatingIfNeeded: count)
+        connections[connection].pipedBytes += count
         connections[connection].owedCredit += UInt32(truncatingIfNeeded: count)
         connections[connection].lastProgress = now
         if isCounted { connections[connection].replyLeft -= UInt64(count) }
         let isEnd = unsafe slot.pointee.reader.skipPayload(count)
         unsafe slot.pointee.isMidSplice = !isEnd
-        // The rest of the frame is on its way: it fills the segment up that this may leave short.
-        emptyPipe(connection, hasMore: !isEnd)
+        emptyPipe(connection)
         // The client may have vanished by it.
         if isCounted, connections[connection].stream == stream, connections[connection].replyLeft == 0 {
             finishReply(connection)
@@ -182,12 +181,12 @@ extension Worker {
 
     /// Sends what lies in the connection's pipe, once everything before it has been taken.
     @_noLocks
-    mutating func emptyPipe(_ connection: Int32, hasMore: Bool = false) {
+    mutating func emptyPipe(_ connection: Int32) {
         let pipe = connections[connection].pipe
         guard pipe >= 0, !connections[connection].isSending, connections[connection].outgoing.isEmpty else { return }
-        let count = pipes.empty(pipe, into: connections[connection].fd, hasMore: hasMore)
+        let count = pipes.empty(pipe, into: connections[connection].fd)
         guard count > 0 || count == Int(KernelError.wouldBlock) else { return clientVanished(connection) }
-        if count > 0 { connections[connection].pipedBytes -= Int32(truncatingIfNeeded: count) }
+        if count > 0 { connections[connection].pipedBytes -= count }
         if pipes.bytes(in: pipe) > 0 {
             // The send of its first bytes waits for room, as a poll would.
             let taken = pipes.takeBlock(pipe, to: &connections[connection].outgoing, of: pool)
@@ -195,11 +194,16 @@ extension Worker {
                 bump(.resets)
                 return close(connection, reset: true)
             }
-            connections[connection].pipedBytes -= Int32(truncatingIfNeeded: taken)
+            connections[connection].pipedBytes -= taken
             markDirty(connection: connection)
         }
         if pipes.bytes(in: pipe) == 0 { releasePipe(connection) }
-        if count > 0 { creditSent(connection, count) }
+        guard count > 0 else { return }
+        creditSent(connection, count)
+        // A pipeline may have stopped because too much was unsent.
+        if case .http = connections[connection].mode, !connections[connection].received.isEmpty {
+            servable.append(connection)
+        }
     }
 
     /// The pipe is empty: what was copied behind it is sent as everything else.
@@ -230,8 +234,7 @@ extension Worker {
         let pipe = connections[connection].pipe
         guard pipe >= 0 else { return unsafe pool.append(bytes, to: &connections[connection].outgoing) }
         guard unsafe pool.append(bytes, to: &behindPipes[Int(pipe)]) else { return false }
-        connections[connection].pipedBytes += Int32(truncatingIfNeeded: bytes.count)
-        if unsafe behindPipes[Int(pipe)].count > DataPlaneLimits.pileBytes { notePileUp(connection) }
+        connections[connection].pipedBytes += bytes.count
         return true
     }
 
@@ -243,8 +246,6 @@ extension Worker {
             !connections[connection].isSending, !connections[connection].hasUnsent
         else { return 0 }
         // An error shows again with the send of the rest.
-        let sent = max(0, unsafe Sockets.sendNow(connections[connection].fd, bytes))
-        if sent > 0 { creditSent(connection, sent) }
-        return sent
+        return max(0, unsafe Sockets.sendNow(connections[connection].fd, bytes))
     }
 }

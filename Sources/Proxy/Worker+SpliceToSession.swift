@@ -82,11 +82,22 @@ extension Worker {
         guard !connections[connection].isDry else { return armReceive(connection) }
         let stream = connections[connection].stream
         let slot = unsafe sessions + Int(streams[stream].session)
-        guard unsafe slot.pointee.frameOwner != connection else { return }
-        guard streams[stream].state.sendWindow > 0 else { return watchForReset(connection) }
+        // Nothing is received meanwhile.
+        watchForReset(connection)
+        guard unsafe slot.pointee.frameOwner != connection, streams[stream].state.sendWindow > 0 else { return }
         connections[connection].isQueuedToSplice = true
         unsafe connectionLinks.append(connection, to: &slot.pointee.bulk)
         markDirty(session: streams[stream].session)
+    }
+
+    /// Whether its socket has bulk that only the service keeps from going on.
+    @_noLocks
+    func hasBulkWaiting(_ connection: Int32) -> Bool {
+        let stream = connections[connection].stream
+        guard connections[connection].isBulk, stream >= 0 else { return false }
+        if connections[connection].isQueuedToSplice { return true }
+        if unsafe sessions[Int(streams[stream].session)].frameOwner == connection { return true }
+        return !connections[connection].isDry && streams[stream].state.sendWindow == 0
     }
 
     /// The connection has no part in its session's spliced frames any more; one that has begun goes out without it.
@@ -157,6 +168,12 @@ extension Worker {
                 type: .data, flags: streams[stream].state.flagsForNextFrame(), streamID: streams[stream].state.id,
                 length: length), session, isControl: false)
         load(session)
+        // Without its header the frame would be taken for frames.
+        guard unsafe !slot.pointee.isExhausted else {
+            pipes.giveBack(pipe)
+            loseSession(session, .noMemory)
+            return count
+        }
         unsafe slot.pointee.framePipe = pipe
         unsafe slot.pointee.frameOwner = connection
         return count
@@ -181,7 +198,7 @@ extension Worker {
             unsafe pool.drop(sent, from: &slot.pointee.flight)
             unsafe slot.pointee.lastSent = now
         }
-        let sent = unsafe pipes.empty(pipe, into: slot.pointee.fd, hasMore: false)
+        let sent = unsafe pipes.empty(pipe, into: slot.pointee.fd)
         if sent > 0 { unsafe slot.pointee.lastSent = now }
         guard pipes.bytes(in: pipe) == 0 else {
             guard sent > 0 || sent == Int(KernelError.wouldBlock) else { return waitToSend(session, sent) }

@@ -99,8 +99,7 @@ extension Worker {
                 close(connection, reset: false)
             }
         case .body:
-            let isServiceSlow = !record.received.isEmpty
-            giveUp(connection, status: isServiceSlow ? 504 : 408)
+            giveUp(connection, status: record.received.isEmpty && !hasBulkWaiting(connection) ? 408 : 504)
         case .waiting, .finished: giveUp(connection, status: 504)
         }
     }

@@ -61,7 +61,7 @@ extension Worker {
         return credit
     }
 
-    /// Bytes have come for the client that its pipe had no room for, so that they had to be copied.
+    /// More has come for the client than a pipe holds: the rest has to be copied, or all of it if it has none.
     @_noLocks
     mutating func notePileUp(_ connection: Int32) {
         let stream = connections[connection].stream

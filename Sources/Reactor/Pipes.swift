@@ -81,7 +81,7 @@ public struct Pipes: ~Copyable {
         let place = unsafe place(of: pipe)
         while unsafe place.pointee.count > 0 {
             // Takes whole pages out of the pipe, so it ends soon; a pipe that could not be emptied must not be used.
-            let dropped = unsafe ck_splice(place.pointee.reading, nowhere, Int(place.pointee.count), false)
+            let dropped = unsafe ck_splice(place.pointee.reading, nowhere, Int(place.pointee.count))
             precondition(dropped > 0, "the kernel does not let go of what is in a pipe")
             unsafe place.pointee.count -= Int32(truncatingIfNeeded: dropped)
         }
@@ -102,17 +102,16 @@ public struct Pipes: ~Copyable {
         let place = unsafe place(of: pipe)
         let room = unsafe Int(place.pointee.capacity - place.pointee.count)
         guard room > 0 else { return Int(KernelError.wouldBlock) }
-        let moved = unsafe ck_splice(fd, place.pointee.writing, min(limit, room), false)
+        let moved = unsafe ck_splice(fd, place.pointee.writing, min(limit, room))
         if moved > 0 { unsafe place.pointee.count += Int32(truncatingIfNeeded: moved) }
         return moved
     }
 
     /// Moves what is in the pipe into a socket. Returns how many bytes that were, or a negative error number.
-    /// - Parameter hasMore: what is sent next belongs to it, so that a segment need not end here.
     @_noLocks
-    public func empty(_ pipe: Int32, into fd: Int32, hasMore: Bool) -> Int {
+    public func empty(_ pipe: Int32, into fd: Int32) -> Int {
         let place = unsafe place(of: pipe)
-        let moved = unsafe ck_splice(place.pointee.reading, fd, Int(place.pointee.count), hasMore)
+        let moved = unsafe ck_splice(place.pointee.reading, fd, Int(place.pointee.count))
         if moved > 0 { unsafe place.pointee.count -= Int32(truncatingIfNeeded: moved) }
         return moved
     }

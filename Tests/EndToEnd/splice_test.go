@@ -569,3 +569,71 @@ func TestSpliceOfHTTPBodiesIsExact(t *testing.T) {
 		}
 	})
 }
+
+// A client that asks and asks and reads nothing is served no further than its buffers reach, and gets everything once
+// it reads: no request of a pipeline begins while too much waits, in a pipe or elsewhere.
+func TestSpliceOfAPipelineThatIsNotReadIsBounded(t *testing.T) {
+	each(t, nil, func(t *testing.T, p *proxy) {
+		const requests, size = 200, 200_000
+		port := freePort(t)
+		body := pattern(9, size)
+		var served atomic.Int64
+		p.serve(onPath(port, "/"), http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {
+			served.Add(1)
+			writer.Header().Set("Content-Length", strconv.Itoa(size))
+			writer.Write(body)
+		}))
+		w := dial(t, port)
+		w.get("/", string(body))
+		before := p.resident()
+		w.send(strings.Repeat("GET / HTTP/1.1\r\nHost: a\r\n\r\n", requests))
+		last, since := int64(-1), time.Now()
+		eventually(t, "no more requests are served", func() bool {
+			if now := served.Load(); now != last {
+				last, since = now, time.Now()
+			}
+			return time.Since(since) > 300*time.Millisecond
+		})
+		if last > requests/2 {
+			t.Errorf("%d requests of %d were served to a client that reads nothing", last, requests)
+		}
+		p.expectGrowth(before, 16)
+		for number := 0; number < requests; number++ {
+			w.extend()
+			w.expectReply("GET", 200, string(body))
+		}
+	})
+}
+
+// Bytes of a body that nobody takes are the service's fault, wherever they wait.
+func TestSpliceOfABodyThatTheServiceDoesNotTake(t *testing.T) {
+	p := startProxy(t, "--reactors", "1", "--stall-timeout", "1s")
+	port := freePort(t)
+	peer := p.dialPeer(onPath(port, "/"))
+	w := dial(t, port)
+	w.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 16777216\r\n\r\n" + strings.Repeat("x", 1000))
+	stream := peer.awaitStream()
+	peer.Send(service.WindowUpdate(service.FlagACK, stream, 4<<20)) // and no more
+	go func() {                                                     // pings are answered
+		for {
+			frame, err := peer.Receive()
+			if err != nil {
+				return
+			}
+			if frame.Type == service.TypePing && frame.Flags&service.FlagSYN != 0 {
+				peer.Send(service.Frame{Type: service.TypePing, Flags: service.FlagACK, Length: frame.Length})
+			}
+		}
+	}()
+	p.signal(syscall.SIGSTOP) // what follows is there at once, so that all of it is bulk
+	go w.Write(make([]byte, 16<<20))
+	time.Sleep(100 * time.Millisecond)
+	p.signal(syscall.SIGCONT)
+	status, err := w.reader.ReadString('\n')
+	if p.figure("bytes spliced to services") == 0 {
+		t.Error("the body was not bulk")
+	}
+	if !strings.HasPrefix(status, "HTTP/1.1 504 ") {
+		t.Errorf("the client was told %q, %v", status, err)
+	}
+}

@@ -18,7 +18,7 @@ private let wouldBlock = Int(KernelError.wouldBlock)
     #expect(pipes.fill(pipe, from: source.ours.fd, atMost: 100_000) == 9_000)
     #expect(pipes.fill(pipe, from: source.ours.fd, atMost: 100_000) == wouldBlock)
     #expect(pipes.bytes(in: pipe) == 10_000)
-    #expect(pipes.empty(pipe, into: target.ours.fd, hasMore: false) == 10_000)
+    #expect(pipes.empty(pipe, into: target.ours.fd) == 10_000)
     #expect(target.peer.read() == sent)
     pipes.giveBack(pipe)
     #expect(pipes.borrowed == 0)
@@ -37,7 +37,7 @@ private let wouldBlock = Int(KernelError.wouldBlock)
     let second = pipes.take()
     #expect(second == first && pipes.bytes(in: second) == 0)
     #expect(pipes.fill(second, from: source.ours.fd, atMost: 30_000) == 3)
-    #expect(pipes.empty(second, into: target.ours.fd, hasMore: false) == 3)
+    #expect(pipes.empty(second, into: target.ours.fd) == 3)
     #expect(target.peer.read() == [1, 2, 3])
 }
 
@@ -75,7 +75,7 @@ private let wouldBlock = Int(KernelError.wouldBlock)
     var copied = [UInt8](repeating: 0, count: chain.count)
     _ = unsafe copied.withUnsafeMutableBytes { unsafe pool.copy(chain, to: $0) }
     #expect(copied == Array(sent[..<(2 * BlockPool.blockBytes)]))
-    #expect(pipes.empty(pipe, into: target.ours.fd, hasMore: false) == 10_000 - 2 * BlockPool.blockBytes)
+    #expect(pipes.empty(pipe, into: target.ours.fd) == 10_000 - 2 * BlockPool.blockBytes)
     #expect(target.peer.read() == Array(sent[(2 * BlockPool.blockBytes)...]))
     pool.clear(&chain)
 }
@@ -97,11 +97,11 @@ private let wouldBlock = Int(KernelError.wouldBlock)
         if count < 0 { break }
         sent += count
     }
-    #expect(sent > 0 && pipes.empty(pipe, into: target.ours.fd, hasMore: false) == wouldBlock)
+    #expect(sent > 0 && pipes.empty(pipe, into: target.ours.fd) == wouldBlock)
     #expect(pipes.bytes(in: pipe) == 1)
     target = SocketPair()
     shutdown(target.ours.fd, Int32(SHUT_WR))
-    #expect(pipes.empty(pipe, into: target.ours.fd, hasMore: false) == Int(KernelError.brokenPipe))
+    #expect(pipes.empty(pipe, into: target.ours.fd) == Int(KernelError.brokenPipe))
 }
 
 /// An unprivileged user gets small pipes when it has many (`pipe(7)`): those are not worth having.

@@ -219,8 +219,7 @@ int ck_pipe(int ends[2], int size);
 /// A descriptor into which bytes can be moved that nobody wants.
 int ck_open_nowhere(void);
 /// Moves bytes between a pipe and something else. -EAGAIN: there are none, or no room, on either side.
-/// `has_more`: as with ck_send_message_now.
-CK_HOT ssize_t ck_splice(int from, int to, size_t count, bool has_more);
+CK_HOT ssize_t ck_splice(int from, int to, size_t count);
 CK_HOT ssize_t ck_read_now(int fd, void *bytes, size_t count);
 /// `has_more`: what is sent next belongs to it, so that a segment need not end here.
 CK_HOT ssize_t ck_send_message_now(int fd, const struct msghdr *message, bool has_more);
