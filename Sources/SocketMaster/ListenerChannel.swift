@@ -12,6 +12,8 @@ final class ListenerChannel<Output: Sendable>: @unchecked Sendable {
         case active
         /// No new connections are accepted, but some may be on their way here.
         case closing
+        /// No more come; those that there are have not all ended yet.
+        case quiet
         case closed
     }
 
@@ -111,17 +113,21 @@ final class ListenerChannel<Output: Sendable>: @unchecked Sendable {
     private var isOpen: Bool { phase == .active || phase == .closing }
 
     private func closeAll(promise: EventLoopPromise<Void>?) {
-        guard phase == .idle || phase == .active else {
+        switch phase {
+        case .idle: phase = .quiet
+        case .active: phase = .closing
+        // Whoever closes once more wants to know when all is over, as `executeThenClose` does.
+        case .closing, .quiet: return closePromise.futureResult.cascade(to: promise)
+        case .closed:
             promise?.fail(ChannelError.alreadyClosed)
             return
         }
-        let wasActive = phase == .active
-        phase = wasActive ? .closing : .closed
         willingness.store(false, ordering: .releasing)
         let quiet = eventLoop.makePromise(of: Void.self)
         quiet.futureResult.whenComplete { _ in self.finish() }
         let ended = eventLoop.makePromise(of: Void.self)
         ended.futureResult.whenComplete { _ in
+            self.phase = .closed
             self.removeHandlers(pipeline: self.pipeline)
             promise?.succeed()
             self.closePromise.succeed()
@@ -133,7 +139,7 @@ final class ListenerChannel<Output: Sendable>: @unchecked Sendable {
     /// proxy has been told that they are.
     private func finish() {
         guard phase == .closing else { return }
-        phase = .closed
+        phase = .quiet
         activity.store(false, ordering: .releasing)
         isReadPending = false
         while let connection = connections.popFirst() { pipeline.fireChannelRead(connection.output) }

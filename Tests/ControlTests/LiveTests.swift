@@ -79,6 +79,9 @@ struct LiveTests {
             #expect(response?.status == "OK", "round \(round)")
             port = Int(response?.attributes?["port"] ?? "") ?? 0
             exchange("\(round)", "round", port: UInt16(port), service: socket)
+            // Its session is over, so that no client is given to it any more; its listener is not, as a rule.
+            socket.finish()
+            _ = socket.read(1 << 16)
         }
         #expect(proxy.stop() == 0)
     }

@@ -188,6 +188,53 @@ func TestSwiftExamplesShareAPort(t *testing.T) {
 	})
 }
 
+// Services on bare channels are replaced as quietly as any other.
+func TestSwiftServiceIsRestartedBySIGTERMUnderLoadWithoutAFailure(t *testing.T) {
+	p := startProxy(t, "--reactors", "2")
+	port := freePort(t)
+	start := func() *process { return startSwift(t, "example-http", "/", "hello", portText(port), p.control) }
+	running := start()
+	awaitReply(t, client(t), "http://"+address(port)+"/")
+	load := startLoad(port, "/", "hello")
+	for round := 0; round < 5; round++ {
+		load.awaitMore(t)
+		running.signal(syscall.SIGTERM)
+		if code := running.exitCode(); code != 0 {
+			t.Errorf("it ended with %d", code)
+		}
+		running = start()
+	}
+	load.awaitMore(t)
+	load.stop(t)
+}
+
+// After SIGTERM a raw connection goes on until its client ends it, and then the service ends with 0.
+func TestSwiftRawConnectionsOutliveSIGTERM(t *testing.T) {
+	for name, greets := range map[string]bool{"example-raw-echo": false, "example-connections": true} {
+		t.Run(name, func(t *testing.T) {
+			p := startProxy(t)
+			port := freePort(t)
+			running := startSwift(t, name, portText(port), p.control)
+			p.awaitLog("registered raw", 0)
+			w := dial(t, port)
+			if greets {
+				w.expect("Hello 127.0.0.1\n")
+			}
+			w.send("before")
+			w.expect("before")
+			running.signal(syscall.SIGTERM)
+			p.awaitLog("draining", 0)
+			w.send("after")
+			w.expect("after")
+			w.CloseWrite()
+			w.expectEnd()
+			if code := running.exitCode(); code != 0 {
+				t.Errorf("it ended with %d", code)
+			}
+		})
+	}
+}
+
 func TestSwiftServiceReturnsToAProxyThatWasKilled(t *testing.T) {
 	port := freePort(t)
 	p := startProxy(t, "--reactors", "2")

@@ -1,4 +1,6 @@
-// Raw connections without pipelines, until SIGTERM: a line for everybody who comes.
+// Raw connections without pipelines: a line for everybody who comes. SIGTERM lets those that there are end.
+import Dispatch
+import Glibc
 import NIOCore
 import SocketMaster
 
@@ -9,6 +11,10 @@ var configuration = SocketMasterConfiguration()
 configuration.wantsClientAddress = true
 let bootstrap = SocketMasterBootstrap(proxy: proxy, configuration: configuration)
 let listener = try await bootstrap.listen(SocketDefinition(port: port))
+signal(SIGTERM, SIG_IGN)
+let termination = DispatchSource.makeSignalSource(signal: SIGTERM, queue: .main)
+termination.setEventHandler { listener.channel.close(promise: nil) }
+termination.resume()
 await listener.serve { connection in
     let address = connection.remoteAddress?.ipAddress ?? "nobody"
     try await connection.serve { inbound, outbound in

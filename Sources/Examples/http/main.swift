@@ -1,4 +1,7 @@
-// HTTP with SwiftNIO alone: what the README of the Go program calls a.go and b.go. `http /a "From A"`.
+// HTTP with SwiftNIO alone: what the README of the Go program calls a.go and b.go. `http /a "From A"`. SIGTERM lets
+// requests that are under way end.
+import Dispatch
+import Glibc
 import NIOCore
 import NIOHTTP1
 import SocketMaster
@@ -29,6 +32,8 @@ let server = try await bootstrap.listen(definition) { channel in
         try channel.pipeline.syncOperations.addHandler(Answer())
     }
 }
-try await server.executeThenClose { clients in
-    for try await _ in clients {}
-}
+signal(SIGTERM, SIG_IGN)
+let termination = DispatchSource.makeSignalSource(signal: SIGTERM, queue: .main)
+termination.setEventHandler { server.channel.close(promise: nil) }
+termination.resume()
+try await server.executeThenClose { clients in for try await _ in clients {} }

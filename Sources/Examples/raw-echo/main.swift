@@ -1,4 +1,7 @@
-// Raw connections by channels, as with `ServerBootstrap.bind`: whatever a client says it gets back.
+// Raw connections by channels, as with `ServerBootstrap.bind`: whatever a client says it gets back. SIGTERM lets those
+// that there are end.
+import Dispatch
+import Glibc
 import NIOCore
 import SocketMaster
 
@@ -12,6 +15,10 @@ let server = try await SocketMasterBootstrap(proxy: proxy).listen(SocketDefiniti
             wrappingChannelSynchronously: channel, configuration: .init(isOutboundHalfClosureEnabled: true))
     }
 }
+signal(SIGTERM, SIG_IGN)
+let termination = DispatchSource.makeSignalSource(signal: SIGTERM, queue: .main)
+termination.setEventHandler { server.channel.close(promise: nil) }
+termination.resume()
 try await server.executeThenClose { clients in
     try await withThrowingDiscardingTaskGroup { group in
         for try await client in clients {
