@@ -18,6 +18,14 @@ final class SessionPool: @unchecked Sendable {
         let registered: @Sendable ([String: String]) -> Void
     }
 
+    /// Makes a session; `Registrar.register`, or what a test has in its place.
+    typealias Register =
+        @Sendable (
+            _ eventLoop: any EventLoop, _ withAttributes: Bool,
+            _ makeAcceptor: @escaping @Sendable () -> any StreamAcceptor,
+            _ onEvent: @escaping @Sendable (SessionEvent) -> Void
+        ) -> EventLoopFuture<AcceptedRegistration>
+
     private struct Slot {
         enum Phase {
             case connecting
@@ -44,6 +52,7 @@ final class SessionPool: @unchecked Sendable {
     private let eventLoop: any EventLoop
     private let group: any EventLoopGroup
     private let registrar: Registrar
+    private let register: Register
     private let log: Logger
     private var hooks: Hooks?
     private var slots: [Slot] = []
@@ -60,10 +69,14 @@ final class SessionPool: @unchecked Sendable {
 
     private static let sessionsMaximum = 256
 
-    init(eventLoop: any EventLoop, group: any EventLoopGroup, registrar: Registrar, log: Logger) {
+    init(
+        eventLoop: any EventLoop, group: any EventLoopGroup, registrar: Registrar, log: Logger,
+        register: Register? = nil
+    ) {
         self.eventLoop = eventLoop
         self.group = group
         self.registrar = registrar
+        self.register = register ?? registrar.register(on:withAttributes:makeAcceptor:onEvent:)
         self.log = log
     }
 
@@ -139,12 +152,11 @@ final class SessionPool: @unchecked Sendable {
         sessionCount += 1
         let id = sessionCount
         let pool = self
-        let withAttributes = usesAttributes
-        registrar.register(on: slots[index].eventLoop, withAttributes: withAttributes, makeAcceptor: hooks.makeAcceptor)
-        {
-            event in
+        let onEvent: @Sendable (SessionEvent) -> Void = { event in
             pool.eventLoop.execute { pool.happened(event, to: id) }
-        }.hop(to: eventLoop).whenComplete { result in
+        }
+        let registered = register(slots[index].eventLoop, usesAttributes, hooks.makeAcceptor, onEvent)
+        registered.hop(to: eventLoop).whenComplete { result in
             pool.connecting -= 1
             switch result {
             case .success(let accepted): pool.registered(index, id, accepted)

@@ -60,7 +60,7 @@ private let targets: [String: Target] = [
     "Examples": Target(
         layer: 4,
         ours: ["SocketMaster", "SocketMasterHummingbird"],
-        others: ["Hummingbird", "NIOCore", "NIOHTTP1", "NIOPosix"]
+        others: ["Dispatch", "Glibc", "Hummingbird", "NIOCore", "NIOHTTP1", "NIOPosix"]
     ),
 ]
 

@@ -1,0 +1,216 @@
+import Logging
+import NIOCore
+import NIOEmbedded
+import NIOPosix
+import Registration
+import Testing
+
+@testable import SocketMaster
+
+/// What an application sees of a listener whose connections are numbers.
+private final class NumberRecorder: ChannelInboundHandler {
+    typealias InboundIn = Int
+
+    var numbers: [Int] = []
+    var cycles = 0
+    var events: [String] = []
+
+    func channelActive(context: ChannelHandlerContext) { events.append("active") }
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) { numbers.append(Self.unwrapInboundIn(data)) }
+    func channelReadComplete(context: ChannelHandlerContext) { cycles += 1 }
+    func channelInactive(context: ChannelHandlerContext) { events.append("inactive after \(numbers.count)") }
+}
+
+/// A listener in virtual time; the test is its sessions.
+private final class ListenerFixture: @unchecked Sendable {
+    let loop = EmbeddedEventLoop()
+    let recorder = NumberRecorder()
+    let session = UntakenStreams()
+    private(set) var listener: ListenerChannel<Int>!
+    private(set) var wakes = 0
+    private(set) var ending: [(quiet: EventLoopPromise<Void>, ended: EventLoopPromise<Void>)] = []
+
+    init(autoRead: Bool = true) throws {
+        listener = ListenerChannel(eventLoop: loop) { [unowned self] in ending.append(($0, $1)) }
+        try listener.pipeline.syncOperations.addHandler(recorder)
+        let isSet = listener.setOption(.autoRead, value: autoRead)
+        loop.run()
+        try isSet.wait()
+        listener.addSession(session) { self.wakes += 1 }
+    }
+
+    func publish() throws {
+        listener.activate(address: try SocketAddress(ipAddress: "127.0.0.1", port: 80))
+        loop.run()
+    }
+
+    func receive(_ numbers: Range<Int>) {
+        for _ in numbers { session.add() }
+        listener.receive(Array(numbers), from: session)
+        loop.run()
+    }
+
+    /// What has become of a close, once it has become something.
+    func close() -> () -> Result<Void, any Error>? {
+        final class Outcome: @unchecked Sendable { var result: Result<Void, any Error>? }
+        let outcome = Outcome()
+        listener.close().assumeIsolated().whenComplete { outcome.result = $0 }
+        loop.run()
+        return { outcome.result }
+    }
+}
+
+@Test func `connections are read a few at a time, in their order`() throws {
+    let fixture = try ListenerFixture()
+    fixture.receive(0..<3)
+    #expect(fixture.recorder.numbers.isEmpty)
+    try fixture.publish()
+    fixture.receive(3..<40)
+    #expect(fixture.recorder.numbers == Array(0..<40) && fixture.recorder.events == ["active"])
+    #expect(fixture.recorder.cycles >= 3)
+    #expect(fixture.listener.isWilling && fixture.listener.localAddress?.port == 80)
+}
+
+@Test func `who does not read gets none, and sessions are woken when he does`() throws {
+    let fixture = try ListenerFixture(autoRead: false)
+    try fixture.publish()
+    #expect(!fixture.listener.isWilling && fixture.wakes == 0)
+    for round in 1...3 {
+        fixture.listener.read()
+        #expect(fixture.listener.isWilling && fixture.wakes == round)
+        fixture.receive((round - 1) * 20..<round * 20)
+        // One read is answered by one batch.
+        #expect(fixture.recorder.cycles == 2 * round - 1 && !fixture.listener.isWilling)
+        fixture.listener.read()
+        fixture.loop.run()
+        #expect(fixture.recorder.numbers.count == round * 20 && fixture.recorder.cycles == 2 * round)
+    }
+}
+
+@Test func `a session with too many untaken connections is woken when one is taken`() throws {
+    let fixture = try ListenerFixture(autoRead: false)
+    try fixture.publish()
+    fixture.receive(0..<UntakenStreams.maximum)
+    #expect(fixture.session.isFull)
+    let wakes = fixture.wakes
+    fixture.listener.read()
+    fixture.loop.run()
+    #expect(!fixture.session.isFull && fixture.wakes > wakes)
+}
+
+@Test func `connections that came before the close are served, and it is complete at the end of all`() throws {
+    let fixture = try ListenerFixture(autoRead: false)
+    try fixture.publish()
+    fixture.receive(0..<5)
+    let first = fixture.close()
+    let second = fixture.close()
+    #expect(fixture.ending.count == 1 && !fixture.listener.isWilling && first() == nil)
+    fixture.receive(5..<6)
+    fixture.ending[0].quiet.succeed()
+    fixture.loop.run()
+    #expect(fixture.recorder.numbers == Array(0..<6))
+    #expect(fixture.recorder.events == ["active", "inactive after 6"] && !fixture.listener.isActive)
+    let third = fixture.close()
+    #expect(first() == nil && second() == nil && third() == nil)
+    fixture.ending[0].ended.succeed()
+    fixture.loop.run()
+    for outcome in [first(), second(), third()] { #expect(throws: Never.self) { try #require(outcome).get() } }
+    #expect(throws: Never.self) { try fixture.listener.closeFuture.wait() }
+    guard case .failure(ChannelError.alreadyClosed) = fixture.close()() else {
+        Issue.record("a listener was closed twice")
+        return
+    }
+}
+
+@Test func `a listener that was never published can be closed`() throws {
+    let fixture = try ListenerFixture()
+    let outcome = fixture.close()
+    fixture.ending[0].quiet.succeed()
+    fixture.ending[0].ended.succeed()
+    fixture.loop.run()
+    #expect(throws: Never.self) { try #require(outcome()).get() }
+    try fixture.publish()
+    #expect(fixture.recorder.events.isEmpty)
+}
+
+@Test func `what a listener cannot do is refused`() throws {
+    let fixture = try ListenerFixture()
+    let address = try SocketAddress(ipAddress: "127.0.0.1", port: 80)
+    let futures = [
+        fixture.listener.bind(to: address), fixture.listener.connect(to: address), fixture.listener.register(),
+        fixture.listener.writeAndFlush(ByteBuffer()), fixture.listener.close(mode: .output),
+        fixture.listener.triggerUserOutboundEvent(1), fixture.listener.setOption(.maxMessagesPerRead, value: 1),
+    ]
+    fixture.loop.run()
+    for future in futures { #expect(throws: ChannelError.operationUnsupported) { try future.wait() } }
+}
+
+/// A proxy on a real socket that says yes to every registration.
+private struct WillingProxy {
+    let channel: any Channel
+
+    private final class Yes: ChannelInboundHandler {
+        typealias InboundIn = ByteBuffer
+        typealias OutboundOut = ByteBuffer
+        private var decoder = RegistrationDecoder()
+
+        func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+            guard case .needsMore = decoder.state else { return }
+            let bytes = Self.unwrapInboundIn(data)
+            _ = decoder.receive(bytes.readableBytesUInt8Span)
+            guard case .complete = decoder.state else { return }
+            let response = RegistrationResponse(status: "OK", attributes: ["port": "8080", "reactors": "1"]).encoded()
+            context.writeAndFlush(Self.wrapOutboundOut(ByteBuffer(bytes: response)), promise: nil)
+        }
+    }
+
+    init() async throws {
+        channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(Yes()) }
+            }
+            .bind(host: "127.0.0.1", port: 0).get()
+    }
+
+    var bootstrap: SocketMasterBootstrap {
+        get throws {
+            SocketMasterBootstrap(proxy: try ControlAddress(parsing: "127.0.0.1:\(channel.localAddress?.port ?? 0)"))
+        }
+    }
+}
+
+@Test func `a listener knows its port, and the sequence ends when it is closed`() async throws {
+    let proxy = try await WillingProxy()
+    let listener = try await proxy.bootstrap.listen(SocketDefinition(port: 0))
+    #expect(listener.port == 8080)
+    async let count = listener.reduce(0) { count, _ in count + 1 }
+    await listener.close()
+    #expect(await count == 0)
+    try await proxy.channel.close()
+}
+
+@Test func `a service runs until its task is cancelled`() async throws {
+    let proxy = try await WillingProxy()
+    let service = SocketMasterService(SocketDefinition(port: 0), bootstrap: try proxy.bootstrap) { _ in }
+    let running = Task { try await service.run() }
+    try await Task.sleep(for: .milliseconds(50))
+    running.cancel()
+    // Whether it was published already or not: it ends, and soon.
+    switch await running.result {
+    case .success, .failure(is CancellationError), .failure(SocketMasterError.closed): break
+    case .failure(let error): Issue.record("\(error)")
+    }
+    try await proxy.channel.close()
+}
+
+@Test func `a service that cannot be published says why`() async throws {
+    let proxy = try await WillingProxy()
+    let bootstrap = try proxy.bootstrap
+    try await proxy.channel.close()
+    await #expect(throws: SocketMasterError.self) {
+        try await SocketMasterService(SocketDefinition(port: 80), bootstrap: bootstrap) { _ in }.run()
+    }
+    await #expect(throws: SocketMasterError.self) {
+        try await SocketMasterService(SocketDefinition(port: -1), bootstrap: bootstrap) { _ in }.run()
+    }
+}

@@ -1,0 +1,319 @@
+import Logging
+import NIOCore
+import NIOEmbedded
+import Registration
+import Testing
+
+@testable import SocketMaster
+
+/// A pool in virtual time. Whether and how the proxy answers its registrations is the test's decision.
+private final class PoolFixture: @unchecked Sendable {
+    /// A session that the proxy has accepted.
+    final class Session {
+        let channel: EmbeddedChannel
+        var proxy = TestProxy()
+        let acceptor = TestAcceptor()
+
+        init(_ loop: EmbeddedEventLoop, _ onEvent: @escaping @Sendable (SessionEvent) -> Void) throws {
+            let handler = SessionHandler(
+                settings: SessionSettings(), acceptor: acceptor, log: Logger(label: "test"), onEvent: onEvent)
+            channel = EmbeddedChannel(handler: handler, loop: loop)
+            reference = SessionReference(handler, channel: channel)
+            try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 9999)).wait()
+        }
+
+        let reference: SessionReference
+        var isOpen: Bool { channel.isActive }
+    }
+
+    let loop = EmbeddedEventLoop()
+    private(set) var pool: SessionPool!
+    /// What the proxy says to the next registration; nil: nothing yet.
+    var answer: Result<[String: String], any Error>? = .success([:])
+    /// How it fails who asks with attributes, if it knows none.
+    var complaint: RegistrationFailure?
+    private(set) var attempts: [(at: NIODeadline, hasAttributes: Bool)] = []
+    private(set) var sessions: [Session] = []
+    private(set) var attributes: [[String: String]] = []
+    private(set) var live = 0
+    private var unanswered: [() throws -> Void] = []
+    private(set) var outcome: Result<Void, any Error>?
+    private(set) var isQuiet = false
+    private(set) var hasEnded = false
+
+    init(_ change: (inout SocketMasterConfiguration) -> Void = { _ in }) {
+        var configuration = SocketMasterConfiguration()
+        change(&configuration)
+        let log = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        let registrar = Registrar(
+            address: .standard, definition: SocketDefinition(port: 80), configuration: configuration, log: log)
+        pool = SessionPool(eventLoop: loop, group: loop, registrar: registrar, log: log) {
+            [unowned self] _, hasAttributes, _, onEvent in
+            register(hasAttributes, onEvent)
+        }
+    }
+
+    deinit {
+        for session in sessions { _ = try? session.channel.finish(acceptAlreadyClosed: true) }
+    }
+
+    private func register(
+        _ hasAttributes: Bool, _ onEvent: @escaping @Sendable (SessionEvent) -> Void
+    ) -> EventLoopFuture<AcceptedRegistration> {
+        attempts.append((loop.now, hasAttributes))
+        let promise = loop.makePromise(of: AcceptedRegistration.self)
+        let work = { [unowned self] in
+            if hasAttributes, let complaint { return promise.fail(complaint) }
+            switch answer {
+            case .success(let attributes):
+                let session = try Session(loop, onEvent)
+                sessions.append(session)
+                promise.succeed(AcceptedRegistration(attributes: attributes, session: session.reference))
+            case .failure(let error): promise.fail(error)
+            case nil: preconditionFailure("the proxy has no answer")
+            }
+        }
+        if answer == nil { unanswered.append(work) } else { loop.execute { try! work() } }
+        return promise.futureResult
+    }
+
+    func start() {
+        pool.start(
+            SessionPool.Hooks(
+                makeAcceptor: { preconditionFailure("the test makes its sessions itself") },
+                added: { _ in self.live += 1 }, removed: { _ in self.live -= 1 },
+                registered: { self.attributes.append($0) })
+        ).assumeIsolated().whenComplete { self.outcome = $0 }
+        settle()
+    }
+
+    /// Gives the registrations that still wait for it the answer of now.
+    func answerAll() throws {
+        for work in unanswered { try work() }
+        unanswered = []
+        settle()
+    }
+
+    func shutDown() {
+        let (quiet, ended) = (loop.makePromise(of: Void.self), loop.makePromise(of: Void.self))
+        quiet.futureResult.assumeIsolated().whenComplete { _ in self.isQuiet = true }
+        ended.futureResult.assumeIsolated().whenComplete { _ in self.hasEnded = true }
+        pool.shutDown(quiet: quiet, ended: ended)
+        settle()
+    }
+
+    /// Lets everybody act: the pool, its sessions and the proxy's side of them.
+    func settle() {
+        var isActive = true
+        while isActive {
+            isActive = false
+            loop.run()
+            for session in sessions {
+                while let bytes = try? session.channel.readOutbound(as: ByteBuffer.self) {
+                    isActive = true
+                    session.proxy.receive(bytes.bytes)
+                }
+                let answers = session.proxy.takeAnswers()
+                guard !answers.isEmpty else { continue }
+                isActive = true
+                _ = try? session.channel.writeInbound(ByteBuffer(bytes: answers))
+            }
+        }
+    }
+
+    /// In steps, so that the proxy's answers come in time.
+    func advance(by time: TimeAmount) {
+        var left = time
+        repeat {
+            let step = min(left, .seconds(1))
+            loop.advanceTime(by: step)
+            settle()
+            left = left - step
+        } while left > .zero
+    }
+
+    /// The proxy ends a session.
+    func lose(_ index: Int) {
+        sessions[index].channel.close(promise: nil)
+        settle()
+    }
+
+    func receive(_ bytes: [UInt8], on index: Int) throws {
+        try sessions[index].channel.writeInbound(ByteBuffer(bytes: bytes))
+        settle()
+    }
+
+    var open: [Int] { sessions.indices.filter { sessions[$0].isOpen } }
+    /// How long each attempt was behind the one before it, in milliseconds.
+    var pauses: [Int64] { zip(attempts, attempts.dropFirst()).map { ($1.at - $0.at).nanoseconds / 1_000_000 } }
+
+    var error: SocketMasterError? {
+        guard case .failure(let error) = outcome else { return nil }
+        return error as? SocketMasterError
+    }
+}
+
+private let goAway: [UInt8] = [0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+private let twoReactors = ["port": "80", "reactors": "2"]
+
+@Test func `there is a session for each reactor of the proxy, or as many as are asked for`() {
+    for (wanted, reactors, expected) in [(nil, "4", 4), (2, "4", 2), (3, "1", 3), (nil, "1000", 256), (nil, "-1", 1)] {
+        let fixture = PoolFixture { $0.sessions = wanted }
+        fixture.answer = .success(["reactors": reactors])
+        fixture.start()
+        #expect(fixture.open.count == expected && fixture.live == expected)
+        #expect(fixture.attributes.allSatisfy { $0["reactors"] == reactors })
+        #expect(throws: Never.self) { try fixture.outcome?.get() }
+    }
+}
+
+@Test func `a proxy that knows no attributes is asked without them, and the next one with them again`() {
+    for complaint in [RegistrationFailure.attributesUnknown, .closed] {
+        let fixture = PoolFixture()
+        fixture.complaint = complaint
+        fixture.start()
+        #expect(fixture.attempts.map(\.hasAttributes) == [true, false] && fixture.open == [0])
+        fixture.complaint = nil
+        fixture.answer = .success(twoReactors)
+        fixture.lose(0)
+        fixture.advance(by: .seconds(1))
+        #expect(fixture.attempts.map(\.hasAttributes) == [true, false, true, true] && fixture.open == [1, 2])
+
+        // Neither with them nor without: then it is the proxy.
+        let other = PoolFixture()
+        other.answer = .failure(complaint)
+        other.start()
+        #expect(other.attempts.map(\.hasAttributes) == [true, false] && other.error != nil)
+    }
+}
+
+@Test func `a service that has to know its clients does not do without attributes`() {
+    let fixture = PoolFixture { $0.wantsClientAddress = true }
+    fixture.answer = .failure(RegistrationFailure.attributesUnknown)
+    fixture.start()
+    #expect(fixture.attempts.count == 1 && fixture.error != nil)
+}
+
+@Test func `a refusal of the first registration is thrown, and nothing is tried again`() {
+    for waits in [false, true] {
+        let fixture = PoolFixture { $0.waitsForProxy = waits }
+        fixture.answer = .failure(RegistrationFailure.refused("No."))
+        fixture.start()
+        fixture.advance(by: .minutes(1))
+        #expect(fixture.attempts.count == 1)
+        guard case .refused("No.") = fixture.error else {
+            Issue.record("\(String(describing: fixture.outcome))")
+            return
+        }
+    }
+}
+
+@Test func `a proxy that is not there yet is waited for if that is wanted`() {
+    let impatient = PoolFixture()
+    impatient.answer = .failure(RegistrationFailure.broken("refused"))
+    impatient.start()
+    #expect(impatient.error != nil)
+
+    let patient = PoolFixture { $0.waitsForProxy = true }
+    patient.answer = .failure(RegistrationFailure.broken("refused"))
+    patient.start()
+    patient.advance(by: .seconds(10))
+    #expect(patient.outcome == nil && patient.attempts.count > 10)
+    patient.answer = .success(twoReactors)
+    patient.advance(by: .seconds(1))
+    #expect(patient.open.count == 2 && patient.error == nil && patient.outcome != nil)
+}
+
+@Test func `a session that has ended is registered anew, in growing pauses`() {
+    let fixture = PoolFixture()
+    fixture.start()
+    fixture.advance(by: .minutes(1))
+    fixture.answer = .failure(RegistrationFailure.broken("refused"))
+    fixture.lose(0)
+    #expect(fixture.live == 0)
+    fixture.advance(by: .seconds(20))
+    // Behind the first registration came its long life.
+    let pauses = fixture.pauses.dropFirst()
+    #expect(pauses.count > 15 && pauses.allSatisfy { $0 <= 1_000 } && pauses.suffix(5).allSatisfy { $0 >= 500 })
+    fixture.answer = .success([:])
+    fixture.advance(by: .seconds(1))
+    #expect(fixture.live == 1)
+}
+
+@Test func `a session that the proxy drains goes on beside the one that takes its place at once`() throws {
+    let fixture = PoolFixture()
+    fixture.start()
+    try fixture.receive(fixture.sessions[0].proxy.open([1]), on: 0)
+    fixture.advance(by: .seconds(20))
+    try fixture.receive(goAway, on: 0)
+    fixture.advance(by: .zero)
+    #expect(fixture.open == [0, 1] && fixture.live == 2)
+    // Once more says nothing new.
+    try fixture.receive(goAway, on: 0)
+    fixture.lose(0)
+    fixture.advance(by: .seconds(20))
+    #expect(fixture.open == [1] && fixture.live == 1 && fixture.attempts.count == 2)
+}
+
+@Test func `a proxy that returns with fewer reactors gets fewer sessions`() {
+    let fixture = PoolFixture()
+    fixture.answer = .success(["reactors": "4"])
+    fixture.start()
+    #expect(fixture.live == 4)
+    fixture.answer = .success(twoReactors)
+    for index in 0..<4 { fixture.lose(index) }
+    fixture.advance(by: .seconds(10))
+    #expect(fixture.live == 2)
+    // Those that came too early were drained: each said GoAway.
+    #expect(fixture.sessions.dropFirst(4).filter { $0.proxy.goAway != nil }.count == fixture.sessions.count - 6)
+}
+
+@Test func `closing drains the sessions, and is complete when they have ended`() throws {
+    let fixture = PoolFixture()
+    fixture.answer = .success(twoReactors)
+    fixture.start()
+    try fixture.receive(fixture.sessions[0].proxy.open([1]), on: 0)
+    fixture.shutDown()
+    #expect(fixture.isQuiet && !fixture.hasEnded)
+    #expect(fixture.sessions.allSatisfy { $0.proxy.goAway != nil })
+    fixture.lose(0)
+    fixture.lose(1)
+    #expect(fixture.hasEnded && fixture.live == 0)
+    fixture.advance(by: .minutes(1))
+    #expect(fixture.attempts.count == 2)
+}
+
+@Test func `closing waits for a registration that is on its way, and drains what comes of it`() throws {
+    let fixture = PoolFixture()
+    fixture.answer = nil
+    fixture.start()
+    fixture.shutDown()
+    guard case .closed = fixture.error else {
+        Issue.record("\(String(describing: fixture.outcome))")
+        return
+    }
+    #expect(!fixture.hasEnded)
+    fixture.answer = .success([:])
+    try fixture.answerAll()
+    fixture.lose(0)
+    #expect(fixture.hasEnded && fixture.live <= 0)
+
+    let other = PoolFixture()
+    other.answer = nil
+    other.start()
+    other.shutDown()
+    other.answer = .failure(RegistrationFailure.broken("refused"))
+    try other.answerAll()
+    #expect(other.hasEnded)
+}
+
+@Test func `closing between two attempts ends at once`() {
+    let fixture = PoolFixture()
+    fixture.start()
+    fixture.answer = .failure(RegistrationFailure.broken("refused"))
+    fixture.lose(0)
+    fixture.shutDown()
+    #expect(fixture.isQuiet && fixture.hasEnded)
+    fixture.advance(by: .minutes(1))
+    #expect(fixture.attempts.count == 1)
+}
