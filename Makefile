@@ -75,6 +75,11 @@ test-hummingbird: build ## runs the examples with Hummingbird; the first time 4 
 test-dependent: install ## builds a package that depends on the client library alone, and looks at what is built
 	@Tests/EndToEnd/dependent
 
+docs: install ## renders the documentation of the client library, to .build-docs/site; the first time 3 minutes
+	@export SOCKETMASTER_DOCS=1
+	swift package --scratch-path .build-docs --allow-writing-to-directory .build-docs/site \
+	    generate-documentation --target SocketMaster --warnings-as-errors --output-path .build-docs/site
+
 test-tls: build ## lets testssl.sh and sslyze look at its TLS; 5 minutes
 	@Tests/EndToEnd/install-tls
 	Tests/EndToEnd/run build

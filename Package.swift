@@ -134,6 +134,11 @@ if Context.environment["SOCKETMASTER_PERF"] != nil {
             path: "perf/client/service"))
 }
 
+// What `make docs` renders the documentation of the client library with.
+if Context.environment["SOCKETMASTER_DOCS"] != nil {
+    package.dependencies.append(.package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"))
+}
+
 // What every target of ours is held to: warnings are errors, and every unsafe expression says so.
 for target in package.targets where target.type != .system {
     if !["example-", "perf-"].contains(where: target.name.hasPrefix) { target.exclude.append("README.md") }
