@@ -19,7 +19,7 @@ logs := .build/logs
 formatted := Sources Tests Package.swift Benchmarks/Package.swift $(addprefix Benchmarks/,Loops CountedLoops Benchmarks)
 
 .PHONY: help install build demo chaos test format lint unit-tests hotpath bench-check end-to-end test-tls \
-    test-hummingbird test-dependent \
+    test-hummingbird test-dependent docs \
     test-asan test-tsan fuzz perf perf-check bench clean
 
 help: ## tells what there is

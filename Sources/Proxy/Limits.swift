@@ -77,14 +77,6 @@ public struct DataPlaneLimits: Sendable {
     static var frameBytes: Int { @_noLocks get { 64 << 10 } }
     /// What the streams of a session may have under way beyond the window that every stream has.
     static var extraCreditOfSession: Int { @_noLocks get { 64 << 20 } }
-    /// How often the round trip to a service is measured while it sends much, and for how long the shortest one counts.
-    static var roundTripMilliseconds: UInt64 { @_noLocks get { 1_000 } }
-    /// For how long a window that was too large for its client does not grow so far again.
-    static var windowCeilingMilliseconds: UInt64 { @_noLocks get { 10_000 } }
-    /// Below this a round trip does not tell how long a service takes that has to wake up first: windows on one machine
-    /// are worth growing (measured: one flow 1.4 times as fast).
-    static var shortestRoundTripMicroseconds: UInt64 { @_noLocks get { 100 } }
-    static var roundTripMemoryMilliseconds: UInt64 { @_noLocks get { 10_000 } }
     /// Payload of a frame that is spliced, at most.
     static var splicedFrameBytes: Int { @_noLocks get { 256 << 10 } }
     /// What is spliced from or to a session before it is another one's turn.

@@ -22,18 +22,9 @@ struct Stream: BitwiseCopyable {
     /// Its client had to wait, and it is one of those that the session's pace counts until the service answers.
     var isPaced = false
     var openedAt: UInt64 = 0
-    /// Credit that was not given because the process holds too many bytes.
-    var withheldCredit: UInt32 = 0
-
     /// Where in the session's `written` bytes its first frame begins.
     var firstByte: UInt64 = 0
-    /// When credit was last given, in microseconds: how fast its window is used up.
-    var creditAt: UInt64 = 0
-    /// More came for the client than a pipe holds, since the window last had its smallest size.
-    var hasPiledUp = false
-    /// What the window was too large at, halved, and when that was: for a while it does not grow beyond it.
-    var windowCeiling = StreamState.maximumWindow
-    var windowCeilingAt: UInt64 = 0
+    var window = WindowGrowth()
 
     @_noLocks
     init(id: UInt32, session: Int32, connection: Int32) {
@@ -155,12 +146,8 @@ struct Session: BitwiseCopyable {
     /// When the socket last took bytes.
     var lastSent: UInt64 = 0
 
-    /// How long the service takes to answer a ping, in microseconds: the shortest time of late; 0: not known.
-    var roundTrip: UInt32 = 0
-    /// The ping that measures it, 0: none is under way; when it was sent, and when `roundTrip` was found.
-    var roundTripPing: UInt32 = 0
-    var roundTripPingAt: UInt64 = 0
-    var roundTripAt: UInt64 = 0
+    /// How long the service takes to answer a ping.
+    var roundTrip = RoundTrip()
     /// What its streams may have under way beyond the window that every stream has.
     var extraCredit: UInt32 = 0
 

@@ -181,7 +181,7 @@ extension Worker {
         switch action {
         case .nothing, .acceptStream: break
         case .pong:
-            noteRoundTrip(session)
+            unsafe slot.pointee.roundTrip.answered(slot.pointee.state, now: nowMicroseconds)
             barrierAnswered(session)
         case .answerPing(let value): writeHeader(FrameHeader.pong(value), session, isControl: true)
         case .refuseStream(let id): writeHeader(FrameHeader.reset(id), session, isControl: true)

@@ -102,14 +102,15 @@ extension StreamState {
 
 extension StreamState {
     /// Notes that the far socket has taken `count` bytes of what was received, and returns the credit to announce now
-    /// by a window update: half of the window or more, or 0. With `mayAnnounce` false the bytes are noted alone and
-    /// announced by a later call; 0 is a good count for that. Nothing is announced once the other side has finished
-    /// or either has reset.
+    /// by a window update: half of the window or `largestUnannounced` or more, or 0. With `mayAnnounce` false the bytes
+    /// are noted alone and announced by a later call; 0 is a good count for that. Nothing is announced once the other
+    /// side has finished or either has reset.
     @inlinable @_noLocks
     public mutating func consumed(_ count: UInt32, mayAnnounce: Bool = true) -> UInt32 {
         precondition(count <= bytesBuffered, "more consumed than received")
         unannounced += count
-        guard mayAnnounce, unannounced >= windowSize / 2, !finReceived, !isReset else { return 0 }
+        let worthwhile = min(windowSize / 2, StreamState.largestUnannounced)
+        guard mayAnnounce, unannounced >= worthwhile, !finReceived, !isReset else { return 0 }
         return announce()
     }
 
@@ -125,11 +126,12 @@ extension StreamState {
         return announce()
     }
 
-    /// Lets the window become smaller again, at most back to what every stream has: of what was consumed and not
-    /// announced, nothing is given back. Returns by how much it shrank.
+    /// Lets the window become smaller again, at most to this size and not below what every stream has: of what was
+    /// consumed and not announced, nothing is given back. Returns by how much it shrank.
     @_noLocks
-    public mutating func shrink() -> UInt32 {
-        let reduction = min(unannounced, receiveWindowGrowth)
+    public mutating func shrink(to size: UInt32) -> UInt32 {
+        let smallest = max(size, StreamState.initialWindow)
+        let reduction = min(unannounced, windowSize - min(windowSize, smallest))
         windowSize -= reduction
         unannounced -= reduction
         checkInvariants()

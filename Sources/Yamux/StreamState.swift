@@ -8,6 +8,9 @@
     @inlinable public static var initialWindow: UInt32 { @_noLocks get { 256 * 1024 } }
     /// The most that a window ever grows to, in bytes. Go services count credit in 32 bits without a check.
     @inlinable public static var maximumWindow: UInt32 { @_noLocks get { 16 * 1024 * 1024 } }
+    /// Credit is given for half a window, and of large ones for so much, in bytes: who gets half of a large window at
+    /// once sends it at once, and nobody may be there to take it.
+    @inlinable public static var largestUnannounced: UInt32 { @_noLocks get { 256 * 1024 } }
 
     public let id: UInt32
     @usableFromInline var sendRoom: UInt32

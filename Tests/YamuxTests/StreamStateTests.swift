@@ -146,13 +146,15 @@ private let window = StreamState.initialWindow
     /// What is not given back makes the window smaller, down to what every stream has.
     @Test func aWindowShrinksByWhatWasConsumedAndNotAnnounced() {
         var stream = StreamState(id: 1)
-        #expect(stream.shrink() == 0)
+        #expect(stream.shrink(to: 0) == 0)
         #expect(stream.grow(by: 1000) == 1000 && stream.receiveWindowGrowth == 1000)
         #expect(stream.receive(.data(1, 1500)) == .acknowledged)
         #expect(stream.consumed(400, mayAnnounce: false) == 0)
-        #expect(stream.shrink() == 400 && stream.receiveWindowGrowth == 600 && stream.shrink() == 0)
+        #expect(stream.shrink(to: 0) == 400 && stream.receiveWindowGrowth == 600 && stream.shrink(to: 0) == 0)
         #expect(stream.consumed(1100, mayAnnounce: false) == 0)
-        #expect(stream.shrink() == 600 && stream.receiveWindowGrowth == 0)
+        #expect(stream.shrink(to: window + 200) == 400 && stream.receiveWindowGrowth == 200)
+        #expect(stream.shrink(to: .max) == 0)
+        #expect(stream.shrink(to: 0) == 200 && stream.receiveWindowGrowth == 0)
         // The rest is credit as ever.
         #expect(stream.receiveWindow == window - 500 && stream.bytesBuffered == 0)
         #expect(stream.receive(.data(1, window / 2)).isEmpty)
