@@ -1,11 +1,11 @@
 /// How large the window of a stream is that we receive on: it grows with a flow that it holds back, and becomes smaller
 /// again where it is who takes the bytes that holds the flow back.
 ///
-/// It doubles when all of it is used up within three round trips and everything that had come was taken meanwhile,
-/// because a window smaller than what fits on the way is what such a flow waits for; one that is given back by halves
-/// is used up in two at best. Too large a one only piles bytes up on our side; the owner says when they do. Then what
-/// is taken is not given back until the window is half as large, and for a while it does not grow again. If that still
-/// is too much, the owner says so once more.
+/// It doubles when half of it is used up within one and a half round trips and everything that had come was taken
+/// meanwhile, because a window smaller than what fits on the way is what such a flow waits for; one that is given back
+/// by halves is half used up in one at best. Too large a one only piles bytes up on our side; the owner says when they
+/// do. Then what is taken is not given back until the window is half as large, and for a while it does not grow again.
+/// If that still is too much, the owner says so once more.
 @frozen public struct WindowGrowth: Sendable, BitwiseCopyable {
     /// Below this a round trip does not tell how long a peer takes that has to wake up first: windows on one machine
     /// are worth growing (measured: one flow 1.4 times as fast).
@@ -61,7 +61,7 @@
         credit.bytes = state.consumed(0, mayAnnounce: mayAnnounce)
         guard credit.bytes > 0 else { return credit }
         if since == 0 { return begin(now, credit) }
-        guard used >= state.windowSize else { return credit }
+        guard used >= state.windowSize / 2 else { return credit }
         let wanted = wantedGrowth(state, roundTrip, room, now)
         if wanted > 0 {
             credit.growth = state.grow(by: wanted)
@@ -83,7 +83,8 @@
         _ state: StreamState, _ roundTrip: RoundTrip, _ room: Int, _ now: UInt64
     ) -> UInt32 {
         guard wasDry, roundTrip.microseconds > 0 else { return 0 }
-        guard now - since < 3 * max(UInt64(roundTrip.microseconds), WindowGrowth.shortestRoundTrip) else { return 0 }
+        let near = max(UInt64(roundTrip.microseconds), WindowGrowth.shortestRoundTrip)
+        guard now - since < near + near / 2 else { return 0 }
         if now - ceilingAt >= WindowGrowth.ceilingMicroseconds { ceiling = StreamState.maximumWindow }
         guard state.windowSize < ceiling else { return 0 }
         let wanted = min(state.windowSize, UInt32(clamping: max(0, room)))

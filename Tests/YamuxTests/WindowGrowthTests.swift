@@ -109,7 +109,7 @@ private struct Flow {
         }
     }
 
-    /// It is used up within three round trips as long as it is smaller than three times what is under way.
+    /// Half of it is used up so fast as long as it is smaller than three times what is under way.
     @Test func aWindowGrowsNoFurtherThanTheLinkNeeds() {
         var flow = Flow(delay: 1_000, pace: 100_000)
         flow.bandwidth = 100
