@@ -41,6 +41,17 @@ def fetch(port, path, certificate):
         client.close()
 
 
+def wait_for_listener(port):
+    """Until somebody listens there, or it has been long enough for anybody."""
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            time.sleep(0.01)
+
+
 def try_http(port, path, job):
     status, body = fetch(port, path, job.certificate)
     return None if status == 200 and len(body) == job.reply_size else f"status {status} and {len(body)} bytes"
@@ -298,6 +309,8 @@ class DistantSocketmaster(Socketmaster):
     def launch(self):
         super().launch_proxy()
         control = self.control.rpartition(":")[2]
+        # Whoever is refused at the far end of the line would not try again.
+        wait_for_listener(int(control))
         port = free_port()
         self.line = self.run([str(LINE), str(port), control, str(self.milliseconds), str(self.bits_per_second)],
                              (LOAD_CPU,))
