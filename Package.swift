@@ -63,7 +63,7 @@ let package = Package(
                 "CKernel", "Memory", "Proxy", "Reactor", "Registration", "Routing", "TLS", "Yamux", logging,
             ]),
         // Layer 5: the program.
-        .executableTarget(name: "socketmaster", dependencies: ["Control", argumentParser]),
+        .executableTarget(name: "socketmaster", dependencies: ["Control", "Registration", argumentParser]),
         // The side of the services: a library on SwiftNIO, and what is built on it.
         .target(
             name: "SocketMaster",

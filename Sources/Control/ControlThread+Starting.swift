@@ -3,6 +3,7 @@ internal import Logging
 internal import Memory
 internal import Proxy
 internal import Reactor
+internal import Registration
 internal import Routing
 
 extension ControlThread {

@@ -7,6 +7,9 @@ public struct ControlAddress: Hashable, Sendable {
 
     let place: Place
 
+    /// What the system has room for (unix(7)).
+    private static let longestPath = 107
+
     /// `127.0.0.1:9999`, where a proxy listens unless it is told otherwise.
     public static let standard = ControlAddress.host("127.0.0.1", port: 9999)
 
@@ -44,6 +47,9 @@ public struct ControlAddress: Hashable, Sendable {
         if text.hasPrefix("unix:") {
             let path = String(text.dropFirst("unix:".count))
             guard !path.isEmpty else { throw .invalidAddress("\"\(text)\" names no socket; write unix:PATH.") }
+            guard path.utf8.count <= Self.longestPath else {
+                throw .invalidAddress("The path of a unix socket has \(Self.longestPath) bytes at most.")
+            }
             place = .unixDomainSocket(path)
             return
         }

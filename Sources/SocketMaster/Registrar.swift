@@ -17,12 +17,22 @@ struct Registrar: Sendable {
     /// What may wait in the connection unsent. Streams wait beyond it, in their own queues, and in turns.
     private static let waterMark = ChannelOptions.Types.WriteBufferWaterMark(low: 256 << 10, high: 1 << 20)
 
+    /// A registration under way.
+    struct Attempt: Sendable {
+        let result: EventLoopFuture<AcceptedRegistration>
+        /// Nobody wants it any more: the result is a failure, and nothing is left of it.
+        let abandon: @Sendable () -> Void
+    }
+
+    /// - Parameter port: the definition's own, or the one that the proxy has chosen before.
     func register(
-        on eventLoop: any EventLoop, withAttributes: Bool, makeAcceptor: @escaping @Sendable () -> any StreamAcceptor,
+        on eventLoop: any EventLoop, port: Int, withAttributes: Bool,
+        makeAcceptor: @escaping @Sendable () -> any StreamAcceptor,
         onEvent: @escaping @Sendable (SessionEvent) -> Void
-    ) -> EventLoopFuture<AcceptedRegistration> {
+    ) -> Attempt {
         let promise = eventLoop.makePromise(of: AcceptedRegistration.self)
         var definition = definition
+        definition.port = port
         definition.attributes = withAttributes ? attributes : nil
         let registration = definition.encoded()
         let registrar = self
@@ -47,8 +57,12 @@ struct Registrar: Sendable {
                     try channel.pipeline.syncOperations.addHandler(handler)
                 }
             }
-        connect(bootstrap).whenFailure { promise.fail(RegistrationFailure.broken("\($0)")) }
-        return promise.futureResult
+        let connection = connect(bootstrap)
+        connection.whenFailure { promise.fail(RegistrationFailure.broken(connectReason($0))) }
+        return Attempt(result: promise.futureResult) {
+            promise.fail(RegistrationFailure.closed)
+            connection.whenSuccess { $0.close(promise: nil) }
+        }
     }
 
     private func connect(_ bootstrap: ClientBootstrap) -> EventLoopFuture<any Channel> {
@@ -56,6 +70,13 @@ struct Registrar: Sendable {
         case .host(let host, let port): bootstrap.connect(host: host, port: port)
         case .unixDomainSocket(let path): bootstrap.connect(unixDomainSocketPath: path)
         }
+    }
+
+    /// The definition with all that is asked for by name, to be checked before anything is sent.
+    var wholeDefinition: SocketDefinition {
+        var whole = definition
+        if !attributes.isEmpty { whole.attributes = attributes }
+        return whole
     }
 
     /// What the service asks for by name, the application's own wishes included.
@@ -98,9 +119,14 @@ struct Registrar: Sendable {
         }
     }
 
+    /// The port that clients connect to, if the proxy tells one.
+    func publicPort(_ attributes: [String: String]) -> Int? {
+        attributes[RegistrationAttribute.port].flatMap { UInt16($0) }.flatMap { $0 == 0 ? nil : Int($0) }
+    }
+
     /// The public address, as far as it is known.
     func publicAddress(_ attributes: [String: String]) -> SocketAddress? {
-        let port = attributes[RegistrationAttribute.port].flatMap { Int($0) } ?? definition.port
+        let port = publicPort(attributes) ?? definition.port
         let host: String
         switch try? ListenAddress(parsing: definition.address) {
         case .all, nil: host = "::"

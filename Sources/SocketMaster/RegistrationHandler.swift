@@ -62,6 +62,8 @@ final class RegistrationHandler {
     private let makeSession: ([String: String]?) -> SessionHandler?
     private var promise: EventLoopPromise<AcceptedRegistration>?
     private var decoder: RegistrationResponseDecoder
+    /// By which something else may be recognised.
+    private var firstBytes: [UInt8] = []
     private var deadline: Scheduled<Void>?
     private var attributesDeadline: Scheduled<Void>?
 
@@ -92,6 +94,7 @@ extension RegistrationHandler: ChannelInboundHandler, RemovableChannelHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard promise != nil else { return context.fireChannelRead(data) }
         var bytes = Self.unwrapInboundIn(data)
+        if firstBytes.count < 5 { firstBytes += bytes.readableBytesView.prefix(5 - firstBytes.count) }
         let count = decoder.receive(bytes.readableBytesUInt8Span)
         bytes.moveReaderIndex(forwardBy: count)
         switch decoder.state {
@@ -99,13 +102,20 @@ extension RegistrationHandler: ChannelInboundHandler, RemovableChannelHandler {
             guard decoder.isAccepted, attributesDeadline == nil else { return }
             attributesDeadline = failure(.attributesUnknown, after: Self.attributesTimeout, context)
         case .broken(let refusal):
-            fail(decoder.isAccepted ? .attributesUnknown : .notUnderstood("\(refusal)"), context)
+            fail(decoder.isAccepted ? .attributesUnknown : .notUnderstood(reason(refusal)), context)
         case .complete(let response):
             guard response.isAccepted else { return fail(.refused(response.status), context) }
             succeed(response, context)
             if bytes.readableBytes > 0 { context.fireChannelRead(Self.wrapInboundOut(bytes)) }
             context.pipeline.syncOperations.removeHandler(self, promise: nil)
         }
+    }
+
+    /// As a clause.
+    private func reason(_ refusal: RegistrationRefusal) -> String {
+        if firstBytes.elementsEqual("HTTP/".utf8) { return "it speaks HTTP" }
+        let sentence = "\(refusal)"
+        return sentence.hasSuffix(".") ? String(sentence.dropLast()) : sentence
     }
 
     private func succeed(_ response: RegistrationResponse, _ context: ChannelHandlerContext) {

@@ -20,7 +20,11 @@ extension SessionHandler {
         for stream in streams.values {
             if let deadline = stream.lingerDeadline, deadline <= now { reset(stream) }
         }
-        if let drainDeadline, drainDeadline <= now { return endDrain() }
+        if let drainDeadline, drainDeadline <= now {
+            // Resets are short: a proxy that has not taken them by now takes nothing.
+            guard drainDeadline + settings.goodbyeTimeout > now else { return end(reason: "the proxy takes nothing") }
+            return endDrain()
+        }
         // The proxy opens no more of them, and may have forgotten the session.
         let isLeft = state.goAwayReceived && streams.isEmpty
         if isLeft, let idleSince, now - idleSince > settings.lingerTimeout { drain(timeout: .zero) }
@@ -60,7 +64,9 @@ extension SessionHandler {
         phase = .finishing
         context.close(mode: .output, promise: nil)
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
-        finishTask = context.eventLoop.scheduleTask(in: .seconds(2)) { bound.value.end(reason: "all was said") }
+        finishTask = context.eventLoop.scheduleTask(in: settings.goodbyeTimeout) {
+            bound.value.end(reason: "all was said")
+        }
     }
 
     func breach(_ breach: Breach) {

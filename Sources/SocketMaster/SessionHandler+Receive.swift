@@ -46,7 +46,9 @@ extension SessionHandler {
         case .answerPing(let value):
             put(.pong(value))
             scheduleFlush()
-        case .pong(let value): measured(value)
+        case .pong:
+            guard let now = context?.eventLoop.now else { return }
+            roundTrip.answered(state, now: microseconds(now))
         case .drain:
             idleSince = context?.eventLoop.now
             onEvent(.draining)
@@ -56,12 +58,6 @@ extension SessionHandler {
         case .acceptStream(let id): open(id, header, now: now)
         case .breach(let reason): breach(reason)
         }
-    }
-
-    private func measured(_ value: UInt32) {
-        guard let ping = measuringPing, ping.value == value, let context else { return }
-        roundTrip = max(.milliseconds(1), context.eventLoop.now - ping.sent)
-        measuringPing = nil
     }
 
     /// A stream that the proxy opens waits until the application wants it.

@@ -34,34 +34,43 @@ extension SessionHandler {
 
     /// The application could not set it up, and has seen nothing of it.
     func initializationFailed(_ stream: StreamChannel, _ error: any Error) {
-        log.warning("a connection could not be initialized", metadata: ["error": "\(error)"])
+        warnOfInitialization(error)
         if untaken.remove() { acceptQueued() }
         stream.closeAll(error: error, promise: nil)
+    }
+
+    /// Once a second at most: what fails for one client fails for a thousand.
+    private func warnOfInitialization(_ error: any Error) {
+        failedInitializations += 1
+        guard let now = context?.eventLoop.now, now - lastWarning >= .seconds(1) else { return }
+        let count = failedInitializations
+        log.warning("connections could not be initialized", metadata: ["count": "\(count)", "error": "\(error)"])
+        failedInitializations = 0
+        lastWarning = now
     }
 
     /// What the stream's channel has delivered; the window follows.
     /// - Parameter mayAnnounce: whether the proxy may send as much again.
     func consumed(_ stream: StreamChannel, _ count: Int, mayAnnounce: Bool) {
         guard count > 0, phase == .open, let context else { return }
-        var credit = stream.state.consumed(UInt32(count), mayAnnounce: mayAnnounce)
-        guard credit > 0 else { return }
-        let now = context.eventLoop.now
-        // Half a window in less than two ways to the proxy and back: the window is what limits the flow.
-        if now - stream.lastAnnounced < .nanoseconds(2 * roundTrip.nanoseconds) { credit += grow(stream) }
-        stream.lastAnnounced = now
-        put(.windowUpdate(stream.state.id, credit, flags: stream.state.flagsForNextFrame()))
+        let now = microseconds(context.eventLoop.now)
+        let configuration = settings.configuration
+        let ofStream = configuration.maximumWindow - Int(StreamState.initialWindow + stream.state.receiveWindowGrowth)
+        let credit = stream.window.taken(
+            UInt32(count), of: &stream.state, isDry: stream.inbound.isEmpty, roundTrip: roundTrip,
+            room: min(ofStream, configuration.maximumExtraWindow - extraWindow), mayAnnounce: mayAnnounce, now: now)
+        extraWindow += Int(credit.growth)
+        guard credit.bytes > 0 else { return }
+        if roundTrip.isDue(now: now) { measureRoundTrip(now: now) }
+        put(.windowUpdate(stream.state.id, credit.bytes, flags: stream.state.flagsForNextFrame()))
         scheduleFlush()
     }
 
-    private func grow(_ stream: StreamChannel) -> UInt32 {
-        let configuration = settings.configuration
-        let bound = min(configuration.maximumWindow, Int(StreamState.maximumWindow)) - stream.windowSize
-        let growth = min(stream.windowSize, bound, configuration.maximumExtraWindow - extraWindow)
-        guard growth > 0 else { return 0 }
-        let credit = stream.state.grow(by: UInt32(growth))
-        stream.windowSize += growth
-        extraWindow += growth
-        return credit
+    /// Sends a ping that tells how far the proxy is away.
+    func measureRoundTrip(now: UInt64) {
+        let ping = state.barrierPing()
+        roundTrip.sent(ping, now: now)
+        put(.ping(ping))
     }
 
     /// Ends a stream in both directions, and gives up what it still had to send.
@@ -88,7 +97,7 @@ extension SessionHandler {
         guard stream.session === self else { return }
         streams[stream.state.id] = nil
         stream.session = nil
-        extraWindow -= stream.windowSize - Int(StreamState.initialWindow)
+        extraWindow -= Int(stream.state.receiveWindowGrowth)
         if payloadStream === stream { payloadStream = nil }
         if stream.phase == .queued {
             queuedCount -= 1

@@ -38,6 +38,8 @@ struct SessionSettings: Sendable {
     var drainingLingerTimeout = TimeAmount.seconds(5)
     /// How long the proxy may take nothing at all until it is given up.
     var stallTimeout = TimeAmount.seconds(30)
+    /// How long the proxy may take to hear that all is over.
+    var goodbyeTimeout = TimeAmount.seconds(2)
     /// How long acknowledgements, and ends that nobody waits for, look for something to go with.
     var lateness = TimeAmount.milliseconds(5)
 }
@@ -84,9 +86,10 @@ final class SessionHandler {
     let untaken = UntakenStreams()
     /// What all windows have been granted beyond their first size.
     var extraWindow = 0
-    /// The ping that measures the way to the proxy and back, and what it found.
-    var measuringPing: (value: UInt32, sent: NIODeadline)?
-    var roundTrip = TimeAmount.milliseconds(5)
+    var roundTrip = RoundTrip()
+    /// Those that the log has not been told of, and when it was.
+    var failedInitializations = 0
+    var lastWarning = NIODeadline.distantPast
 
     // Sending.
     var egress = ByteBuffer()
@@ -112,6 +115,9 @@ final class SessionHandler {
 
     /// In milliseconds, as the protocol's state counts.
     func milliseconds(_ time: NIODeadline) -> UInt64 { time.uptimeNanoseconds / 1_000_000 }
+
+    /// As round trips and windows are counted, to which 0 means never.
+    func microseconds(_ time: NIODeadline) -> UInt64 { time.uptimeNanoseconds / 1_000 + 1 }
 }
 
 extension SessionHandler: ChannelInboundHandler {
@@ -136,9 +142,7 @@ extension SessionHandler: ChannelInboundHandler {
         tick = context.eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in
             bound.value.ticked()
         }
-        let ping = state.barrierPing()
-        measuringPing = (ping, now)
-        put(.ping(ping))
+        measureRoundTrip(now: microseconds(now))
         scheduleFlush()
     }
 

@@ -21,10 +21,10 @@ final class SessionPool: @unchecked Sendable {
     /// Makes a session; `Registrar.register`, or what a test has in its place.
     typealias Register =
         @Sendable (
-            _ eventLoop: any EventLoop, _ withAttributes: Bool,
+            _ eventLoop: any EventLoop, _ port: Int, _ withAttributes: Bool,
             _ makeAcceptor: @escaping @Sendable () -> any StreamAcceptor,
             _ onEvent: @escaping @Sendable (SessionEvent) -> Void
-        ) -> EventLoopFuture<AcceptedRegistration>
+        ) -> Registrar.Attempt
 
     private struct Slot {
         enum Phase {
@@ -58,7 +58,12 @@ final class SessionPool: @unchecked Sendable {
     private var slots: [Slot] = []
     private var sessions: [Int: Session] = [:]
     private var sessionCount = 0
-    private var connecting = 0
+    /// Registrations under way, and how each is abandoned.
+    private var attempts: [Int: @Sendable () -> Void] = [:]
+    /// The port that the proxy has chosen, where any will do: all sessions are for the same.
+    private var chosenPort: Int?
+    /// That there is no proxy, or one that knows no attributes, has been said.
+    private var hasToldOfAttributes = false
     /// Waits for the first registration.
     private var firstPromise: EventLoopPromise<Void>?
     /// Set once the listener is closed.
@@ -76,7 +81,7 @@ final class SessionPool: @unchecked Sendable {
         self.eventLoop = eventLoop
         self.group = group
         self.registrar = registrar
-        self.register = register ?? registrar.register(on:withAttributes:makeAcceptor:onEvent:)
+        self.register = register ?? registrar.register(on:port:withAttributes:makeAcceptor:onEvent:)
         self.log = log
     }
 
@@ -106,6 +111,7 @@ final class SessionPool: @unchecked Sendable {
             for index in self.slots.indices {
                 if case .waiting(let task) = self.slots[index].phase { task.cancel() }
             }
+            for abandon in self.attempts.values { abandon() }
             let drains = self.sessions.values.map { session in
                 session.reference.drain(timeout: self.configuration.drainTimeout)
             }
@@ -115,7 +121,7 @@ final class SessionPool: @unchecked Sendable {
     }
 
     private func endIfEmpty() {
-        guard let endPromise, sessions.isEmpty, connecting == 0 else { return }
+        guard let endPromise, sessions.isEmpty, attempts.isEmpty else { return }
         // They hold the listener, which holds us.
         hooks = nil
         slots = []
@@ -148,16 +154,17 @@ final class SessionPool: @unchecked Sendable {
     private func connect(_ index: Int) {
         guard let hooks, endPromise == nil else { return }
         slots[index].phase = .connecting
-        connecting += 1
         sessionCount += 1
         let id = sessionCount
         let pool = self
         let onEvent: @Sendable (SessionEvent) -> Void = { event in
             pool.eventLoop.execute { pool.happened(event, to: id) }
         }
-        let registered = register(slots[index].eventLoop, usesAttributes, hooks.makeAcceptor, onEvent)
-        registered.hop(to: eventLoop).whenComplete { result in
-            pool.connecting -= 1
+        let port = registrar.definition.port != 0 ? registrar.definition.port : chosenPort ?? 0
+        let attempt = register(slots[index].eventLoop, port, usesAttributes, hooks.makeAcceptor, onEvent)
+        attempts[id] = attempt.abandon
+        attempt.result.hop(to: eventLoop).whenComplete { result in
+            pool.attempts[id] = nil
             switch result {
             case .success(let accepted): pool.registered(index, id, accepted)
             case .failure(let failure): pool.failed(index, failure)
@@ -173,6 +180,8 @@ final class SessionPool: @unchecked Sendable {
         }
         slots[index].phase = .open(session: id)
         slots[index].lastFailure = ""
+        hasToldOfAttributes = false
+        chosenPort = registrar.publicPort(accepted.attributes)
         hooks?.added(accepted.session)
         hooks?.registered(accepted.attributes)
         log.info(
@@ -191,11 +200,14 @@ final class SessionPool: @unchecked Sendable {
         guard endPromise == nil else { return endIfEmpty() }
         if usesAttributes, mayDoWithoutAttributes(failure) {
             usesAttributes = false
-            log.info("the proxy may not know of attributes; registering without them")
+            if !hasToldOfAttributes { log.info("the proxy may not know of attributes; registering without them") }
+            hasToldOfAttributes = true
             return connect(index)
         }
         usesAttributes = true
         let error = registrar.error(for: failure)
+        // Somebody else may have taken it meanwhile.
+        if case .refused = error, sessions.isEmpty { chosenPort = nil }
         if let firstPromise, !mayWait(error) {
             self.firstPromise = nil
             slots[index].phase = .surplus

@@ -20,6 +20,9 @@ public import Registration
 /// closed, and in good order: no new connections, those that are under way may end within
 /// `SocketMasterConfiguration.drainTimeout`, then the close is complete.
 public struct SocketMasterBootstrap: Sendable {
+    /// The release of this library.
+    public static var version: String { Version.text }
+
     private let group: any EventLoopGroup
     private let proxy: ControlAddress
     private let log: Logger
@@ -87,8 +90,8 @@ public struct SocketMasterBootstrap: Sendable {
         _ definition: SocketDefinition, initializer: @escaping @Sendable (any Channel) -> EventLoopFuture<Output>,
         wrap: @escaping @Sendable (any Channel) throws -> Wrapped
     ) async throws -> (Wrapped, any Channel) {
-        try definition.check()
         let registrar = Registrar(address: proxy, definition: definition, configuration: configuration, log: log)
+        try registrar.wholeDefinition.check()
         let loop = group.next()
         let pool = SessionPool(eventLoop: loop, group: group, registrar: registrar, log: log)
         let listener = ListenerChannel<Output>(eventLoop: loop) { pool.shutDown(quiet: $0, ended: $1) }

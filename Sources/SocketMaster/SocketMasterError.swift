@@ -19,13 +19,21 @@ public enum SocketMasterError: Error, Sendable {
     case closed
 }
 
+/// What another program has said, for a terminal: nothing in it moves the cursor or begins a line.
+private func printable(_ text: String) -> String {
+    guard !text.isEmpty else { return "it gives no reason." }
+    return String(
+        String.UnicodeScalarView(
+            text.unicodeScalars.map { $0.value < 0x20 || (0x7F..<0xA0).contains($0.value) ? " " : $0 }))
+}
+
 extension SocketMasterError: CustomStringConvertible {
     /// A sentence for people.
     public var description: String {
         switch self {
         case .invalidDefinition(let sentence), .invalidAddress(let sentence): sentence
         case .unreachable(let address, let reason): "No proxy takes registrations at \(address): \(reason)."
-        case .refused(let sentence): "The proxy has refused the registration: \(sentence)"
+        case .refused(let sentence): "The proxy has refused the registration: \(printable(sentence))"
         case .notUnderstood(let address, let reason): "What answers at \(address) is no proxy for services: \(reason)."
         case .clientAddressUnknown(let address):
             "The proxy at \(address) does not tell the addresses of clients; update it, or do without them."

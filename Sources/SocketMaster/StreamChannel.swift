@@ -59,9 +59,7 @@ final class StreamChannel: @unchecked Sendable {
     var isReadPending = false
     var isDelivering = false
     var isInputClosed = false
-    /// When credit was last announced, and how large the window has grown.
-    var lastAnnounced = NIODeadline.uptimeNanoseconds(0)
-    var windowSize = Int(StreamState.initialWindow)
+    var window = WindowGrowth()
 
     var outbound = OutboundQueue()
     var output = Output.open

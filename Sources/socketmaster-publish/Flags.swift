@@ -7,7 +7,7 @@ internal import SocketMaster
 // The flags in the groups of the help.
 
 struct ListeningFlags: ParsableArguments {
-    @Option(help: .init("The public port; 0 is any free one.", valueName: "port"))
+    @Option(parsing: .unconditional, help: .init("The public port; 0 is any free one.", valueName: "port"))
     var port: Int
 
     @Option(help: .init("The public address. (default: all)", valueName: "address"))
@@ -86,6 +86,12 @@ struct TargetFlags: ParsableArguments {
         help: .init("How long it is waited for. (default: as long as it takes)", valueName: "time"),
         transform: { text throws in try time(text) })
     var waitTimeout: TimeAmount?
+
+    func check(hasCommand: Bool) throws {
+        guard waitTimeout == nil || waitForTarget || hasCommand else {
+            throw ValidationError("--wait-timeout is for --wait-for-target, or for a command")
+        }
+    }
 }
 
 struct ProxyFlags: ParsableArguments {

@@ -14,8 +14,10 @@ struct Program: ParsableCommand {
             With --http, --domain or --path it gets HTTP requests, else raw connections. With a command \
             after -- that is started, waited for and published, gets the signals, and its exit code is the \
             exit code. Times are a whole number and a unit: 500ms, 30s, 2m, 1h. SIGTERM and SIGINT let \
-            connections under way end; a second one ends the program at once.
-            """)
+            connections under way end, and only then the command, which has as long for it as they had; \
+            a second one ends the program and the command at once.
+            """,
+        version: SocketMasterBootstrap.version)
 
     @OptionGroup(title: "What clients connect to")
     var listening: ListeningFlags
@@ -29,6 +31,8 @@ struct Program: ParsableCommand {
 
     func validate() throws {
         try listening.check(sendsProxyHeader: target.sendProxy)
+        try target.check(hasCommand: !command.isEmpty)
+        if command.first?.isEmpty == true { throw ValidationError("the command behind -- has no name") }
     }
 
     func run() throws {
@@ -55,7 +59,9 @@ struct Program: ParsableCommand {
             try command.run()
         } catch {
             if exitCode(for: error).isSuccess { exit(withError: error) }
-            Failure(EX_USAGE, "\(message(for: error)); see socketmaster-publish --help.").exit()
+            let message = message(for: error)
+            let clause = message.hasSuffix(".") ? String(message.dropLast()) : message
+            Failure(EX_USAGE, "\(clause); see socketmaster-publish --help.").exit()
         }
     }
 }

@@ -114,7 +114,8 @@ final class Publication: Sendable {
     private func received(_ signal: Int32) {
         let command = state.withLock { $0.commandExit == nil ? $0.command : nil }
         if signal == SIGCHLD { return lookAfterCommand() }
-        guard Signals.ending.contains(signal) else {
+        let isEnding = Signals.ending.contains(signal) || arguments.isEmpty && [SIGHUP, SIGQUIT].contains(signal)
+        guard isEnding else {
             command?.send(signal)
             return
         }
@@ -123,7 +124,7 @@ final class Publication: Sendable {
             return state.ending == nil
         }
         guard isFirst else {
-            command?.send(signal)
+            command?.kill()
             _exit(128 + signal)
         }
         log.info("draining")
@@ -144,16 +145,25 @@ final class Publication: Sendable {
 
     /// All is drained. A command gets the signal now: until here it was needed.
     private func finish(_ exitCode: Int32, _ failure: Failure? = nil) async {
-        var commandExit: Int32?
-        if let command = state.withLock({ $0.command }) {
-            if state.withLock({ $0.commandExit == nil }) { command.send(state.withLock { $0.ending } ?? SIGTERM) }
-            while true {
-                commandExit = state.withLock { $0.commandExit }
-                if commandExit != nil { break }
-                try? await Task.sleep(for: .milliseconds(10))
-            }
-        }
+        let command = state.withLock { $0.command }
+        if let command { await end(command) }
         if let failure { failure.exit() }
-        _exit(commandExit ?? exitCode)
+        _exit(state.withLock { $0.commandExit } ?? exitCode)
+    }
+
+    /// As long as connections may take, it may.
+    private func end(_ command: Command) async {
+        guard state.withLock({ $0.commandExit == nil }) else { return }
+        command.send(state.withLock { $0.ending } ?? SIGTERM)
+        let deadline = ContinuousClock.now + .nanoseconds(drainTimeout.nanoseconds)
+        var isKilled = false
+        while state.withLock({ $0.commandExit == nil }) {
+            if !isKilled, ContinuousClock.now > deadline {
+                log.warning("the command has not ended in time", metadata: ["drain": "\(drainTimeout)"])
+                command.kill()
+                isKilled = true
+            }
+            try? await Task.sleep(for: .milliseconds(10))
+        }
     }
 }

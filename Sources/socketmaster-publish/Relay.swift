@@ -21,6 +21,10 @@ final class Relay: ChannelDuplexHandler {
     private var other: Relay?
     private var isReadHeld = false
     private var hasEnded = false
+    /// Our end has been passed on to it.
+    private var isFinished = false
+    /// It is we who close it.
+    private var isClosed = false
 
     private init(_ side: Side) { self.side = side }
 
@@ -68,23 +72,36 @@ final class Relay: ChannelDuplexHandler {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        guard case ChannelEvent.inputClosed = event else { return context.fireUserInboundEventTriggered(event) }
-        hasEnded = true
-        other?.context?.close(mode: .output, promise: nil)
+        switch event {
+        case ChannelEvent.inputClosed:
+            hasEnded = true
+            other?.context?.close(mode: .output, promise: nil)
+        case ChannelEvent.outputClosed: isFinished = true
+        default: context.fireUserInboundEventTriggered(event)
+        }
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         other?.reset()
-        context.close(promise: nil)
+        close()
     }
 
     func channelInactive(context: ChannelHandlerContext) {
+        // Its end would have been told before, unless it was the last there was to wait for. A reset that a write has
+        // met is told by nothing else.
+        if !hasEnded, !isFinished, !isClosed { other?.reset() }
         // After both ends the other one closes by itself, when it has sent what it still has.
-        if !hasEnded || other?.hasEnded != true { other?.context?.close(promise: nil) }
+        if !hasEnded || other?.hasEnded != true { other?.close() }
+    }
+
+    private func close() {
+        isClosed = true
+        context?.close(promise: nil)
     }
 
     private func reset() {
-        guard let context else { return }
+        guard let context, !isClosed else { return }
+        isClosed = true
         switch side {
         case .client: context.triggerUserOutboundEvent(ResetConnection(), promise: nil)
         case .target:

@@ -5,6 +5,7 @@ internal import Glibc
 enum Signals {
     /// Those that end the program, those that are only passed on, and the one that says that the command has ended.
     static let ending: [Int32] = [SIGTERM, SIGINT]
+    /// Without a command to pass them on to, the first two of these end the program as well.
     static let passed: [Int32] = [SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT]
     private static var all: [Int32] { ending + passed + [SIGCHLD] }
 

@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Control
+internal import Registration
 
 /// The program: flags in, exit code out. Everything between is `Control`.
 @main

@@ -117,7 +117,13 @@ type process struct {
 
 func startProcess(t *testing.T, path string, arguments ...string) *process {
 	t.Helper()
-	p := &process{t: t, command: exec.Command(path, arguments...), exited: make(chan struct{})}
+	return startCommand(t, exec.Command(path, arguments...), false)
+}
+
+// startCommand starts a program, in a group of processes of its own if it says so.
+func startCommand(t *testing.T, command *exec.Cmd, hasGroup bool) *process {
+	t.Helper()
+	p := &process{t: t, command: command, exited: make(chan struct{})}
 	// An end of ours of each pipe: with Cmd.StdoutPipe, Wait could close it before the last line was read.
 	pipe := func() (*os.File, *lines) {
 		reader, writer, err := os.Pipe()
@@ -131,7 +137,7 @@ func startProcess(t *testing.T, path string, arguments ...string) *process {
 	errors, p.stderr = pipe()
 	p.command.Stdout, p.command.Stderr = output, errors
 	// A test that dies must not leave its programs behind.
-	p.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	p.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: hasGroup}
 	err := p.command.Start()
 	output.Close()
 	errors.Close()

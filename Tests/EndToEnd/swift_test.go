@@ -2,13 +2,13 @@ package endtoend
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -33,7 +33,16 @@ func swiftProgram(t *testing.T, name string) string {
 // startSwift starts a Swift program that has to be ended by the test, or is killed after it.
 func startSwift(t *testing.T, name string, arguments ...string) *process {
 	t.Helper()
-	p := startProcess(t, swiftProgram(t, name), arguments...)
+	return showingErrors(t, name, startProcess(t, swiftProgram(t, name), arguments...))
+}
+
+// startSwiftInGroup does the same in a group of processes of its own, as a shell does for a terminal.
+func startSwiftInGroup(t *testing.T, name string, arguments ...string) *process {
+	t.Helper()
+	return showingErrors(t, name, startCommand(t, exec.Command(swiftProgram(t, name), arguments...), true))
+}
+
+func showingErrors(t *testing.T, name string, p *process) *process {
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("stderr of %s:\n%s", name, p.stderr.text())
@@ -299,297 +308,4 @@ func TestSwiftServiceSurvivesProxiesThatSpeakNonsense(t *testing.T) {
 	startProxyAt(t, control)
 	awaitEcho(t, port)
 	echoExactly(t, port, pattern(1, 100_000), true)
-}
-
-// published is what socketmaster-publish says when clients can reach its target.
-const published = `\] registered`
-
-// publish starts socketmaster-publish.
-func publish(t *testing.T, control string, arguments ...string) *process {
-	t.Helper()
-	return startSwift(t, "socketmaster-publish", append([]string{"--proxy", control}, arguments...)...)
-}
-
-// target serves HTTP on a port of its own, as a program that knows nothing of us.
-func target(t *testing.T, handler http.Handler) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { listener.Close() })
-	serveHTTP(listener, handler)
-	return listener.Addr().String()
-}
-
-func TestPublishedBodiesAreExactBothWays(t *testing.T) {
-	body := pattern(7, 50<<20)
-	handler := http.NewServeMux()
-	handler.Handle("/digest", digest())
-	handler.HandleFunc("/body", func(writer http.ResponseWriter, request *http.Request) { writer.Write(body) })
-	check := func(t *testing.T, client *http.Client, base string) {
-		t.Helper()
-		reply, err := client.Post(base+"/digest", "application/octet-stream", bytes.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, _ := io.ReadAll(reply.Body)
-		if string(text) != digestOf("POST", body) {
-			t.Errorf("the service got %q", text)
-		}
-		if reply, err = client.Get(base + "/body"); err != nil {
-			t.Fatal(err)
-		}
-		hash := sha256.New()
-		if _, err := io.Copy(hash, reply.Body); err != nil {
-			t.Fatal(err)
-		}
-		if wanted := sha256.Sum256(body); !bytes.Equal(hash.Sum(nil), wanted[:]) {
-			t.Error("the client got something else")
-		}
-	}
-	behindProxies(t, func(t *testing.T, control string, halfCloses bool) {
-		port := freePort(t)
-		publish(t, control, "--port", portText(port), "--http", "--to", target(t, handler))
-		awaitReply(t, client(t), "http://"+address(port)+"/body")
-		check(t, client(t), "http://"+address(port))
-	})
-	t.Run("tls", func(t *testing.T) {
-		p := startProxy(t, "--reactors", "2")
-		certificate := issue("p256", "published.example")
-		folder := t.TempDir()
-		files := map[string]string{"cert": certificate.chain, "key": certificate.keyText()}
-		for name, text := range files {
-			files[name] = filepath.Join(folder, name)
-			if err := os.WriteFile(files[name], []byte(text), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		port := freePort(t)
-		publish(t, p.control, "--port", portText(port), "--path", "/", "--cert", files["cert"], "--key", files["key"],
-			"--to", target(t, handler))
-		secureClient := secureClient(t, secure("published.example"))
-		awaitReply(t, secureClient, "https://"+address(port)+"/body")
-		check(t, secureClient, "https://"+address(port))
-	})
-}
-
-func TestPublishedServiceIsRestartedBySIGTERMUnderLoadWithoutAFailure(t *testing.T) {
-	p := startProxy(t, "--reactors", "2")
-	port := freePort(t)
-	slow := http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {
-		time.Sleep(3 * time.Millisecond)
-		io.WriteString(writer, "hello")
-	})
-	to := target(t, slow)
-	start := func() *process {
-		running := publish(t, p.control, "--port", portText(port), "--path", "/", "--to", to)
-		running.stderr.find(published, 0)
-		return running
-	}
-	running := start()
-	load := startLoad(port, "/", "hello")
-	for round := 0; round < 5; round++ {
-		load.awaitMore(t)
-		running.signal(syscall.SIGTERM)
-		if code := running.exitCode(); code != 0 {
-			t.Errorf("it ended with %d", code)
-		}
-		running = start()
-	}
-	load.awaitMore(t)
-	load.stop(t)
-}
-
-// A raw target sees exactly what the client does, in both directions.
-func TestPublishedRawConnectionsEndAsTheyDidWithoutUs(t *testing.T) {
-	each(t, nil, func(t *testing.T, p *proxy) {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer listener.Close()
-		port := freePort(t)
-		publish(t, p.control, "--port", portText(port), "--to", listener.Addr().String()).
-			stderr.find(published, 0)
-		accept := func() *net.TCPConn {
-			t.Helper()
-			connection, err := listener.Accept()
-			if err != nil {
-				t.Fatal(err)
-			}
-			connection.SetDeadline(time.Now().Add(patience))
-			return connection.(*net.TCPConn)
-		}
-		// The client ends first, and the target answers what it has got.
-		w := dial(t, port)
-		w.send("question")
-		w.CloseWrite()
-		server := accept()
-		if got, err := io.ReadAll(server); string(got) != "question" || err != nil {
-			t.Errorf("the target read %q, %v", got, err)
-		}
-		io.WriteString(server, "answer")
-		server.Close()
-		w.expect("answer")
-		w.expectEnd()
-
-		// The target speaks first and ends first; the client's bytes still arrive.
-		w = dial(t, port)
-		server = accept()
-		io.WriteString(server, "greeting")
-		server.CloseWrite()
-		w.expect("greeting")
-		w.expectEnd()
-		w.send("still here")
-		w.CloseWrite()
-		if got, err := io.ReadAll(server); string(got) != "still here" || err != nil {
-			t.Errorf("the target read %q, %v", got, err)
-		}
-		server.Close()
-	})
-}
-
-func TestPublishedRawResetsArePassedOn(t *testing.T) {
-	each(t, nil, func(t *testing.T, p *proxy) {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer listener.Close()
-		port := freePort(t)
-		publish(t, p.control, "--port", portText(port), "--to", listener.Addr().String()).
-			stderr.find(published, 0)
-
-		w := dial(t, port)
-		w.send("x")
-		server, _ := listener.Accept()
-		server.SetDeadline(time.Now().Add(patience))
-		io.ReadFull(server, make([]byte, 1))
-		server.(*net.TCPConn).SetLinger(0)
-		server.Close()
-		w.expectReset()
-
-		w = dial(t, port)
-		w.send("x")
-		server, _ = listener.Accept()
-		server.SetDeadline(time.Now().Add(patience))
-		io.ReadFull(server, make([]byte, 1))
-		w.reset()
-		if _, err := server.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
-			t.Errorf("the target read %v", err)
-		}
-	})
-}
-
-// A connection whose target is away has never been accepted, so it may wait for the target's return.
-func TestPublishedTargetThatIsAwayCostsNothingIfItReturns(t *testing.T) {
-	p := startProxy(t, "--reactors", "1")
-	port, to := freePort(t), freePort(t)
-	publish(t, p.control, "--port", portText(port), "--http", "--to", address(to)).stderr.find(published, 0)
-	if status := get(t, port, "/").StatusCode; status != 502 && status != 503 {
-		t.Errorf("without a target it is %d", status)
-	}
-	listener, err := net.Listen("tcp", address(to))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	serveHTTP(listener, text("here"))
-	eventually(t, "it is served", func() bool { return get(t, port, "/").StatusCode == 200 })
-}
-
-func TestPublishStartsACommandAndEndsWithItsCode(t *testing.T) {
-	p := startProxy(t)
-	port, to := freePort(t), freePort(t)
-	// A shell that waits for its child may miss a signal that comes just before; one that sleeps sees it afterwards.
-	script := fmt.Sprintf(`trap 'echo got HUP' HUP; trap 'echo got TERM; kill $server; exit 7' TERM
-		python3 -m http.server %d --bind 127.0.0.1 >/dev/null 2>&1 & server=$!
-		while true; do sleep 0.1; done`, to)
-	running := publish(t, p.control, "--port", portText(port), "--http", "--to", address(to), "--", "sh", "-c", script)
-	running.stderr.find(published, 0)
-	if status := get(t, port, "/").StatusCode; status != 200 {
-		t.Errorf("it is %d", status)
-	}
-	running.signal(syscall.SIGHUP)
-	if running.stdout.find("got HUP", 0) < 0 {
-		t.Error("SIGHUP was not passed on")
-	}
-	running.signal(syscall.SIGTERM)
-	if code := running.exitCode(); code != 7 || running.stdout.find("got TERM", 0) < 0 {
-		t.Errorf("it ended with %d, stdout %q", code, running.stdout.text())
-	}
-	for command, code := range map[string]int{"exit 3": 3, "kill -9 $$": 137, "true": 0} {
-		ended := publish(t, p.control, "--port", "0", "--to", address(freePort(t)), "--", "sh", "-c", command)
-		if got := ended.exitCode(); got != code {
-			t.Errorf("%q ended with %d", command, got)
-		}
-	}
-}
-
-func TestPublishSaysWhatIsWrong(t *testing.T) {
-	p := startProxy(t)
-	taken, err := net.Listen("tcp", ":0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer taken.Close()
-	port := portText(taken.Addr().(*net.TCPAddr).Port)
-	other, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer other.Close()
-	go func() {
-		for {
-			connection, err := other.Accept()
-			if err != nil {
-				return
-			}
-			io.WriteString(connection, "SSH-2.0-Other\r\n")
-		}
-	}()
-	silent := address(freePort(t))
-	for _, wrong := range []struct {
-		control string
-		flags   []string
-		code    int
-		says    string
-	}{
-		{p.control, []string{"--port", "8000"}, 64, "--to"},
-		{p.control, []string{"--port", "70000", "--to", silent}, 64, "no port 70000"},
-		{p.control, []string{"--port", "1", "--path", "a", "--to", silent}, 64, "slash"},
-		{p.control, []string{"--port", "1", "--to", "nowhere"}, 64, "HOST:PORT"},
-		{p.control, []string{"--port", "1", "--cert", "x", "--to", silent}, 64, "belong together"},
-		{p.control, []string{"--port", "1", "--http", "--send-proxy", "--to", silent}, 64, "X-Forwarded-For"},
-		{p.control, []string{"--port", "1", "--cert", "/nowhere", "--key", "/nowhere", "--to", silent}, 66, "/nowhere"},
-		{p.control, []string{"--port", port, "--to", silent}, 69, "refused"},
-		{p.control, []string{"--port", "0", "--wait-for-target", "--wait-timeout", "100ms", "--to", silent}, 69, silent},
-		{p.control, []string{"--port", "0", "--to", silent, "--", "/nowhere"}, 127, "/nowhere"},
-		{other.Addr().String(), []string{"--port", "0", "--to", silent}, 76, "no proxy"},
-	} {
-		running := publish(t, wrong.control, wrong.flags...)
-		code := running.exitCode()
-		running.stderr.awaitEnd()
-		if said := running.stderr.whole(); code != wrong.code || !strings.Contains(said, wrong.says) {
-			t.Errorf("%q ended with %d and said %q", wrong.flags, code, said)
-		}
-	}
-}
-
-// A proxy that is not there yet is waited for, and SIGTERM ends the waiting.
-func TestPublishWaitsForItsProxy(t *testing.T) {
-	control := address(freePort(t))
-	port := freePort(t)
-	running := publish(t, control, "--port", portText(port), "--http", "--to", target(t, text("here")))
-	running.stderr.find("trying again", 0)
-	startProxyAt(t, control)
-	running.stderr.find(published, 0)
-	expectServed(t, port, "/", "here")
-	waiting := publish(t, address(freePort(t)), "--port", "1", "--to", "127.0.0.1:1")
-	waiting.stderr.find("trying again", 0)
-	waiting.signal(syscall.SIGTERM)
-	if code := waiting.exitCode(); code != 0 {
-		t.Errorf("it ended with %d", code)
-	}
 }

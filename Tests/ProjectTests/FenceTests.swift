@@ -15,7 +15,7 @@ private let fenced: [String: Set<String>] = [
         "ControlSocket.swift", "ControlThread+Registrations.swift", "ControlThread+Sessions.swift", "Epoll.swift",
         "KernelText.swift", "ListenerSockets.swift",
     ],
-    "SocketMaster": ["SessionHandler+Receive.swift"],
+    "SocketMaster": ["ConnectReason.swift", "SessionHandler+Receive.swift"],
     // System calls that Swift has in no other form.
     "socketmaster-publish": ["Command.swift", "Failure.swift", "Flags.swift", "Signals.swift"],
 ]

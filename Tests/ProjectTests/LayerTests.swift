@@ -35,7 +35,7 @@ private let targets: [String: Target] = [
     ),
     "socketmaster": Target(
         layer: 5,
-        ours: ["Control", "Proxy"],
+        ours: ["Control", "Proxy", "Registration"],
         others: ["ArgumentParser", "Glibc", "Logging", "Synchronization"]
     ),
     // The services' side: the protocol's cores and SwiftNIO, nothing of the server.

@@ -89,11 +89,19 @@ private let accepted = RegistrationResponse(status: "OK", attributes: ["port": "
 }
 
 @Test func `what is no proxy, says nothing or goes away is told apart`() throws {
-    let other = try Registering()
-    try other.receive(Array("HTTP/1.1 400 Bad Request\r\n\r\n".utf8))
-    guard case .notUnderstood = other.failure else {
-        Issue.record("\(String(describing: other.result))")
-        return
+    for (text, expected) in [
+        ("HTTP/1.1 400 Bad Request\r\n\r\n", "it speaks HTTP"),
+        (
+            "SSH-2.0-OpenSSH_9.2\r\n",
+            "The status is announced with 6004222087167619117 bytes, but 0 to 4096 are allowed"
+        ),
+    ] {
+        let other = try Registering()
+        for byte in text.utf8 { try other.receive([byte]) }
+        guard case .notUnderstood(expected) = other.failure else {
+            Issue.record("\(String(describing: other.result))")
+            return
+        }
     }
 
     let silent = try Registering()
@@ -110,4 +118,9 @@ private let accepted = RegistrationResponse(status: "OK", attributes: ["port": "
         Issue.record("\(String(describing: gone.result))")
         return
     }
+}
+
+@Test func `what a proxy says cannot write over a terminal`() {
+    #expect(SocketMasterError.refused("a\u{1B}[2J\nb\u{9B}c \u{7F}é").description.hasSuffix(": a [2J b c  é"))
+    #expect(SocketMasterError.refused("").description.hasSuffix(": it gives no reason."))
 }

@@ -5,20 +5,25 @@ import NIOCore
 import SocketMaster
 
 let port = CommandLine.arguments.dropFirst().first.flatMap { Int($0) } ?? 9000
-let proxy = try ControlAddress(parsing: CommandLine.arguments.dropFirst(2).first ?? "127.0.0.1:9999")
+let proxy = CommandLine.arguments.dropFirst(2).first ?? "127.0.0.1:9999"
 
 var configuration = SocketMasterConfiguration()
 configuration.wantsClientAddress = true
-let bootstrap = SocketMasterBootstrap(proxy: proxy, configuration: configuration)
-let listener = try await bootstrap.listen(SocketDefinition(port: port))
-signal(SIGTERM, SIG_IGN)
-let termination = DispatchSource.makeSignalSource(signal: SIGTERM, queue: .main)
-termination.setEventHandler { listener.channel.close(promise: nil) }
-termination.resume()
-await listener.serve { connection in
-    let address = connection.remoteAddress?.ipAddress ?? "nobody"
-    try await connection.serve { inbound, outbound in
-        try await outbound.write(.init(string: "Hello \(address)\n"))
-        for try await bytes in inbound { try await outbound.write(bytes) }
+do {
+    let bootstrap = SocketMasterBootstrap(proxy: try ControlAddress(parsing: proxy), configuration: configuration)
+    let listener = try await bootstrap.listen(SocketDefinition(port: port))
+    signal(SIGTERM, SIG_IGN)
+    let termination = DispatchSource.makeSignalSource(signal: SIGTERM, queue: .main)
+    termination.setEventHandler { listener.channel.close(promise: nil) }
+    termination.resume()
+    await listener.serve { connection in
+        let address = connection.remoteAddress?.ipAddress ?? "nobody"
+        try await connection.serve { inbound, outbound in
+            try await outbound.write(.init(string: "Hello \(address)\n"))
+            for try await bytes in inbound { try await outbound.write(bytes) }
+        }
     }
+} catch {
+    print(error)
+    exit(1)
 }

@@ -6,27 +6,33 @@ import NIOCore
 import SocketMaster
 
 let port = CommandLine.arguments.dropFirst().first.flatMap { Int($0) } ?? 9000
-let proxy = try ControlAddress(parsing: CommandLine.arguments.dropFirst(2).first ?? "127.0.0.1:9999")
+let proxy = CommandLine.arguments.dropFirst(2).first ?? "127.0.0.1:9999"
 
-let server = try await SocketMasterBootstrap(proxy: proxy).listen(SocketDefinition(port: port)) { channel in
-    channel.eventLoop.makeCompletedFuture {
-        try channel.syncOptions?.setOption(.allowRemoteHalfClosure, value: true)
-        return try NIOAsyncChannel<ByteBuffer, ByteBuffer>(
-            wrappingChannelSynchronously: channel, configuration: .init(isOutboundHalfClosureEnabled: true))
+do {
+    let bootstrap = SocketMasterBootstrap(proxy: try ControlAddress(parsing: proxy))
+    let server = try await bootstrap.listen(SocketDefinition(port: port)) { channel in
+        channel.eventLoop.makeCompletedFuture {
+            try channel.syncOptions?.setOption(.allowRemoteHalfClosure, value: true)
+            return try NIOAsyncChannel<ByteBuffer, ByteBuffer>(
+                wrappingChannelSynchronously: channel, configuration: .init(isOutboundHalfClosureEnabled: true))
+        }
     }
-}
-signal(SIGTERM, SIG_IGN)
-let termination = DispatchSource.makeSignalSource(signal: SIGTERM, queue: .main)
-termination.setEventHandler { server.channel.close(promise: nil) }
-termination.resume()
-try await server.executeThenClose { clients in
-    try await withThrowingDiscardingTaskGroup { group in
-        for try await client in clients {
-            group.addTask {
-                try? await client.executeThenClose { inbound, outbound in
-                    for try await bytes in inbound { try await outbound.write(bytes) }
+    signal(SIGTERM, SIG_IGN)
+    let termination = DispatchSource.makeSignalSource(signal: SIGTERM, queue: .main)
+    termination.setEventHandler { server.channel.close(promise: nil) }
+    termination.resume()
+    try await server.executeThenClose { clients in
+        try await withThrowingDiscardingTaskGroup { group in
+            for try await client in clients {
+                group.addTask {
+                    try? await client.executeThenClose { inbound, outbound in
+                        for try await bytes in inbound { try await outbound.write(bytes) }
+                    }
                 }
             }
         }
     }
+} catch {
+    print(error)
+    exit(1)
 }
