@@ -24,7 +24,8 @@ extension ControlThread {
             let listener = PublicAddress(address: address, port: sockets.port)
             let generation = registry.openListener(listener, slot: slot)
             listenerSockets[slot] = sockets
-            give(sockets.fds, slot: slot, generation: generation)
+            prepareListener(slot, generation: generation)
+            listenersToOpen.append(slot)
             log.info("listener opened: \(listener)")
             return .opened(slot: slot)
         } catch {
@@ -44,16 +45,25 @@ extension ControlThread {
     }
 
     /// Every reactor has to know the listener before any of them gets a client there: it may hand that client over.
-    private func give(_ fds: [Int32], slot: Int, generation: UInt32) {
-        for kind in [Command.Kind.prepareListener, .openListener] {
-            for (reactor, fd) in fds.enumerated() {
-                var command = Command(kind)
+    private func prepareListener(_ slot: Int, generation: UInt32) {
+        var command = Command(.prepareListener)
+        command.listener = Int32(slot)
+        command.generation = generation
+        for reactor in plane.peers.indices { plane.send(command, to: reactor) }
+    }
+
+    /// Clients are let in once the snapshot with the first route has been published: a reactor that knows none takes
+    /// everybody's bytes for HTTP. Until then they wait in the sockets' queues.
+    func openListeners() {
+        for slot in listenersToOpen {
+            for (reactor, fd) in (listenerSockets[slot]?.fds ?? []).enumerated() {
+                var command = Command(.openListener)
                 command.fd = fd
                 command.listener = Int32(slot)
-                command.generation = generation
                 plane.send(command, to: reactor)
             }
         }
+        listenersToOpen.removeAll(keepingCapacity: true)
     }
 
     /// Listeners without a route: no reactor finds one there any more, by the snapshot that has just been published.

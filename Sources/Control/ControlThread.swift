@@ -45,6 +45,7 @@ public final class ControlThread {
     var ticketsRenewedAt = UInt64.max
     /// What this round brings about once its snapshot is published.
     var announcements: [Announcement] = []
+    var listenersToOpen: [Int] = []
     var listenersToClose: [Int] = []
 
     var phase = Phase.serving
@@ -139,6 +140,7 @@ public final class ControlThread {
         }
         let oldest = publisher.oldestGeneration
         tables.removeAll { $0.generation < oldest }
+        openListeners()
         announce()
         closeListeners()
     }

@@ -13,8 +13,9 @@ public struct Command: BitwiseCopyable, Sendable {
         /// An equal registration has come: see at once whether this session is alive.
         case probeSession
         case endSession
-        /// The listener's slot has a new generation; it is opened afterwards.
+        /// The listener's slot has a new generation.
         case prepareListener
+        /// Clients may come: the snapshot with the listener's first route has been published.
         case openListener
         case closeListener
         /// A client, with what it has said so far in a chain of the sender's blocks.

@@ -163,7 +163,8 @@ extension Worker {
     private mutating func borrowPipe(_ connection: Int32) -> Bool {
         let pipe = connections[connection].pipe
         if pipe >= 0 { return unsafe behindPipes[Int(pipe)].isEmpty }
-        connections[connection].pipe = pipes.take()
+        // A client that stops reading keeps its pipe for as long as it likes; a frame to a service soon gives it back.
+        connections[connection].pipe = pipes.take(leaving: pipes.count / 4)
         if connections[connection].pipe < 0 { bump(.pipesMissed) }
         return connections[connection].pipe >= 0
     }

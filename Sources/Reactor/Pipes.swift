@@ -67,10 +67,10 @@ public struct Pipes: ~Copyable {
 
     public var borrowed: Int { @_noLocks get { count - freeCount } }
 
-    /// Borrows an empty pipe; -1: all are in use.
+    /// Borrows an empty pipe; -1: all are in use, but for so many that others may need.
     @_noLocks
-    public mutating func take() -> Int32 {
-        guard freeCount > 0 else { return -1 }
+    public mutating func take(leaving reserve: Int = 0) -> Int32 {
+        guard freeCount > reserve else { return -1 }
         freeCount -= 1
         return unsafe free[freeCount]
     }

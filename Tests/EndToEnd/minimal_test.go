@@ -1,6 +1,7 @@
 package endtoend
 
 import (
+	"crypto/tls"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -15,7 +16,7 @@ import (
 )
 
 // minimalProxy is the least that a proxy can be: it answers registrations, and gives each client of the port a stream of
-// hashicorp's yamux. It routes nothing, holds nobody, and is not ours: what works behind it works behind others.
+// hashicorp's yamux. It speaks TLS, but routes nothing, holds nobody, and is not ours: what works behind it works behind others.
 type minimalProxy struct {
 	t       *testing.T
 	control net.Listener
@@ -66,7 +67,7 @@ func (p *minimalProxy) stop() {
 }
 
 func (p *minimalProxy) register(connection net.Conn) {
-	port, attributes, err := p.readRegistration(connection)
+	port, certificate, attributes, err := p.readRegistration(connection)
 	if err != nil {
 		connection.Close()
 		return
@@ -95,12 +96,17 @@ func (p *minimalProxy) register(connection net.Conn) {
 			p.t.Error(err)
 			return
 		}
+		if certificate != nil {
+			listener = tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{*certificate}})
+		}
 		p.public[port] = listener
 		go p.serve(listener, port)
 	}
 }
 
-func (p *minimalProxy) readRegistration(reader io.Reader) (port int, attributes bool, err error) {
+func (p *minimalProxy) readRegistration(reader io.Reader) (
+	port int, certificate *tls.Certificate, attributes bool, err error,
+) {
 	readInt := func() int {
 		bytes := make([]byte, 8)
 		if _, readError := io.ReadFull(reader, bytes); readError != nil {
@@ -108,31 +114,41 @@ func (p *minimalProxy) readRegistration(reader io.Reader) (port int, attributes 
 		}
 		return int(binary.BigEndian.Uint64(bytes))
 	}
-	skipString := func() {
-		if count := readInt(); err == nil {
-			_, err = io.CopyN(io.Discard, reader, int64(count))
+	readString := func() []byte {
+		count := readInt()
+		if err != nil || count < 0 || count > 1<<20 {
+			return nil
 		}
+		bytes := make([]byte, count)
+		_, err = io.ReadFull(reader, bytes)
+		return bytes
 	}
-	skipString()
+	readString()
 	port = readInt()
 	flags := make([]byte, 1)
 	if _, readError := io.ReadFull(reader, flags); readError != nil {
-		return 0, false, readError
+		return 0, nil, false, readError
 	}
-	for bit := 0; bit < 2; bit++ {
-		if flags[0]&(1<<uint(bit)) != 0 {
-			skipString()
-			skipString()
+	if flags[0]&service.FlagHTTP != 0 {
+		readString()
+		readString()
+	}
+	if flags[0]&service.FlagTLS != 0 {
+		chain, key := readString(), readString()
+		pair, pairError := tls.X509KeyPair(chain, key)
+		if pairError != nil {
+			return 0, nil, false, pairError
 		}
+		certificate = &pair
 	}
 	if flags[0]&service.FlagAttributes == 0 || !p.knowsAttributes {
-		return port, false, err
+		return port, certificate, false, err
 	}
 	for count := readInt(); count > 0 && err == nil; count-- {
-		skipString()
-		skipString()
+		readString()
+		readString()
 	}
-	return port, true, err
+	return port, certificate, true, err
 }
 
 // open opens a stream on the next session that lives.
@@ -174,7 +190,7 @@ func (p *minimalProxy) serve(listener net.Listener, port int) {
 			go func() {
 				defer group.Done()
 				io.Copy(client, stream)
-				client.(*net.TCPConn).CloseWrite()
+				client.(interface{ CloseWrite() error }).CloseWrite()
 			}()
 			group.Wait()
 			client.Close()

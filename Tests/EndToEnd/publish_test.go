@@ -71,8 +71,11 @@ func TestPublishedBodiesAreExactBothWays(t *testing.T) {
 		awaitReply(t, client(t), "http://"+address(port)+"/body")
 		check(t, client(t), "http://"+address(port))
 	})
-	t.Run("tls", func(t *testing.T) {
-		p := startProxy(t, "--reactors", "2")
+}
+
+func TestPublishedTLSIsTheProxys(t *testing.T) {
+	body := pattern(8, 5<<20)
+	behindProxies(t, func(t *testing.T, control string, halfCloses bool) {
 		certificate := issue("p256", "published.example")
 		folder := t.TempDir()
 		files := map[string]string{"cert": certificate.chain, "key": certificate.keyText()}
@@ -83,11 +86,19 @@ func TestPublishedBodiesAreExactBothWays(t *testing.T) {
 			}
 		}
 		port := freePort(t)
-		publish(t, p.control, "--port", portText(port), "--path", "/", "--cert", files["cert"], "--key", files["key"],
-			"--to", target(t, handler))
+		publish(t, control, "--port", portText(port), "--path", "/", "--cert", files["cert"], "--key", files["key"],
+			"--to", target(t, digest()))
 		secureClient := secureClient(t, secure("published.example"))
-		awaitReply(t, secureClient, "https://"+address(port)+"/body")
-		check(t, secureClient, "https://"+address(port))
+		awaitReply(t, secureClient, "https://"+address(port)+"/")
+		for round := 0; round < 3; round++ {
+			reply, err := secureClient.Post("https://"+address(port), "application/octet-stream", bytes.NewReader(body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if text, _ := io.ReadAll(reply.Body); string(text) != digestOf("POST", body) {
+				t.Errorf("the target got %q", text)
+			}
+		}
 	})
 }
 
@@ -164,6 +175,44 @@ func TestPublishedRawConnectionsEndAsTheyDidWithoutUs(t *testing.T) {
 			t.Errorf("the target read %q, %v", got, err)
 		}
 		server.Close()
+	})
+}
+
+// Behind any proxy a target may end its side first.
+func TestPublishedTargetsMayEndFirst(t *testing.T) {
+	behindProxies(t, func(t *testing.T, control string, halfCloses bool) {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer listener.Close()
+		port := freePort(t)
+		publish(t, control, "--port", portText(port), "--to", listener.Addr().String()).stderr.find(published, 0)
+		var w *wire
+		eventually(t, "the port is open", func() bool { w, err = tryDial(port); return err == nil })
+		server, err := listener.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer server.Close()
+		server.SetDeadline(time.Now().Add(patience))
+		greeting := pattern(6, 1<<20)
+		go func() {
+			server.Write(greeting)
+			server.(*net.TCPConn).CloseWrite()
+		}()
+		got, err := io.ReadAll(w.reader)
+		if diff := difference(got, greeting); diff != "" || err != nil {
+			t.Errorf("the client got %s, %v", diff, err)
+		}
+		w.send(string(greeting))
+		w.CloseWrite()
+		if got, err = io.ReadAll(server); err != nil {
+			t.Error(err)
+		}
+		if diff := difference(got, greeting); diff != "" {
+			t.Errorf("the target got %s", diff)
+		}
 	})
 }
 

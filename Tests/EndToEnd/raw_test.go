@@ -2,6 +2,7 @@ package endtoend
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"math/rand"
 	"net"
@@ -205,5 +206,23 @@ func TestRawAndHTTPShareAPort(t *testing.T) {
 		w := dial(t, port)
 		w.expect("raw:")
 		w.exchange([]byte("GET / HTTP/1.1\r\n\r\n"))
+	})
+}
+
+// Clients that try again and again, as after a restart of the proxy, meet the very moment in which their port is opened.
+func TestRawClientsThatComeAsThePortIsOpenedAreServed(t *testing.T) {
+	each(t, nil, func(t *testing.T, p *proxy) {
+		for round := 0; round < 50; round++ {
+			port := freePort(t)
+			opened := make(chan *service.Listener, 1)
+			go func() { opened <- p.serveStreams(raw(port), func(stream net.Conn) { io.Copy(stream, stream) }) }()
+			// The log tells of it a moment before the service hears it.
+			p.awaitLog(fmt.Sprintf(`registered raw connections on .*:%d `, port), 0)
+			w := dial(t, port)
+			w.send("\x01\x02\x03")
+			w.expect("\x01\x02\x03")
+			w.Close()
+			await(t, "the listener", opened).Close()
+		}
 	})
 }

@@ -293,7 +293,7 @@ func TestSwiftServiceSurvivesProxiesThatSpeakNonsense(t *testing.T) {
 			if err != nil {
 				return
 			}
-			if _, _, err := minimal.readRegistration(connection); err != nil {
+			if _, _, _, err := minimal.readRegistration(connection); err != nil {
 				t.Error(err)
 			}
 			answer := append(service.String("OK"), service.Int(0)...)

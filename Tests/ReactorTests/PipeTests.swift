@@ -104,6 +104,18 @@ private let wouldBlock = Int(KernelError.wouldBlock)
     #expect(pipes.empty(pipe, into: target.ours.fd) == Int(KernelError.brokenPipe))
 }
 
+/// Some are kept for those who give them back soon.
+@Test func `a borrower can leave pipes for others`() throws {
+    var pipes = Pipes(count: 4, bytes: 65_536)
+    #expect(pipes.take(leaving: 4) == -1)
+    let first = pipes.take(leaving: 3)
+    #expect(first >= 0 && pipes.take(leaving: 3) == -1)
+    let others = [pipes.take(leaving: 2), pipes.take(), pipes.take()]
+    #expect(others.allSatisfy { $0 >= 0 } && pipes.take() == -1 && pipes.borrowed == 4)
+    for pipe in others + [first] { pipes.giveBack(pipe) }
+    #expect(pipes.borrowed == 0)
+}
+
 /// An unprivileged user gets small pipes when it has many (`pipe(7)`): those are not worth having.
 @Test func `there are as many pipes as the kernel gives of a useful size`() {
     let pipes = Pipes(count: 4, bytes: 1 << 20)
