@@ -190,6 +190,8 @@ func TestPublishedTargetsMayEndFirst(t *testing.T) {
 		publish(t, control, "--port", portText(port), "--to", listener.Addr().String()).stderr.find(published, 0)
 		var w *wire
 		eventually(t, "the port is open", func() bool { w, err = tryDial(port); return err == nil })
+		w.t = t
+		defer w.Close()
 		server, err := listener.Accept()
 		if err != nil {
 			t.Fatal(err)
