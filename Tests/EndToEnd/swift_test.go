@@ -217,30 +217,51 @@ func TestSwiftServiceIsRestartedBySIGTERMUnderLoadWithoutAFailure(t *testing.T) 
 	load.stop(t)
 }
 
-// After SIGTERM a raw connection goes on until its client ends it, and then the service ends with 0.
+// After SIGTERM a raw connection goes on until its client ends it. Then the service ends with 0, and another one may take
+// its place.
 func TestSwiftRawConnectionsOutliveSIGTERM(t *testing.T) {
-	for name, greets := range map[string]bool{"example-raw-echo": false, "example-connections": true} {
-		t.Run(name, func(t *testing.T) {
-			p := startProxy(t)
-			port := freePort(t)
-			running := startSwift(t, name, portText(port), p.control)
-			p.awaitLog("registered raw", 0)
+	behindProxies(t, func(t *testing.T, control string, halfCloses bool) {
+		port := freePort(t)
+		for round := 0; round < 2; round++ {
+			running := startSwift(t, "example-raw-echo", portText(port), control)
+			awaitEcho(t, port)
 			w := dial(t, port)
-			if greets {
-				w.expect("Hello 127.0.0.1\n")
-			}
 			w.send("before")
 			w.expect("before")
 			running.signal(syscall.SIGTERM)
-			p.awaitLog("draining", 0)
-			w.send("after")
-			w.expect("after")
-			w.CloseWrite()
-			w.expectEnd()
+			for message := 0; message < 20; message++ {
+				w.send("after")
+				w.expect("after")
+				time.Sleep(5 * time.Millisecond)
+			}
+			if halfCloses {
+				w.CloseWrite()
+				w.expectEnd()
+			}
+			w.Close()
 			if code := running.exitCode(); code != 0 {
 				t.Errorf("it ended with %d", code)
 			}
-		})
+		}
+	})
+}
+
+// The same where the proxy tells clients' addresses.
+func TestSwiftConnectionsOutliveSIGTERM(t *testing.T) {
+	p := startProxy(t)
+	port := freePort(t)
+	running := startSwift(t, "example-connections", portText(port), p.control)
+	p.awaitLog("registered raw", 0)
+	w := dial(t, port)
+	w.expect("Hello 127.0.0.1\n")
+	running.signal(syscall.SIGTERM)
+	p.awaitLog("draining", 0)
+	w.send("after")
+	w.expect("after")
+	w.CloseWrite()
+	w.expectEnd()
+	if code := running.exitCode(); code != 0 {
+		t.Errorf("it ended with %d", code)
 	}
 }
 
