@@ -117,13 +117,7 @@ type process struct {
 
 func startProcess(t *testing.T, path string, arguments ...string) *process {
 	t.Helper()
-	return startCommand(t, exec.Command(path, arguments...), false)
-}
-
-// startCommand starts a program, in a group of processes of its own if it says so.
-func startCommand(t *testing.T, command *exec.Cmd, hasGroup bool) *process {
-	t.Helper()
-	p := &process{t: t, command: command, exited: make(chan struct{})}
+	p := &process{t: t, command: exec.Command(path, arguments...), exited: make(chan struct{})}
 	// An end of ours of each pipe: with Cmd.StdoutPipe, Wait could close it before the last line was read.
 	pipe := func() (*os.File, *lines) {
 		reader, writer, err := os.Pipe()
@@ -136,8 +130,9 @@ func startCommand(t *testing.T, command *exec.Cmd, hasGroup bool) *process {
 	output, p.stdout = pipe()
 	errors, p.stderr = pipe()
 	p.command.Stdout, p.command.Stderr = output, errors
-	// A test that dies must not leave its programs behind.
-	p.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: hasGroup}
+	// A test that dies must not leave its programs behind. Each has a group of its own: of one whose shell goes away the
+	// kernel lets those go on that a test has stopped.
+	p.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	err := p.command.Start()
 	output.Close()
 	errors.Close()

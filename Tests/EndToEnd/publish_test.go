@@ -397,8 +397,7 @@ while True:
     client, _ = listener.accept()
     while said := client.recv(100): client.sendall(said)
     client.close()`, to)
-	running := startSwiftInGroup(t, "socketmaster-publish",
-		"--proxy", p.control, "--port", portText(port), "--to", address(to), "--", "python3", "-c", server)
+	running := publish(t, p.control, "--port", portText(port), "--to", address(to), "--", "python3", "-c", server)
 	running.stderr.find(published, 0)
 	w := dial(t, port)
 	w.send("before")

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -33,16 +32,7 @@ func swiftProgram(t *testing.T, name string) string {
 // startSwift starts a Swift program that has to be ended by the test, or is killed after it.
 func startSwift(t *testing.T, name string, arguments ...string) *process {
 	t.Helper()
-	return showingErrors(t, name, startProcess(t, swiftProgram(t, name), arguments...))
-}
-
-// startSwiftInGroup does the same in a group of processes of its own, as a shell does for a terminal.
-func startSwiftInGroup(t *testing.T, name string, arguments ...string) *process {
-	t.Helper()
-	return showingErrors(t, name, startCommand(t, exec.Command(swiftProgram(t, name), arguments...), true))
-}
-
-func showingErrors(t *testing.T, name string, p *process) *process {
+	p := startProcess(t, swiftProgram(t, name), arguments...)
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("stderr of %s:\n%s", name, p.stderr.text())
