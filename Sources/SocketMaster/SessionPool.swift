@@ -62,7 +62,7 @@ final class SessionPool: @unchecked Sendable {
     private var attempts: [Int: @Sendable () -> Void] = [:]
     /// The port that the proxy has chosen, where any will do: all sessions are for the same.
     private var chosenPort: Int?
-    /// That there is no proxy, or one that knows no attributes, has been said.
+    /// The log has it that the proxy may not know of attributes.
     private var hasToldOfAttributes = false
     /// Waits for the first registration.
     private var firstPromise: EventLoopPromise<Void>?

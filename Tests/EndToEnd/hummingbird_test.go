@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 )
 
@@ -41,15 +40,5 @@ func TestHummingbirdIsRestartedBySIGTERMUnderLoadWithoutAFailure(t *testing.T) {
 	port := freePort(t)
 	running := startHummingbird(t, p, "a", port)
 	awaitReply(t, client(t), "http://"+address(port)+"/a/")
-	load := startLoad(port, "/a/", "From A")
-	for round := 0; round < 5; round++ {
-		load.awaitMore(t)
-		running.signal(syscall.SIGTERM)
-		if code := running.exitCode(); code != 0 {
-			t.Errorf("it ended with %d", code)
-		}
-		running = startHummingbird(t, p, "a", port)
-	}
-	load.awaitMore(t)
-	load.stop(t)
+	restartUnderLoad(t, startLoad(port, "/a/", "From A"), running, func() *process { return startHummingbird(t, p, "a", port) })
 }

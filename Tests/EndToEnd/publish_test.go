@@ -116,17 +116,7 @@ func TestPublishedServiceIsRestartedBySIGTERMUnderLoadWithoutAFailure(t *testing
 		return running
 	}
 	running := start()
-	load := startLoad(port, "/", "hello")
-	for round := 0; round < 5; round++ {
-		load.awaitMore(t)
-		running.signal(syscall.SIGTERM)
-		if code := running.exitCode(); code != 0 {
-			t.Errorf("it ended with %d", code)
-		}
-		running = start()
-	}
-	load.awaitMore(t)
-	load.stop(t)
+	restartUnderLoad(t, startLoad(port, "/", "hello"), running, start)
 }
 
 // A raw target sees exactly what the client does, in both directions.

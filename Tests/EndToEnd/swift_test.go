@@ -52,6 +52,21 @@ func behindProxies(t *testing.T, test func(t *testing.T, control string, halfClo
 	t.Run("original", func(t *testing.T) { test(t, startMinimalProxy(t, false).control.Addr().String(), false) })
 }
 
+// restartUnderLoad replaces a service by SIGTERM again and again, and expects that nobody who asks meanwhile notices.
+func restartUnderLoad(t *testing.T, load *load, running *process, start func() *process) {
+	t.Helper()
+	for round := 0; round < 5; round++ {
+		load.awaitMore(t)
+		running.signal(syscall.SIGTERM)
+		if code := running.exitCode(); code != 0 {
+			t.Errorf("it ended with %d", code)
+		}
+		running = start()
+	}
+	load.awaitMore(t)
+	load.stop(t)
+}
+
 // awaitEcho waits until the service echoes: a port is open before its service is there, and whoever ends his side while he
 // waits counts as gone.
 func awaitEcho(t *testing.T, port int) {
@@ -194,17 +209,7 @@ func TestSwiftServiceIsRestartedBySIGTERMUnderLoadWithoutAFailure(t *testing.T) 
 	start := func() *process { return startSwift(t, "example-http", "/", "hello", portText(port), p.control) }
 	running := start()
 	awaitReply(t, client(t), "http://"+address(port)+"/")
-	load := startLoad(port, "/", "hello")
-	for round := 0; round < 5; round++ {
-		load.awaitMore(t)
-		running.signal(syscall.SIGTERM)
-		if code := running.exitCode(); code != 0 {
-			t.Errorf("it ended with %d", code)
-		}
-		running = start()
-	}
-	load.awaitMore(t)
-	load.stop(t)
+	restartUnderLoad(t, startLoad(port, "/", "hello"), running, start)
 }
 
 // After SIGTERM a raw connection goes on until its client ends it. Then the service ends with 0, and another one may take
