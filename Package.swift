@@ -6,6 +6,7 @@ let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
+let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let serviceLifecycle = Target.Dependency.product(
     name: "ServiceLifecycle", package: "swift-service-lifecycle", condition: .when(traits: ["ServiceLifecycle"]))
@@ -35,6 +36,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
     ],
@@ -42,9 +44,8 @@ let package = Package(
         // Layer 0: the kernel, by way of liburing and GNU calls.
         .systemLibrary(name: "CLiburing", pkgConfig: "liburing", providers: [.apt(["liburing-dev"])]),
         .target(name: "CKernel", dependencies: ["CLiburing"], linkerSettings: [.linkedLibrary("uring")]),
-        // Layer 0: OpenSSL.
-        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
-        .target(name: "CTLS", dependencies: ["COpenSSL"]),
+        // Layer 0: BoringSSL, which swift-nio-ssl brings along.
+        .target(name: "CTLS", dependencies: [nioSSL]),
         // Layer 1: pure cores. Bytes and time come in, actions come out.
         .target(name: "Memory"),
         .target(name: "HTTP1"),
@@ -101,6 +102,8 @@ let package = Package(
             name: "ControlTests",
             dependencies: ["CKernel", "Control", "CTLSClient", "Proxy", "Registration", "Routing", "TLS"]),
         // An OpenSSL client, and a maker of certificates, for tests alone.
+        .systemLibrary(
+            name: "COpenSSL", path: "Tests/COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .target(name: "CTLSClient", dependencies: ["COpenSSL"], path: "Tests/CTLSClient"),
         .testTarget(name: "TLSTests", dependencies: ["CTLS", "CTLSClient", "Memory", "TLS"]),
         .testTarget(

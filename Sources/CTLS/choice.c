@@ -2,10 +2,7 @@
 
 #include "private.h"
 
-#include <openssl/ssl.h>
-#include <openssl/tls1.h>
 #include <string.h>
-#include <strings.h>
 
 enum {
     LONGEST_NAME = 253,
@@ -60,11 +57,15 @@ const struct ct_choice *ct_table_find(const struct ct_table *table, const uint8_
     return choice != NULL ? choice : &table->first;
 }
 
+static bool find_extension(const SSL_CLIENT_HELLO *hello, uint16_t type, const uint8_t **bytes, size_t *size) {
+    return SSL_early_callback_ctx_extension_get(hello, type, bytes, size) == 1;
+}
+
 // RFC 6066 3: a list of names, of which hosts are the only kind there is.
-static bool take_name(SSL *state, const uint8_t **name, size_t *count) {
+static bool take_name(const SSL_CLIENT_HELLO *hello, const uint8_t **name, size_t *count) {
     const uint8_t *bytes;
     size_t size;
-    if (SSL_client_hello_get0_ext(state, EXTENSION_NAME, &bytes, &size) != 1 || size < 5) return false;
+    if (!find_extension(hello, EXTENSION_NAME, &bytes, &size) || size < 5) return false;
     if (bytes[2] != 0 || read_number(bytes) != size - 2 || read_number(bytes + 3) > size - 5) return false;
     *name = bytes + 5;
     *count = read_number(bytes + 3);
@@ -78,81 +79,72 @@ static bool lists_number(const uint8_t *bytes, size_t size, unsigned number) {
     return false;
 }
 
-static bool knows_tls13(SSL *state) {
+static bool knows_tls13(const SSL_CLIENT_HELLO *hello) {
     const uint8_t *bytes;
     size_t size;
-    return SSL_client_hello_get0_ext(state, EXTENSION_VERSIONS, &bytes, &size) == 1 && size > 1
+    return find_extension(hello, EXTENSION_VERSIONS, &bytes, &size) && size > 1
         && lists_number(bytes + 1, size - 1, VERSION_TLS13);
 }
 
-static bool has_ecdsa_suite(SSL *state) {
+static bool has_ecdsa_suite(const SSL_CLIENT_HELLO *hello) {
     static const uint16_t suites[] = {0xC02B, 0xC02C, 0xCCA9};     // those of ours
-    const uint8_t *bytes;
-    size_t size = SSL_client_hello_get0_ciphers(state, &bytes);
     for (size_t place = 0; place < sizeof suites / sizeof suites[0]; place++) {
-        if (lists_number(bytes, size, suites[place])) return true;
+        if (lists_number(hello->cipher_suites, hello->cipher_suites_len, suites[place])) return true;
     }
     return false;
 }
 
 /// Before 1.3 the curve of a certificate's key has to be among those of the client (RFC 8422 5.1).
-static bool knows_curve(SSL *state, uint16_t scheme) {
+static bool knows_curve(const SSL_CLIENT_HELLO *hello, uint16_t scheme) {
     unsigned group = scheme == 0x0403 ? 23 : scheme == 0x0503 ? 24 : scheme == 0x0603 ? 25 : 0;
     const uint8_t *bytes;
     size_t size;
-    if (group == 0 || SSL_client_hello_get0_ext(state, EXTENSION_GROUPS, &bytes, &size) != 1 || size < 2) return true;
+    if (group == 0 || !find_extension(hello, EXTENSION_GROUPS, &bytes, &size) || size < 2) return true;
     return lists_number(bytes + 2, size - 2, group);
 }
 
 /// Whether the client can verify a signature of the scheme, and at 1.2 can agree on a suite for it.
-static bool accepts(SSL *state, uint16_t scheme) {
+static bool accepts(const SSL_CLIENT_HELLO *hello, uint16_t scheme) {
     const uint8_t *bytes;
     size_t size;
-    if (SSL_client_hello_get0_ext(state, EXTENSION_SCHEMES, &bytes, &size) != 1 || size < 2) return false;
+    if (!find_extension(hello, EXTENSION_SCHEMES, &bytes, &size) || size < 2) return false;
     if (!lists_number(bytes + 2, size - 2, scheme)) return false;
-    return knows_tls13(state) || (has_ecdsa_suite(state) && knows_curve(state, scheme));
+    return knows_tls13(hello) || (has_ecdsa_suite(hello) && knows_curve(hello, scheme));
 }
 
-static SSL_CTX *pick(SSL *state, const struct ct_choice *choice) {
+static SSL_CTX *pick(const SSL_CLIENT_HELLO *hello, const struct ct_choice *choice) {
     if (choice->rsa.context == NULL) return choice->modern.context;
     if (choice->modern.context == NULL) return choice->rsa.context;
-    return accepts(state, choice->modern.scheme) ? choice->modern.context : choice->rsa.context;
+    return accepts(hello, choice->modern.scheme) ? choice->modern.context : choice->rsa.context;
 }
 
-int ct_client_hello(SSL *state, int *alert, void *unused) {
-    (void)unused;
-    const struct ct_io *io = ct_io_of(state);
+enum ssl_select_cert_result_t ct_client_hello(const SSL_CLIENT_HELLO *hello) {
+    const struct ct_io *io = ct_io_of(hello->ssl);
     const uint8_t *name;
     size_t count;
-    if (io == NULL || io->table == NULL) {
-        *alert = SSL_AD_INTERNAL_ERROR;
-        return SSL_CLIENT_HELLO_ERROR;
-    }
+    if (io == NULL || io->table == NULL) return ssl_select_cert_error;
     const struct ct_choice *choice =
-        take_name(state, &name, &count) ? ct_table_find(io->table, name, count) : &io->table->first;
-    SSL_CTX *context = pick(state, choice);
-    if (context == NULL || SSL_set_SSL_CTX(state, context) == NULL) {
-        *alert = SSL_AD_UNRECOGNIZED_NAME;
-        return SSL_CLIENT_HELLO_ERROR;
-    }
-    return SSL_CLIENT_HELLO_SUCCESS;
+        take_name(hello, &name, &count) ? ct_table_find(io->table, name, count) : &io->table->first;
+    SSL_CTX *context = pick(hello, choice);
+    if (context == NULL || SSL_set_SSL_CTX(hello->ssl, context) == NULL) return ssl_select_cert_error;
+    return ssl_select_cert_success;
 }
 
 /// RFC 7301: HTTP/1.1 is all that HTTP routes speak. Who offers only others is told so; where routes are raw, what the
 /// protocol is remains between client and service.
-int ct_select_protocol(SSL *state, const unsigned char **selected, unsigned char *selected_count,
-                       const unsigned char *offered, unsigned int offered_count, void *unused) {
+int ct_select_protocol(SSL *state, const uint8_t **selected, uint8_t *selected_count, const uint8_t *offered,
+                       unsigned offered_count, void *unused) {
     (void)unused;
     static const char wanted[] = "http/1.1";
     const struct ct_io *io = ct_io_of(state);
     if (io == NULL || !io->selects_http) return SSL_TLSEXT_ERR_NOACK;
-    unsigned int place = 0;
+    unsigned place = 0;
     while (place < offered_count) {
-        unsigned int count = offered[place];
+        unsigned count = offered[place];
         if (count > offered_count - place - 1) break;
         if (count == sizeof wanted - 1 && memcmp(offered + place + 1, wanted, count) == 0) {
             *selected = offered + place + 1;
-            *selected_count = (unsigned char)count;
+            *selected_count = (uint8_t)count;
             return SSL_TLSEXT_ERR_OK;
         }
         place += 1 + count;

@@ -3,14 +3,18 @@
 #define _GNU_SOURCE
 #include "private.h"
 
-#include <openssl/bio.h>
-#include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <openssl/ssl.h>
-#include <openssl/x509v3.h>
+#include <CNIOBoringSSL_bio.h>
+#include <CNIOBoringSSL_digest.h>
+#include <CNIOBoringSSL_ec_key.h>
+#include <CNIOBoringSSL_err.h>
+#include <CNIOBoringSSL_evp.h>
+#include <CNIOBoringSSL_nid.h>
+#include <CNIOBoringSSL_pem.h>
+#include <CNIOBoringSSL_x509.h>
 #include <string.h>
-#include <time.h>
+
+/// Shorter RSA keys have less than 112 bits of strength.
+enum { RSA_BITS_AT_LEAST = 2048 };
 
 /// Asked for the password of an encrypted key: there is none.
 static int refuse_password(char *password, int capacity, int writes, void *was_asked) {
@@ -19,16 +23,16 @@ static int refuse_password(char *password, int capacity, int writes, void *was_a
     return -1;
 }
 
+static bool last_error_is(int library, int reason) {
+    uint32_t error = ERR_peek_last_error();
+    return ERR_GET_LIB(error) == library && ERR_GET_REASON(error) == reason;
+}
+
 /// The next certificate of the text, or NULL; `ended` says whether there is none at all.
 static X509 *read_certificate(BIO *text, bool *ended) {
-    X509 *certificate = X509_new_ex(ct_library(), NULL);
-    if (certificate != NULL && PEM_read_bio_X509(text, &certificate, refuse_password, NULL) != NULL) {
-        return certificate;
-    }
-    unsigned long error = ERR_peek_last_error();
-    *ended = ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
-    X509_free(certificate);
-    return NULL;
+    X509 *certificate = PEM_read_bio_X509(text, NULL, refuse_password, NULL);
+    if (certificate == NULL) *ended = last_error_is(ERR_LIB_PEM, PEM_R_NO_START_LINE);
+    return certificate;
 }
 
 struct chain {
@@ -61,12 +65,17 @@ static bool has_key_block(const char *text, size_t count) {
     return memmem(text, count, mark, sizeof mark - 1) != NULL;
 }
 
+/// Why a key could not be read, it may say: BoringSSL does not know other kinds, nor other curves.
+static bool is_of_unknown_kind(void) {
+    return last_error_is(ERR_LIB_EVP, EVP_R_UNSUPPORTED_ALGORITHM) || last_error_is(ERR_LIB_EC, EC_R_UNKNOWN_GROUP);
+}
+
 static enum ct_identity_failure read_key(const char *text, size_t count, EVP_PKEY **key) {
     bool was_asked = false;
     if (!has_key_block(text, count)) return CT_IDENTITY_KEY_MISSING;
-    BIO *bio = BIO_new_mem_buf(text, (int)count);
+    BIO *bio = count <= INT32_MAX ? BIO_new_mem_buf(text, (ossl_ssize_t)count) : NULL;
     if (bio == NULL) return CT_IDENTITY_REFUSED;
-    *key = PEM_read_bio_PrivateKey_ex(bio, NULL, refuse_password, &was_asked, ct_library(), NULL);
+    *key = PEM_read_bio_PrivateKey(bio, NULL, refuse_password, &was_asked);
     BIO_free(bio);
     if (*key != NULL) {
         ERR_clear_error();
@@ -74,67 +83,81 @@ static enum ct_identity_failure read_key(const char *text, size_t count, EVP_PKE
     }
     static const char mark[] = "ENCRYPTED";
     bool is_encrypted = was_asked || memmem(text, count, mark, sizeof mark - 1) != NULL;
+    if (!is_encrypted && is_of_unknown_kind()) return CT_IDENTITY_KEY_KIND;
     return is_encrypted ? CT_IDENTITY_KEY_ENCRYPTED : CT_IDENTITY_KEY_BROKEN;
 }
 
 /// False: a kind of key that we do not serve with.
-static bool scheme_of(EVP_PKEY *key, uint16_t *scheme) {
+static bool scheme_of(const EVP_PKEY *key, uint16_t *scheme) {
     *scheme = 0;
-    if (EVP_PKEY_is_a(key, "RSA")) return true;
-    char group[32];
-    size_t count;
-    if (EVP_PKEY_is_a(key, "ED25519")) {
-        *scheme = 0x0807;
-        return true;
+    switch (EVP_PKEY_id(key)) {
+    case EVP_PKEY_RSA: return true;
+    case EVP_PKEY_ED25519: *scheme = 0x0807; return true;
+    case EVP_PKEY_EC: break;
+    default: return false;
     }
-    if (!EVP_PKEY_is_a(key, "EC")) return false;
-    // By name: there are other curves of the same size, which no client of TLS knows.
-    if (EVP_PKEY_get_group_name(key, group, sizeof group, &count) != 1) return false;
-    if (strcmp(group, "prime256v1") == 0) *scheme = 0x0403;
-    if (strcmp(group, "secp384r1") == 0) *scheme = 0x0503;
-    if (strcmp(group, "secp521r1") == 0) *scheme = 0x0603;
-    return *scheme != 0;
+    switch (EC_GROUP_get_curve_name(EC_KEY_get0_group(EVP_PKEY_get0_EC_KEY(key)))) {
+    case NID_X9_62_prime256v1: *scheme = 0x0403; return true;
+    case NID_secp384r1: *scheme = 0x0503; return true;
+    case NID_secp521r1: *scheme = 0x0603; return true;
+    default: return false;
+    }
 }
 
-/// A client that fetches the whole chain and reads none of it makes us hold it: once for OpenSSL, once for the socket.
+/// A client that fetches the whole chain and reads none of it makes us hold it for the socket.
 static bool is_chain_large(const struct chain *chain) {
     int bytes = i2d_X509(chain->leaf, NULL);
-    for (int place = 0; place < sk_X509_num(chain->others) && bytes <= CT_CHAIN_BYTES; place++) {
+    for (size_t place = 0; place < sk_X509_num(chain->others) && bytes <= CT_CHAIN_BYTES; place++) {
         bytes += i2d_X509(sk_X509_value(chain->others, place), NULL);
     }
     return bytes > CT_CHAIN_BYTES;
 }
 
 static int64_t seconds_of(const ASN1_TIME *time) {
-    struct tm parts;
-    if (time == NULL || ASN1_TIME_to_tm(time, &parts) != 1) return 0;
-    return (int64_t)timegm(&parts);
+    int64_t seconds;
+    return time != NULL && ASN1_TIME_to_posix(time, &seconds) == 1 ? seconds : 0;
 }
 
-static enum ct_identity_failure failure_of_use(void) {
-    switch (ERR_GET_REASON(ERR_peek_last_error())) {
-    case SSL_R_EE_KEY_TOO_SMALL:
-    case SSL_R_CA_KEY_TOO_SMALL: return CT_IDENTITY_KEY_SMALL;
-    default: return CT_IDENTITY_REFUSED;
+static bool has_small_key(X509 *certificate) {
+    EVP_PKEY *key = X509_get_pubkey(certificate);
+    bool is_small = key != NULL && EVP_PKEY_id(key) == EVP_PKEY_RSA && EVP_PKEY_bits(key) < RSA_BITS_AT_LEAST;
+    EVP_PKEY_free(key);
+    return is_small;
+}
+
+/// Whether clients would not believe the signature; that of a root, nobody looks at.
+static bool has_weak_signature(X509 *certificate) {
+    int digest = NID_undef;
+    if (X509_NAME_cmp(X509_get_subject_name(certificate), X509_get_issuer_name(certificate)) == 0) return false;
+    if (OBJ_find_sigid_algs(X509_get_signature_nid(certificate), &digest, NULL) != 1) return false;
+    return digest == NID_sha1 || digest == NID_md5 || digest == NID_md4;
+}
+
+/// What every client would refuse is not waited for until they do.
+static enum ct_identity_failure check_strength(const struct chain *chain) {
+    for (size_t place = 0; place <= sk_X509_num(chain->others); place++) {
+        X509 *certificate = place == 0 ? chain->leaf : sk_X509_value(chain->others, place - 1);
+        if (has_small_key(certificate)) return CT_IDENTITY_KEY_SMALL;
+        if (has_weak_signature(certificate)) return CT_IDENTITY_SIGNATURE_WEAK;
     }
+    return CT_IDENTITY_FINE;
 }
 
 static enum ct_identity_failure put_together(const struct chain *chain, EVP_PKEY *key, struct ct_identity *identity) {
-    unsigned int digest_count = sizeof identity->fingerprint;
+    unsigned digest_count = sizeof identity->fingerprint;
     if (is_chain_large(chain)) return CT_IDENTITY_CHAIN_LARGE;
     // A signature takes the cube of an RSA key's length, and all clients of the reactor wait for it.
-    if (EVP_PKEY_is_a(key, "RSA") && EVP_PKEY_get_bits(key) > CT_RSA_BITS) return CT_IDENTITY_KEY_LARGE;
+    if (EVP_PKEY_id(key) == EVP_PKEY_RSA && EVP_PKEY_bits(key) > CT_RSA_BITS) return CT_IDENTITY_KEY_LARGE;
     if (!scheme_of(key, &identity->scheme)) return CT_IDENTITY_KEY_KIND;
     if (X509_check_private_key(chain->leaf, key) != 1) return CT_IDENTITY_MISMATCH;
-    EVP_MD *digest = EVP_MD_fetch(ct_library(), "SHA256", NULL);
-    int is_digested = X509_digest(chain->leaf, digest, identity->fingerprint, &digest_count);
-    EVP_MD_free(digest);
+    enum ct_identity_failure failure = check_strength(chain);
+    if (failure != CT_IDENTITY_FINE) return failure;
     SSL_CTX *context = ct_context_make();
     identity->context = context;
-    if (context == NULL || is_digested != 1) return CT_IDENTITY_REFUSED;
-    if (SSL_CTX_use_certificate(context, chain->leaf) != 1 || SSL_CTX_set1_chain(context, chain->others) != 1
+    if (context == NULL || X509_digest(chain->leaf, EVP_sha256(), identity->fingerprint, &digest_count) != 1
+        || SSL_CTX_use_certificate(context, chain->leaf) != 1 || SSL_CTX_set1_chain(context, chain->others) != 1
         || SSL_CTX_use_PrivateKey(context, key) != 1) {
-        return failure_of_use();
+        return CT_IDENTITY_REFUSED;
     }
     // A ticket is good for the certificate under which it was given, and for no other.
     if (SSL_CTX_set_session_id_context(context, identity->fingerprint, SSL_MAX_SID_CTX_LENGTH) != 1) {
@@ -150,10 +173,8 @@ enum ct_identity_failure ct_identity_read(const char *chain_text, size_t chain_c
     struct chain chain = {NULL, NULL};
     EVP_PKEY *key = NULL;
     memset(identity, 0, sizeof *identity);
-    ct_wipe_what_is_freed(true);
     ERR_clear_error();
-    bool is_possible = chain_count <= INT32_MAX && key_count <= INT32_MAX;
-    BIO *text = is_possible ? BIO_new_mem_buf(chain_text, (int)chain_count) : NULL;
+    BIO *text = chain_count <= INT32_MAX ? BIO_new_mem_buf(chain_text, (ossl_ssize_t)chain_count) : NULL;
     enum ct_identity_failure failure =
         text != NULL ? read_chain(text, &chain, &identity->place) : CT_IDENTITY_REFUSED;
     if (failure == CT_IDENTITY_FINE) failure = read_key(key_text, key_count, &key);
@@ -166,7 +187,6 @@ enum ct_identity_failure ct_identity_read(const char *chain_text, size_t chain_c
     X509_free(chain.leaf);
     sk_X509_pop_free(chain.others, X509_free);
     BIO_free(text);
-    ct_wipe_what_is_freed(false);
     return failure;
 }
 
@@ -185,7 +205,7 @@ void ct_identity_names(ct_context *context, void *taker, void (*take)(void *take
     if (certificate == NULL) return;
     bool has_names = false;
     GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
-    for (int place = 0; place < sk_GENERAL_NAME_num(names); place++) {
+    for (size_t place = 0; place < sk_GENERAL_NAME_num(names); place++) {
         const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, place);
         if (name->type != GEN_DNS) continue;
         has_names = true;
@@ -198,8 +218,4 @@ void ct_identity_names(ct_context *context, void *taker, void (*take)(void *take
 
 void ct_context_retain(ct_context *context) { SSL_CTX_up_ref(context); }
 
-void ct_context_release(ct_context *context) {
-    ct_wipe_what_is_freed(true);
-    SSL_CTX_free(context);
-    ct_wipe_what_is_freed(false);
-}
+void ct_context_release(ct_context *context) { SSL_CTX_free(context); }

@@ -6,10 +6,9 @@
 
 #include "private.h"
 
-#include <openssl/core_names.h>
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/params.h>
+#include <CNIOBoringSSL_aead.h>
+#include <CNIOBoringSSL_err.h>
+#include <CNIOBoringSSL_mem.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -18,7 +17,8 @@ enum {
     WORDS = CT_TICKET_SECRET / 8,
     NAME_BYTES = 16,
     SECRET_BYTES = 32,
-    VECTOR_BYTES = 16
+    NONCE_BYTES = 12,          // of AES-GCM-SIV (RFC 8452), which bears that two are equal
+    HEAD_BYTES = NAME_BYTES + NONCE_BYTES
 };
 
 struct slot {
@@ -26,23 +26,19 @@ struct slot {
     _Atomic uint64_t words[WORDS];
 };
 
-// As OpenSSL takes it.
 struct key {
     uint8_t name[NAME_BYTES];
-    uint8_t cipher[SECRET_BYTES];
-    uint8_t mac[SECRET_BYTES];
+    uint8_t secret[SECRET_BYTES];
 };
 
 _Static_assert(sizeof(struct key) == CT_TICKET_SECRET, "a key is what a secret's bytes are");
 
 static struct slot slots[SLOTS];
 static _Atomic uint32_t current;       // counts up; its remainder is the slot
-static EVP_CIPHER *ticket_cipher;
 
 bool ct_tickets_start(void) {
     uint8_t secret[CT_TICKET_SECRET];
-    ticket_cipher = EVP_CIPHER_fetch(ct_library(), "AES-256-CBC", NULL);
-    if (ticket_cipher == NULL || !ct_random(secret, sizeof secret)) return false;
+    if (!ct_random(secret, sizeof secret)) return false;
     ct_tickets_rotate(secret);
     OPENSSL_cleanse(secret, sizeof secret);
     return true;
@@ -78,41 +74,63 @@ static bool take_key(uint32_t place, struct key *key) {
     return true;
 }
 
-static bool use_key(const struct key *key, const uint8_t *vector, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int seals) {
-    OSSL_PARAM parameters[3] = {
-        OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, (void *)key->mac, SECRET_BYTES),
-        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, "SHA256", 0), OSSL_PARAM_construct_end()};
-    return EVP_CipherInit_ex(cipher, ticket_cipher, NULL, key->cipher, vector, seals) == 1
-        && EVP_MAC_CTX_set_params(mac, parameters) == 1;
+// A ticket: the key's name, a nonce, what is sealed.
+
+static size_t ticket_overhead(SSL *state) {
+    (void)state;
+    return HEAD_BYTES + EVP_AEAD_max_overhead(EVP_aead_aes_256_gcm_siv());
 }
 
-static int seal(uint32_t newest, unsigned char *name, unsigned char *vector, EVP_CIPHER_CTX *cipher,
-                EVP_MAC_CTX *mac) {
+/// False: with this key there is nothing to be had of it.
+static bool use_key(const struct key *key, bool seals, const uint8_t *nonce, uint8_t *out, size_t *out_count,
+                    size_t capacity, const uint8_t *in, size_t in_count) {
+    EVP_AEAD_CTX cipher;
+    if (EVP_AEAD_CTX_init(&cipher, EVP_aead_aes_256_gcm_siv(), key->secret, SECRET_BYTES,
+                          EVP_AEAD_DEFAULT_TAG_LENGTH, NULL) != 1) {
+        return false;
+    }
+    int is_done = (seals ? EVP_AEAD_CTX_seal : EVP_AEAD_CTX_open)(&cipher, out, out_count, capacity, nonce,
+                                                                  NONCE_BYTES, in, in_count, NULL, 0);
+    EVP_AEAD_CTX_cleanup(&cipher);
+    OPENSSL_cleanse(&cipher, sizeof cipher);
+    return is_done == 1;
+}
+
+static int seal_ticket(SSL *state, uint8_t *out, size_t *out_count, size_t capacity, const uint8_t *in,
+                       size_t in_count) {
+    (void)state;
     struct key key;
-    if (!take_key(newest, &key) || !ct_random(vector, VECTOR_BYTES)) return 0;
-    memcpy(name, key.name, NAME_BYTES);
-    bool is_used = use_key(&key, vector, cipher, mac, 1);
+    uint8_t *nonce = out + NAME_BYTES;
+    *out_count = 0;            // none is sent
+    if (capacity < HEAD_BYTES || !take_key(atomic_load_explicit(&current, memory_order_seq_cst), &key)) return 1;
+    size_t sealed_count = 0;
+    bool is_sealed = ct_random(nonce, NONCE_BYTES)
+        && use_key(&key, true, nonce, out + HEAD_BYTES, &sealed_count, capacity - HEAD_BYTES, in, in_count);
+    memcpy(out, key.name, NAME_BYTES);
     OPENSSL_cleanse(&key, sizeof key);
-    return is_used ? 1 : -1;
+    if (is_sealed) *out_count = HEAD_BYTES + sealed_count;
+    return is_sealed;
 }
 
-/// 0: none of our keys; the handshake becomes a full one. 2: an older one; the client gets a new ticket.
-static int open_with(uint32_t newest, const unsigned char *name, unsigned char *vector, EVP_CIPHER_CTX *cipher,
-                     EVP_MAC_CTX *mac) {
-    int result = 0;
+/// What is sealed with none of our keys, or broken, makes the handshake a full one.
+static enum ssl_ticket_aead_result_t open_ticket(SSL *state, uint8_t *out, size_t *out_count, size_t capacity,
+                                                 const uint8_t *in, size_t in_count) {
+    (void)state;
+    enum ssl_ticket_aead_result_t result = ssl_ticket_aead_ignore_ticket;
+    uint32_t newest = atomic_load_explicit(&current, memory_order_seq_cst);
     struct key key;
+    if (in_count < HEAD_BYTES) return result;
     for (uint32_t age = 0; age < SLOTS - 1; age++) {
-        if (!take_key(newest - age, &key) || CRYPTO_memcmp(name, key.name, NAME_BYTES) != 0) continue;
-        result = !use_key(&key, vector, cipher, mac, 0) ? -1 : age == 0 ? 1 : 2;
+        if (!take_key(newest - age, &key) || CRYPTO_memcmp(in, key.name, NAME_BYTES) != 0) continue;
+        if (use_key(&key, false, in + NAME_BYTES, out, out_count, capacity, in + HEAD_BYTES, in_count - HEAD_BYTES)) {
+            result = ssl_ticket_aead_success;
+        }
         break;
     }
     OPENSSL_cleanse(&key, sizeof key);
+    // What is left there would be taken for an error of the handshake.
+    if (result != ssl_ticket_aead_success) ERR_clear_error();
     return result;
 }
 
-int ct_ticket_key(SSL *state, unsigned char *name, unsigned char *vector, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac,
-                  int seals) {
-    (void)state;
-    uint32_t newest = atomic_load_explicit(&current, memory_order_seq_cst);
-    return seals ? seal(newest, name, vector, cipher, mac) : open_with(newest, name, vector, cipher, mac);
-}
+const SSL_TICKET_AEAD_METHOD ct_ticket_method = {ticket_overhead, seal_ticket, open_ticket};

@@ -5,7 +5,6 @@ internal import TLS
 
 // What the log has to tell of certificates, and the keys of tickets.
 extension ControlThread {
-    /// OpenSSL, before anything else can use it.
     static func startTLS(_ settings: Settings) throws(StartFailure) {
         do {
             try TLSEnvironment.start(minimum: settings.tlsMinimum.version)
@@ -17,7 +16,7 @@ extension ControlThread {
     /// What TLS is done by, for the log.
     static var tlsDescription: String {
         let kernel = ck_has_kernel_tls() ? "the kernel's is there and not used" : "the kernel has none"
-        return "TLS by \(TLSEnvironment.version); \(kernel)"
+        return "TLS by BoringSSL; \(kernel)"
     }
 
     /// Tickets are sealed with a new key from time to time; those of the keys before it still open.

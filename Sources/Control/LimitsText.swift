@@ -63,7 +63,7 @@ struct LimitsText {
 }
 
 extension DataPlaneLimits {
-    /// What the data plane and registrations under way may take together, in bytes, without OpenSSL's.
+    /// What the data plane and registrations under way may take together, in bytes, without BoringSSL's.
     var memoryOfProcess: Int { memoryBound + PendingTable.byteLimit }
 }
 

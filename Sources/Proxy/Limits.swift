@@ -64,11 +64,11 @@ public struct DataPlaneLimits: Sendable {
     static var outgoingBytesToBegin: Int { @_noLocks get { 64 << 10 } }
     /// What is sealed ahead for a client of TLS.
     static var sealedBytes: Int { @_noLocks get { 64 << 10 } }
-    /// OpenSSL's memory for a connection at most, and during its handshake. Measured, ours included: 16 KiB when it is
-    /// idle, 35 within a record, 45 within the handshake, 48 within its first message (Tests/EndToEnd,
-    /// `TestTLSConnectionsCostNoMoreThanIsSaid`).
-    static var tlsBytes: Int { @_noLocks get { 40 << 10 } }
-    static var tlsHandshakeBytes: Int { @_noLocks get { 56 << 10 } }
+    /// BoringSSL's memory for a connection at most, and during its handshake. Measured, ours included: 4 KiB when it is
+    /// idle, 20 within a record, 7 within the handshake, 43 within a first message that is as long as it may be
+    /// (Tests/EndToEnd, `TestTLSConnectionsCostNoMoreThanIsSaid`).
+    static var tlsBytes: Int { @_noLocks get { 24 << 10 } }
+    static var tlsHandshakeBytes: Int { @_noLocks get { 48 << 10 } }
     /// What a client may have caused to be sent to it without taking any of it.
     static var unaskedBytes: Int { @_noLocks get { 256 << 10 } }
     /// What a session may have waiting to be sent before its streams queue up.
@@ -199,7 +199,7 @@ public struct DataPlaneLimits: Sendable {
     /// What may lie in pipes, in the kernel's memory: of all reactors.
     public var pipedBytes: Int { reactors * pipes * pipeBytes }
 
-    /// Memory that these limits allow the data plane to touch, in bytes, without OpenSSL's. A slot of a client, a
+    /// Memory that these limits allow the data plane to touch, in bytes, without BoringSSL's. A slot of a client, a
     /// session or a stream that has been used once on a reactor stays there, so each counts on every one.
     public var memoryBound: Int {
         let clients = connections * Self.clientBytes
@@ -207,7 +207,7 @@ public struct DataPlaneLimits: Sendable {
         return receiveBytes + waitingBytes + reactors * (clients + services)
     }
 
-    /// What OpenSSL may add to it if all clients come by TLS.
+    /// What BoringSSL may add to it if all clients come by TLS.
     public var tlsMemoryBound: Int {
         let shaking = min(max(handshakes, 16 * reactors), connections)
         return connections * Self.tlsBytes + shaking * (Self.tlsHandshakeBytes - Self.tlsBytes)

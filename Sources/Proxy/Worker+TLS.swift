@@ -103,7 +103,7 @@ extension Worker {
 
     private static var version13: UInt16 { @_noLocks get { 0x0304 } }
 
-    /// What OpenSSL has to say about it goes out, and the connection ends.
+    /// What BoringSSL has to say about it goes out, and the connection ends.
     @_noLocks
     private mutating func handshakeFailed(_ connection: Int32) {
         bump(.handshakesFailed)
@@ -126,7 +126,7 @@ extension Worker {
     // MARK: records of the client
 
     /// Bytes of the client's socket; they stay where they are only until this returns, and all of them are read: what a
-    /// record still lacks lies with OpenSSL.
+    /// record still lacks lies with BoringSSL.
     @_noLocks
     mutating func tookRecords(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
         connections[connection].lastProgress = now

@@ -1,9 +1,9 @@
 internal import CTLS
 
-/// A certificate chain with its key, ready to serve with. The key lies in OpenSSL's memory alone and is wiped when the
-/// last user has gone: this object, tables that list it, connections that began with it.
+/// A certificate chain with its key, ready to serve with. The key lies in BoringSSL's memory alone and is wiped when
+/// the last user has gone: this object, tables that list it, connections that began with it.
 ///
-/// Immutable after its making, hence shared by all threads: OpenSSL counts its users with atomic operations.
+/// Immutable after its making, hence shared by all threads: BoringSSL counts its users with atomic operations.
 @safe
 public final class Identity: @unchecked Sendable {
     /// What keys are for; decides who can be served with it.
@@ -61,7 +61,7 @@ public final class Identity: @unchecked Sendable {
     }
 
     private static func refusal(_ failure: ct_identity_failure, place: Int) -> IdentityRefusal {
-        let reason = OpenSSLReason.take()
+        let reason = LibraryReason.take()
         switch failure {
         case CT_IDENTITY_CERTIFICATE_MISSING: return .certificateMissing
         case CT_IDENTITY_CERTIFICATE_BROKEN: return .certificateBroken(reason: reason)
@@ -75,6 +75,7 @@ public final class Identity: @unchecked Sendable {
         case CT_IDENTITY_KEY_SMALL: return .keySmall
         case CT_IDENTITY_KEY_LARGE: return .keyLarge(bits: Int(CT_RSA_BITS))
         case CT_IDENTITY_MISMATCH: return .mismatch
+        case CT_IDENTITY_SIGNATURE_WEAK: return .signatureWeak
         default: return .refused(reason: reason)
         }
     }

@@ -13,6 +13,7 @@ public enum IdentityRefusal: Error, Hashable, Sendable {
     case keySmall
     case keyLarge(bits: Int)
     case mismatch
+    case signatureWeak
     case refused(reason: String)
 }
 
@@ -47,6 +48,9 @@ extension IdentityRefusal: CustomStringConvertible {
         case .mismatch:
             "The private key is not the certificate's; give the two that were made together, "
                 + "the service's own certificate first."
+        case .signatureWeak:
+            "A certificate of the chain is signed by way of SHA-1 or MD5, which clients do not believe any more; "
+                + "have it issued anew."
         case .refused(let reason):
             "The certificate and its key cannot be used (\(reason)); make new ones."
         }

@@ -16,14 +16,14 @@ public struct TLSState: @unchecked Sendable, BitwiseCopyable {
     public var exists: Bool { @_noLocks get { unsafe raw != nil } }
 }
 
-/// A reactor's way into OpenSSL. All its connections share one BIO: what it reads and where it writes is set before
+/// A reactor's way into BoringSSL. All its connections share one BIO: what it reads and where it writes is set before
 /// each call, so a connection costs no buffer while it is idle, ciphertext is read where the kernel has put it, and is
 /// written straight into the blocks that will be sent.
 ///
 /// `shake` until it is done, then `read` until it wants more, with every piece of input; `write` and `finish` at any
 /// time after the handshake. After a failure what has been written is sent (an alert), and the state freed.
 ///
-/// OpenSSL allocates; nothing else here does. Belongs to one thread.
+/// BoringSSL allocates; nothing else here does. Belongs to one thread.
 @safe
 public struct TLSEngine: ~Copyable {
     /// A record's plaintext at most (RFC 8446 §5.1): what one read brings, and what one record carries.
@@ -212,7 +212,7 @@ public struct TLSEngine: ~Copyable {
         chain = other
     }
 
-    /// Called by OpenSSL, between two `moveOutput`.
+    /// Called by BoringSSL, between two `moveOutput`.
     private static func take(_ sink: UnsafeMutableRawPointer?, _ bytes: UnsafePointer<UInt8>?, _ count: Int) -> Bool {
         guard let sink = unsafe sink?.assumingMemoryBound(to: Sink.self) else { return false }
         let output = unsafe UnsafeRawBufferPointer(start: bytes, count: count)

@@ -2,10 +2,8 @@
 #include "CTLSClient.h"
 
 #include <openssl/bio.h>
-#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/kdf.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
@@ -122,32 +120,4 @@ bool tc_certificate(const struct tc_order *order, char *certificate, size_t cert
     EVP_PKEY_free(made);
     ERR_clear_error();
     return is_made;
-}
-
-bool tc_schedule(void *library, const char *digest, int mode, const uint8_t *key, size_t key_count,
-                 const uint8_t *salt, size_t salt_count, const char *label, const uint8_t *data, size_t data_count,
-                 uint8_t *out, size_t count) {
-    OSSL_PARAM parameters[8];
-    int place = 0;
-    parameters[place++] = OSSL_PARAM_construct_int(OSSL_KDF_PARAM_MODE, &mode);
-    parameters[place++] = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *)digest, 0);
-    if (key != NULL) {
-        parameters[place++] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)key, key_count);
-    }
-    if (salt != NULL) {
-        parameters[place++] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, (void *)salt, salt_count);
-    }
-    parameters[place++] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_PREFIX, "tls13 ", 6);
-    parameters[place++] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_LABEL, (void *)label, strlen(label));
-    if (data != NULL) {
-        parameters[place++] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_DATA, (void *)data, data_count);
-    }
-    parameters[place] = OSSL_PARAM_construct_end();
-    EVP_KDF *kdf = EVP_KDF_fetch(library, "TLS13-KDF", NULL);
-    EVP_KDF_CTX *context = EVP_KDF_CTX_new(kdf);
-    bool is_derived = context != NULL && EVP_KDF_derive(context, out, count, parameters) == 1;
-    EVP_KDF_CTX_free(context);
-    EVP_KDF_free(kdf);
-    ERR_clear_error();
-    return is_derived;
 }

@@ -76,14 +76,15 @@ func TestTLSClientThatFloodsWithKeyUpdatesIsEndedAndOthersAreServed(t *testing.T
 func TestTLSConnectionsCostNoMoreThanIsSaid(t *testing.T) {
 	const clients = 2000
 	hello := captureHello(t)
+	longest := lengthened(hello, 16384)
 	states := []struct {
 		name  string
 		bound int // KiB
 		begin func(port int) (net.Conn, error)
 	}{
 		{"plain and idle", 4, func(port int) (net.Conn, error) { return net.Dial("tcp", address(port)) }},
-		{"idle", 24, func(port int) (net.Conn, error) { return tryIdle(port) }},
-		{"within a record", 40, func(port int) (net.Conn, error) {
+		{"idle", 6, func(port int) (net.Conn, error) { return tryIdle(port) }},
+		{"within a record", 24, func(port int) (net.Conn, error) {
 			connection, err := tryIdle(port)
 			if err != nil {
 				return nil, err
@@ -93,14 +94,9 @@ func TestTLSConnectionsCostNoMoreThanIsSaid(t *testing.T) {
 			_, err = connection.NetConn().Write(part)
 			return connection, err
 		}},
-		{"within the hello", 56, func(port int) (net.Conn, error) {
-			connection, err := net.Dial("tcp", address(port))
-			if err == nil {
-				_, err = connection.Write(hello[:len(hello)-1])
-			}
-			return connection, err
-		}},
-		{"within the handshake", 56, func(port int) (net.Conn, error) {
+		{"within the hello", 10, func(port int) (net.Conn, error) { return sayAllButTheLast(port, hello) }},
+		{"within the longest hello", 48, func(port int) (net.Conn, error) { return sayAllButTheLast(port, longest) }},
+		{"within the handshake", 10, func(port int) (net.Conn, error) {
 			connection, err := net.Dial("tcp", address(port))
 			if err != nil {
 				return nil, err
@@ -149,6 +145,40 @@ func TestTLSConnectionsCostNoMoreThanIsSaid(t *testing.T) {
 			}
 		})
 	}
+}
+
+// sayAllButTheLast is a client whose hello lacks a byte.
+func sayAllButTheLast(port int, hello []byte) (net.Conn, error) {
+	connection, err := net.Dial("tcp", address(port))
+	if err == nil {
+		_, err = connection.Write(hello[:len(hello)-1])
+	}
+	return connection, err
+}
+
+// lengthened is a hello whose message has so many bytes, by padding (RFC 7685): one record but for the last byte, which
+// is the first of another long one.
+func lengthened(hello []byte, size int) []byte {
+	message := append([]byte{}, hello[5:]...)
+	padding := size - len(message) - 4
+	message = append(message, 0, 21, byte(padding>>8), byte(padding))
+	message = append(message, make([]byte, padding)...)
+	body := len(message) - 4
+	message[1], message[2], message[3] = byte(body>>16), byte(body>>8), byte(body)
+	// Behind version and random: session, suites, compressions, extensions.
+	place := 4 + 2 + 32
+	place += 1 + int(message[place])
+	place += 2 + int(message[place])<<8 + int(message[place+1])
+	place += 1 + int(message[place])
+	extensions := len(message) - place - 2
+	message[place], message[place+1] = byte(extensions>>8), byte(extensions)
+	var records []byte
+	last := len(message) - 1
+	for _, part := range [][]byte{message[:last], append(message[last:], make([]byte, 16383)...)} {
+		records = append(records, 22, 3, 1, byte(len(part)>>8), byte(len(part)))
+		records = append(records, part...)
+	}
+	return records
 }
 
 // tryIdle is a client that has had one answer.

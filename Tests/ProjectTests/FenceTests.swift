@@ -10,7 +10,7 @@ private let fenced: [String: Set<String>] = [
         "KeyBytes.swift", "Snapshot.swift", "Snapshot+Matching.swift", "SnapshotContents+Assembly.swift",
         "SnapshotMailbox.swift",
     ],
-    "TLS": ["Identity.swift", "IdentityTable.swift", "OpenSSLReason.swift", "TLSEngine.swift"],
+    "TLS": ["Identity.swift", "IdentityTable.swift", "LibraryReason.swift", "TLSEngine.swift"],
     "Control": [
         "ControlSocket.swift", "ControlThread+Registrations.swift", "ControlThread+Sessions.swift", "Epoll.swift",
         "KernelText.swift", "ListenerSockets.swift",

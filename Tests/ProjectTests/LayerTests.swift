@@ -13,8 +13,7 @@ private struct Target {
 private let targets: [String: Target] = [
     "CLiburing": Target(layer: 0),
     "CKernel": Target(layer: 0, ours: ["CLiburing"]),
-    "COpenSSL": Target(layer: 0),
-    "CTLS": Target(layer: 0, ours: ["COpenSSL"]),
+    "CTLS": Target(layer: 0),
     // The kernel's memory is the one thing that it needs of the C library.
     "Memory": Target(layer: 1, others: ["Glibc", "Synchronization"]),
     "HTTP1": Target(layer: 1, others: ["Synchronization"]),

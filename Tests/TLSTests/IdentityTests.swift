@@ -74,6 +74,7 @@ func `keys are read in their old forms too`(kind: tc_kind) throws {
     let refusals: [IdentityRefusal] = [
         .certificateMissing, .certificateBroken(reason: "r"), .chainBroken(place: 1, reason: "r"),
         .chainLong(limit: 16), .keyMissing, .keyEncrypted, .keyBroken(reason: "r"), .keyKind, .keySmall, .mismatch,
+        .signatureWeak,
         .refused(reason: "r"),
     ]
     for refusal in refusals {

@@ -2,7 +2,7 @@ import CTLSClient
 import Memory
 import TLS
 
-/// Started once for all tests, before any of them can use OpenSSL: they all begin here.
+/// Started once for all tests: they all begin here.
 enum TestTLS {
     static let isStarted: Bool = {
         do {

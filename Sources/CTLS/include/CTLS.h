@@ -1,8 +1,8 @@
 #ifndef CTLS_H
 #define CTLS_H
 
-// OpenSSL as the target TLS needs it: its macros as functions, a BIO over memory of ours, callbacks that choose a
-// certificate, a protocol and a ticket key. Only this target sees OpenSSL, and Swift sees none of its headers.
+// BoringSSL as the target TLS needs it: a BIO over memory of ours, callbacks that choose a certificate, a protocol and
+// a ticket key. Only this target sees BoringSSL, and Swift sees none of its headers.
 //
 // One environment a process, one engine a reactor, one context a certificate, one state a connection. A state belongs
 // to one thread at a time; contexts and the environment are shared by all.
@@ -11,35 +11,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/// Called by the data plane. OpenSSL allocates and locks behind it; our own code does not.
+/// Called by the data plane. BoringSSL allocates and locks behind it; our own code does not.
 #define CT_HOT __attribute__((swift_attr("@_noLocks")))
 
-/// A connection's TLS (OpenSSL's SSL).
+/// A connection's TLS (an SSL).
 typedef struct ssl_st ct_state;
-/// A certificate with its key and all settings (OpenSSL's SSL_CTX).
+/// A certificate with its key and all settings (an SSL_CTX).
 typedef struct ssl_ctx_st ct_context;
 
 // The environment
 
-/// What starting can fail of. OpenSSL's reason is in the text that comes with it.
-enum ct_start_failure {
-    CT_START_FINE = 0,
-    CT_START_LATE,             // OpenSSL has allocated before us
-    CT_START_PROVIDER,         // the algorithms cannot be set up
-    CT_START_CONTEXT
-};
-
-/// Sets OpenSSL up, once a process and before anything else calls it. Later calls do nothing and say the same.
+/// Sets up what all connections share, once a process and before anything else here is called. Later calls do nothing
+/// and say the same. False: it cannot be had; `ct_take_reason` knows why.
 /// `requires_tls13`: connections with less are refused.
-enum ct_start_failure ct_start(bool requires_tls13);
+bool ct_start(bool requires_tls13);
 
-/// What the algorithms are fetched from (an OSSL_LIB_CTX), to compare them with others.
-void *ct_algorithms(void);
-
-/// OpenSSL's version as text.
-const char *ct_version(void);
-
-/// OpenSSL's reason for the oldest failure that has not been asked for, in its words, and forgets all others.
+/// BoringSSL's reason for the oldest failure that has not been asked for, in its words, and forgets all others.
 void ct_take_reason(char *text, size_t capacity);
 
 // Certificates and keys
@@ -58,7 +45,8 @@ enum ct_identity_failure {
     CT_IDENTITY_KEY_SMALL,             // less than 112 bits of strength
     CT_IDENTITY_KEY_LARGE,             // RSA of more than CT_RSA_BITS
     CT_IDENTITY_MISMATCH,              // the key is not the certificate's
-    CT_IDENTITY_REFUSED                // by OpenSSL, for a reason of its own
+    CT_IDENTITY_SIGNATURE_WEAK,        // a certificate of the chain is signed by way of SHA-1 or MD5
+    CT_IDENTITY_REFUSED                // by BoringSSL, for a reason of its own
 };
 
 /// What a chain may have, its certificates' bytes together, and the longest RSA key.
@@ -120,7 +108,7 @@ const struct ct_choice *ct_table_find(const struct ct_table *table, const uint8_
 
 // Keys of tickets
 
-enum { CT_TICKET_SECRET = 80 };
+enum { CT_TICKET_SECRET = 48 };
 
 /// Makes a new key the one that tickets are sealed with; the two before it still open theirs. From one thread.
 void ct_tickets_rotate(const uint8_t secret[CT_TICKET_SECRET]);
@@ -129,7 +117,7 @@ bool ct_random(uint8_t *bytes, size_t count);
 
 // Connections
 
-/// Where OpenSSL reads and writes. Set before each call on a state, and valid until it returns.
+/// Where BoringSSL reads and writes. Set before each call on a state, and valid until it returns.
 struct ct_io {
     const uint8_t *input;      // what is left of it after a call has not been read
     size_t input_count;

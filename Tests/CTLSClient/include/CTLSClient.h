@@ -69,10 +69,5 @@ struct tc_order {
 bool tc_certificate(const struct tc_order *order, char *certificate, size_t certificate_capacity, char *key,
                     size_t key_capacity);
 
-/// One value of the key schedule of TLS 1.3, by OpenSSL's own code or by the algorithms in use (`library` of OpenSSL's
-/// kind, NULL for its own).
-bool tc_schedule(void *library, const char *digest, int mode, const uint8_t *key, size_t key_count,
-                 const uint8_t *salt, size_t salt_count, const char *label, const uint8_t *data, size_t data_count,
-                 uint8_t *out, size_t count);
 
 #endif

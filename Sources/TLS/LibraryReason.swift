@@ -1,12 +1,10 @@
 internal import CTLS
 
-/// What passes between OpenSSL and Swift as bytes in memory, the control thread's part.
+/// What passes between BoringSSL and Swift as bytes in memory, the control thread's part.
 ///
 /// Each buffer is Swift's, has the length that is said with it, and is not kept by the other side.
-enum OpenSSLReason {
-    static var version: String { unsafe String(cString: ct_version()) }
-
-    /// Why the last call failed, in OpenSSL's words.
+enum LibraryReason {
+    /// Why the last call failed, in BoringSSL's words.
     static func take() -> String {
         var text = [CChar](repeating: 0, count: 120)
         unsafe text.withUnsafeMutableBufferPointer { buffer in
