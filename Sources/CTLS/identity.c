@@ -8,6 +8,7 @@
 #include <CNIOBoringSSL_ec_key.h>
 #include <CNIOBoringSSL_err.h>
 #include <CNIOBoringSSL_evp.h>
+#include <CNIOBoringSSL_mem.h>
 #include <CNIOBoringSSL_nid.h>
 #include <CNIOBoringSSL_pem.h>
 #include <CNIOBoringSSL_x509.h>
@@ -23,15 +24,14 @@ static int refuse_password(char *password, int capacity, int writes, void *was_a
     return -1;
 }
 
-static bool last_error_is(int library, int reason) {
-    uint32_t error = ERR_peek_last_error();
+static bool is_error(uint32_t error, int library, int reason) {
     return ERR_GET_LIB(error) == library && ERR_GET_REASON(error) == reason;
 }
 
 /// The next certificate of the text, or NULL; `ended` says whether there is none at all.
 static X509 *read_certificate(BIO *text, bool *ended) {
     X509 *certificate = PEM_read_bio_X509(text, NULL, refuse_password, NULL);
-    if (certificate == NULL) *ended = last_error_is(ERR_LIB_PEM, PEM_R_NO_START_LINE);
+    if (certificate == NULL) *ended = is_error(ERR_peek_last_error(), ERR_LIB_PEM, PEM_R_NO_START_LINE);
     return certificate;
 }
 
@@ -65,9 +65,11 @@ static bool has_key_block(const char *text, size_t count) {
     return memmem(text, count, mark, sizeof mark - 1) != NULL;
 }
 
-/// Why a key could not be read, it may say: BoringSSL does not know other kinds, nor other curves.
+/// BoringSSL says so of other kinds, and of other curves.
 static bool is_of_unknown_kind(void) {
-    return last_error_is(ERR_LIB_EVP, EVP_R_UNSUPPORTED_ALGORITHM) || last_error_is(ERR_LIB_EC, EC_R_UNKNOWN_GROUP);
+    uint32_t error = ERR_peek_error();
+    return is_error(error, ERR_LIB_EVP, EVP_R_UNSUPPORTED_ALGORITHM)
+        || is_error(error, ERR_LIB_EC, EC_R_UNKNOWN_GROUP);
 }
 
 static enum ct_identity_failure read_key(const char *text, size_t count, EVP_PKEY **key) {
@@ -168,8 +170,14 @@ static enum ct_identity_failure put_together(const struct chain *chain, EVP_PKEY
     return CT_IDENTITY_FINE;
 }
 
-enum ct_identity_failure ct_identity_read(const char *chain_text, size_t chain_count, const char *key_text,
-                                          size_t key_count, struct ct_identity *identity) {
+/// BoringSSL wipes what it frees, but not what its functions have left behind on the stack.
+static __attribute__((noinline)) void wipe_stack(void) {
+    uint8_t left[64 << 10];
+    OPENSSL_cleanse(left, sizeof left);
+}
+
+static enum ct_identity_failure read_identity(const char *chain_text, size_t chain_count, const char *key_text,
+                                              size_t key_count, struct ct_identity *identity) {
     struct chain chain = {NULL, NULL};
     EVP_PKEY *key = NULL;
     memset(identity, 0, sizeof *identity);
@@ -187,6 +195,13 @@ enum ct_identity_failure ct_identity_read(const char *chain_text, size_t chain_c
     X509_free(chain.leaf);
     sk_X509_pop_free(chain.others, X509_free);
     BIO_free(text);
+    return failure;
+}
+
+enum ct_identity_failure ct_identity_read(const char *chain, size_t chain_count, const char *key, size_t key_count,
+                                          struct ct_identity *identity) {
+    enum ct_identity_failure failure = read_identity(chain, chain_count, key, key_count, identity);
+    wipe_stack();
     return failure;
 }
 

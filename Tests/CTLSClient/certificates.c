@@ -13,6 +13,8 @@ static EVP_PKEY *make_key(enum tc_kind kind) {
     switch (kind) {
     case TC_P256: return EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
     case TC_P384: return EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-384");
+    case TC_P521: return EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-521");
+    case TC_SECP256K1: return EVP_PKEY_Q_keygen(NULL, NULL, "EC", "secp256k1");
     case TC_RSA2048: return EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048);
     case TC_RSA1024: return EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)1024);
     case TC_ED25519: return EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
@@ -70,7 +72,7 @@ static bool sign_by_issuer(X509 *certificate, const struct tc_order *order) {
     EVP_PKEY *key = PEM_read_bio_PrivateKey(key_text, NULL, NULL, NULL);
     bool is_signed = issuer != NULL && key != NULL
         && X509_set_issuer_name(certificate, X509_get_subject_name(issuer)) == 1
-        && X509_sign(certificate, key, EVP_sha256()) > 0;
+        && X509_sign(certificate, key, order->is_sha1 ? EVP_sha1() : EVP_sha256()) > 0;
     X509_free(issuer);
     EVP_PKEY_free(key);
     BIO_free(text);

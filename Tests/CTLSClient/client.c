@@ -84,6 +84,25 @@ bool tc_client_resume(struct tc_client *client, const struct tc_client *former) 
     return is_set;
 }
 
+bool tc_client_resume_early(struct tc_client *client, const struct tc_client *former, const uint8_t *bytes,
+                            size_t count) {
+    SSL_SESSION *copy = former->ticket != NULL ? SSL_SESSION_dup(former->ticket) : NULL;
+    size_t written = 0;
+    bool is_said = copy != NULL && SSL_SESSION_set_max_early_data(copy, UINT32_MAX) == 1
+        && SSL_set_session(client->state, copy) == 1
+        && SSL_write_early_data(client->state, bytes, count, &written) == 1 && written == count;
+    SSL_SESSION_free(copy);
+    return is_said;
+}
+
+size_t tc_client_spoil_ticket(struct tc_client *client, size_t place) {
+    const unsigned char *ticket = NULL;
+    size_t count = 0;
+    if (client->ticket != NULL) SSL_SESSION_get0_ticket(client->ticket, &ticket, &count);
+    if (place < count) ((unsigned char *)ticket)[place] ^= 0x10;
+    return count;
+}
+
 void tc_client_take(struct tc_client *client, const uint8_t *bytes, size_t count) {
     if (count > 0) BIO_write(client->in, bytes, (int)count);
 }

@@ -131,7 +131,7 @@ func TestTLSServiceLearnsOfHTTPS(t *testing.T) {
 
 func TestTLSKeysOfAllKindsAndForms(t *testing.T) {
 	p := once(t)
-	for _, kind := range []string{"p256", "p384", "rsa", "ed25519"} {
+	for _, kind := range []string{"p256", "p384", "p521", "rsa", "ed25519"} {
 		certificate := issue(kind, "a.example")
 		definition := certificate.with(onPath(freePort(t), ""))
 		p.serve(definition, text(kind))

@@ -72,6 +72,21 @@ func `the intermediate certificates of a chain are sent, in its order`(kind: tc_
     }
 }
 
+/// What every client refuses is refused at once. Nobody looks at how a root signs itself.
+@Test func `weak links of a chain are refused`() throws {
+    let authority = Authority()
+    let weak = PEM(alternatives: "DNS:a.example", isSHA1: true, issuer: authority.middle)
+    #expect(throws: IdentityRefusal.signatureWeak) { try weak.identity() }
+    let middle = PEM(name: "intermediate", isAuthority: true, isSHA1: true, issuer: authority.root)
+    var pem = PEM(alternatives: "DNS:a.example", issuer: middle)
+    pem.chain += middle.chain
+    #expect(throws: IdentityRefusal.signatureWeak) { try pem.identity() }
+    let small = PEM(TC_RSA1024, name: "intermediate", isAuthority: true, issuer: authority.root)
+    pem = PEM(alternatives: "DNS:a.example", issuer: small)
+    pem.chain += small.chain
+    #expect(throws: IdentityRefusal.keySmall) { try pem.identity() }
+}
+
 @Test func `a chain of sixteen certificates is served, and one of seventeen refused`() throws {
     let authority = Authority()
     var pem = authority.issue()

@@ -161,6 +161,59 @@ private func takeTicket(_ client: TestClient, of table: IdentityTable) {
     }
 }
 
+/// A ticket that is not as it was sealed is none: the handshake becomes a full one.
+@Test func `forged tickets resume nothing and break nothing`() throws {
+    let table = IdentityTable([try PEM(alternatives: "DNS:a.example").identity()])
+    let server = TestServer(table)
+    for version: UInt16 in [0x0303, 0x0304] {
+        let wish = Wish(name: "a.example", oldest: version, newest: version)
+        let first = TestClient(wish)
+        takeTicket(first, of: table)
+        let count = first.spoilTicket(at: .max)
+        #expect(count > 40)
+        for place in 0..<count {
+            first.spoilTicket(at: place)
+            let next = TestClient(wish)
+            #expect(next.resume(first))
+            let connection = server.begin()
+            #expect(shake(next, connection) == .done, "byte \(place)")
+            #expect(!next.isResumed)
+            #expect(!server.engine.facts(connection.state).isResumed)
+            // It is what it was again.
+            first.spoilTicket(at: place)
+        }
+        let last = TestClient(wish)
+        #expect(last.resume(first))
+        #expect(shake(last, server.begin()) == .done)
+        #expect(last.isResumed)
+    }
+}
+
+/// Whoever records early data can send it again, so nobody gets it: it is skipped, and what follows counts.
+@Test func `early data is nobody's, and the connection goes on`() throws {
+    let table = IdentityTable([try PEM(alternatives: "DNS:a.example").identity()])
+    let server = TestServer(table)
+    let first = TestClient()
+    takeTicket(first, of: table)
+    for count in [1, 1000, 16_000] {
+        let next = TestClient()
+        #expect(next.resumeEarly(first, Array(repeating: 69, count: count)))
+        let connection = server.begin()
+        #expect(shake(next, connection) == .done, "\(count) bytes")
+        #expect(next.isResumed)
+        #expect(next.write([1, 2]) == .done)
+        connection.take(next.give())
+        #expect(connection.received == [1, 2])
+    }
+    // Without an end: no server has to skip for ever.
+    let flood = TestClient()
+    #expect(flood.resumeEarly(first, Array(repeating: 69, count: 100_000)))
+    let connection = server.begin()
+    shake(flood, connection)
+    #expect(connection.failure == .broken)
+    #expect(connection.received == [])
+}
+
 @Test func `a connection goes on under another reactor`() throws {
     let table = IdentityTable([try PEM(alternatives: "DNS:a.example").identity()])
     let here = TestServer(table)

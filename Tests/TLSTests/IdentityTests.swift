@@ -2,7 +2,7 @@ import CTLSClient
 import TLS
 import Testing
 
-@Test(arguments: [(TC_P256, 0), (TC_P384, 0), (TC_RSA2048, 1), (TC_ED25519, 0)] as [(tc_kind, Int)])
+@Test(arguments: [(TC_P256, 0), (TC_P384, 0), (TC_P521, 0), (TC_RSA2048, 1), (TC_ED25519, 0)] as [(tc_kind, Int)])
 func `keys of each kind serve`(kind: tc_kind, isRSA: Int) throws {
     let identity = try PEM(kind, alternatives: "DNS:a.example").identity()
     #expect(identity.kind == (isRSA == 1 ? .rsa : .modern))
@@ -66,6 +66,9 @@ func `keys are read in their old forms too`(kind: tc_kind) throws {
     }
     let small = PEM(TC_RSA1024)
     #expect(refusal(small.chain, small.key) == .keySmall)
+    let unusual = PEM(TC_SECP256K1)
+    #expect(refusal(unusual.chain, unusual.key) == .keyKind)
+    #expect(refusal(good.chain, unusual.key) == .keyKind)
     let long = String(repeating: good.chain, count: 18)
     #expect(refusal(long, good.key) == .chainLong(limit: 16))
 }

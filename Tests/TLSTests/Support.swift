@@ -22,7 +22,8 @@ struct PEM {
     /// `issuer`: who signs it, an authority; nil: it signs itself.
     init(
         _ kind: tc_kind = TC_P256, name: String? = nil, alternatives: String? = nil, begins: Int64 = -3600,
-        ends: Int64 = 86400, form: tc_key_form = TC_PKCS8, isAuthority: Bool = false, issuer: PEM? = nil
+        ends: Int64 = 86400, form: tc_key_form = TC_PKCS8, isAuthority: Bool = false, isSHA1: Bool = false,
+        issuer: PEM? = nil
     ) {
         precondition(TestTLS.isStarted)
         var certificate = [CChar](repeating: 0, count: 8192)
@@ -30,7 +31,7 @@ struct PEM {
         let isMade = unsafe withTexts([name, alternatives, issuer?.chain, issuer?.key]) { texts in
             var order = unsafe tc_order(
                 kind: kind, common_name: texts[0], alternatives: texts[1], begins_in: begins, ends_in: ends,
-                form: form, is_authority: isAuthority, issuer: texts[2], issuer_key: texts[3])
+                form: form, is_authority: isAuthority, is_sha1: isSHA1, issuer: texts[2], issuer_key: texts[3])
             return unsafe tc_certificate(&order, &certificate, certificate.count, &key, key.count)
         }
         precondition(isMade)
@@ -123,6 +124,12 @@ final class TestClient {
     func finish() -> ClientOutcome { outcome(unsafe tc_client_finish(raw)) }
     func updateKeys() -> Bool { unsafe tc_client_update_keys(raw) }
     func resume(_ former: TestClient) -> Bool { unsafe tc_client_resume(raw, former.raw) }
+    func resumeEarly(_ former: TestClient, _ bytes: [UInt8]) -> Bool {
+        unsafe tc_client_resume_early(raw, former.raw, bytes, bytes.count)
+    }
+    /// Changes one byte of the ticket; how many there are.
+    @discardableResult
+    func spoilTicket(at place: Int) -> Int { unsafe tc_client_spoil_ticket(raw, place) }
     var isResumed: Bool { unsafe tc_client_resumed(raw) }
     var version: UInt16 { unsafe tc_client_version(raw) }
 

@@ -67,6 +67,10 @@ TABLES = {
                *LATENCIES, number("busiest reactor's share", "reactor_share", ".0%"), BUSY, SERVICE, CALM]),
 }
 
+# Units, as plots say them.
+LABELS = {"us/request": "CPU µs per request", "s/GiB": "CPU s per GiB", "us/message": "CPU µs per message",
+          "us at p99": "p99 µs", "bytes each": "resident bytes each", "GiB/s": "GiB per second"}
+
 
 def progress(sample, table):
     """A sample on one line, for whoever watches."""

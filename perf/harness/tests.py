@@ -45,6 +45,10 @@ class Report(unittest.TestCase):
             for name in results["peers"]:
                 self.assertIn(f"| {name} |", report.table(results), path.name)
 
+    def test_every_unit_can_be_plotted(self):
+        for name, (_, unit, _) in report.TABLES.items():
+            self.assertIn(unit, report.LABELS, name)
+
 
 class Figures(unittest.TestCase):
     def test_cpu_is_divided_by_requests_and_by_bytes(self):

@@ -27,6 +27,12 @@ void tc_client_free(struct tc_client *client);
 /// Resumes what the other one has a ticket for. False: it has none.
 bool tc_client_resume(struct tc_client *client, const struct tc_client *former);
 
+/// The same with early data (RFC 8446 2.3), whether the server has allowed it or not.
+bool tc_client_resume_early(struct tc_client *client, const struct tc_client *former, const uint8_t *bytes,
+                            size_t count);
+/// Changes one byte of the ticket. Returns how many it has; 0: there is none.
+size_t tc_client_spoil_ticket(struct tc_client *client, size_t place);
+
 /// Bytes from the server.
 void tc_client_take(struct tc_client *client, const uint8_t *bytes, size_t count);
 /// Up to `capacity` bytes for the server.
@@ -50,7 +56,7 @@ bool tc_client_fingerprint(const struct tc_client *client, uint8_t fingerprint[3
 /// OpenSSL's reason for the first failure; 0: none. An alert of the server is 1000 and its number.
 int tc_client_reason(struct tc_client *client);
 
-enum tc_kind { TC_P256 = 0, TC_P384, TC_RSA2048, TC_RSA1024, TC_ED25519 };
+enum tc_kind { TC_P256 = 0, TC_P384, TC_P521, TC_SECP256K1, TC_RSA2048, TC_RSA1024, TC_ED25519 };
 enum tc_key_form { TC_PKCS8 = 0, TC_TRADITIONAL };
 
 struct tc_order {
@@ -61,6 +67,7 @@ struct tc_order {
     int64_t ends_in;
     enum tc_key_form form;
     bool is_authority;         // it may sign others
+    bool is_sha1;              // signed by way of SHA-1
     const char *issuer;        // PEM: who signs it; NULL: it signs itself
     const char *issuer_key;
 };
@@ -68,6 +75,5 @@ struct tc_order {
 /// A certificate and its key, both PEM, ended by a zero byte. False: it cannot be made, or has no room.
 bool tc_certificate(const struct tc_order *order, char *certificate, size_t certificate_capacity, char *key,
                     size_t key_capacity);
-
 
 #endif
