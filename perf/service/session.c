@@ -57,6 +57,7 @@ static void close_stream(struct session *session, uint32_t slot)
         link = &session->streams[*link].next;
     *link = stream->next;
     request_free(&stream->request);
+    buffer_free(&stream->unechoed);
     if (stream->ready)
         stream->gone = true;
     else
@@ -122,7 +123,7 @@ static void open_stream(struct session *session, uint32_t id)
 static void finish_if_done(struct session *session, uint32_t slot)
 {
     struct stream *const stream = &session->streams[slot];
-    if (!stream->finished || stream->replies_due > 0)
+    if (!stream->finished || stream->replies_due > 0 || buffer_length(&stream->unechoed) > 0)
         return;
     send_control(session, TYPE_WINDOW_UPDATE, FLAG_FIN | acknowledgement(stream), stream->id, 0);
     close_stream(session, slot);
@@ -199,15 +200,38 @@ static void read_requests(struct session *session, uint32_t slot, const char *cu
     }
 }
 
-// Echoes are messages that a window has room for; nothing is kept until there is more.
-static void echo(struct session *session, uint32_t slot, const uint8_t *bytes, uint32_t length)
+// Sends what the window has room for. Returns how much that was.
+static size_t send_echo(struct session *session, struct stream *stream, const uint8_t *bytes, size_t length)
+{
+    if (length > stream->send_window)
+        length = stream->send_window;
+    if (length == 0)
+        return 0;
+    stream->send_window -= (uint32_t)length;
+    uint8_t *const frame = buffer_append(end_of_frames(session), HEADER_LENGTH + length);
+    memcpy(put_header(frame, TYPE_DATA, acknowledgement(stream), stream->id, (uint32_t)length), bytes, length);
+    return length;
+}
+
+static void echo(struct session *session, uint32_t slot, const uint8_t *bytes, size_t length)
 {
     struct stream *const stream = &session->streams[slot];
-    if (length > stream->send_window)
-        fail("stream %u: an echo of more than the window", stream->id);
-    stream->send_window -= length;
-    uint8_t *const frame = buffer_append(end_of_frames(session), HEADER_LENGTH + length);
-    memcpy(put_header(frame, TYPE_DATA, acknowledgement(stream), stream->id, length), bytes, length);
+    struct buffer *const unechoed = &stream->unechoed;
+    const size_t sent = buffer_length(unechoed) > 0 ? 0 : send_echo(session, stream, bytes, length);
+    if (sent == length)
+        return;
+    if (buffer_length(unechoed) + length - sent > ECHO_LIMIT)
+        fail("stream %u: more than %d bytes wait to be sent back", stream->id, ECHO_LIMIT);
+    memcpy(buffer_append(unechoed, length - sent), bytes + sent, length - sent);
+}
+
+// The window has grown.
+static void echo_more(struct session *session, struct stream *stream)
+{
+    struct buffer *const unechoed = &stream->unechoed;
+    unechoed->head += send_echo(session, stream, unechoed->bytes + unechoed->head, buffer_length(unechoed));
+    if (unechoed->head == unechoed->tail)
+        unechoed->head = unechoed->tail = 0;
 }
 
 static void read_payload(struct session *session, uint32_t slot, const uint8_t *bytes, size_t length)
@@ -221,7 +245,7 @@ static void read_payload(struct session *session, uint32_t slot, const uint8_t *
     switch (session->streams[slot].raw) {
     case RAW_MIXED: break;
     case NOT_RAW: read_requests(session, slot, (const char *)bytes, (const char *)bytes + length); break;
-    case RAW_ECHO: echo(session, slot, bytes, (uint32_t)length); break;
+    case RAW_ECHO: echo(session, slot, bytes, length); break;
     case RAW_SINK:
     case RAW_SOURCE: break;
     }
@@ -275,11 +299,12 @@ static void receive_window_update(struct session *session, uint16_t flags, uint3
         send_control(session, TYPE_WINDOW_UPDATE, acknowledgement(stream), id, 0);
     if (stream->replies_due > 0)
         make_ready(session, slot);
-    if (!(flags & FLAG_FIN))
-        return;
-    if (stream->finished)
-        fail("stream %u brought a second FIN", id);
-    note_finish(session, slot);
+    echo_more(session, stream);
+    if (flags & FLAG_FIN) {
+        if (stream->finished)
+            fail("stream %u brought a second FIN", id);
+        note_finish(session, slot);
+    }
     finish_if_done(session, slot);
 }
 
@@ -404,8 +429,10 @@ void session_end_tail(struct session *session)
 void session_free(struct session *session)
 {
     buffer_free(&session->behind);
-    for (uint32_t slot = 1; slot < SESSION_STREAMS; slot++)
+    for (uint32_t slot = 1; slot < SESSION_STREAMS; slot++) {
         request_free(&session->streams[slot].request);
+        buffer_free(&session->streams[slot].unechoed);
+    }
     buffer_free(&session->out);
     free(session);
 }

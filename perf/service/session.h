@@ -10,6 +10,7 @@ enum {
     SESSION_STREAMS = 16384,      // at once; further ones are answered with RST
     SESSION_BUCKETS = 16384,      // ids are handed out in sequence, so live ones rarely share a bucket
     SESSION_OUT_LIMIT = 1 << 20,  // bytes waiting to be sent above which streams wait for their turn
+    ECHO_LIMIT = 1 << 20,         // bytes of a stream that may wait to be sent back
     NO_STREAM = 0,                // slot 0 of the slab stays empty
 };
 
@@ -27,6 +28,7 @@ struct stream {
     bool ready;
     bool gone;                // reset while it was ready: freed when its turn comes
     struct request request;
+    struct buffer unechoed;   // what came back to be sent and has no window yet
 };
 
 struct session {
