@@ -6,10 +6,12 @@
 
 enum {
     LONGEST_NAME = 253,
+    MOST_AUTHORITIES = 192,    // Java's clients have about 140, where they are told to say them
     EXTENSION_NAME = 0,        // server_name, RFC 6066 3
     EXTENSION_GROUPS = 10,     // supported_groups, RFC 8446 4.2.7
     EXTENSION_SCHEMES = 13,    // signature_algorithms, RFC 8446 4.2.3
     EXTENSION_VERSIONS = 43,   // supported_versions, RFC 8446 4.2.1
+    EXTENSION_AUTHORITIES = 47,    // certificate_authorities, RFC 8446 4.2.4
     VERSION_TLS13 = 0x0304
 };
 
@@ -112,6 +114,17 @@ static bool accepts(const SSL_CLIENT_HELLO *hello, uint16_t scheme) {
     return knows_tls13(hello) || (has_ecdsa_suite(hello) && knows_curve(hello, scheme));
 }
 
+/// BoringSSL keeps the names of authorities until the handshake is done, each in objects of its own: of 4000 empty
+/// ones, which a hello has room for, that would be a third of a megabyte. We do not choose by them.
+static bool lists_too_many_authorities(const SSL_CLIENT_HELLO *hello) {
+    const uint8_t *bytes;
+    size_t size;
+    size_t count = 0;
+    if (!find_extension(hello, EXTENSION_AUTHORITIES, &bytes, &size)) return false;
+    for (size_t place = 2; place + 2 <= size; place += 2 + read_number(bytes + place)) count += 1;
+    return count > MOST_AUTHORITIES;
+}
+
 static SSL_CTX *pick(const SSL_CLIENT_HELLO *hello, const struct ct_choice *choice) {
     if (choice->rsa.context == NULL) return choice->modern.context;
     if (choice->modern.context == NULL) return choice->rsa.context;
@@ -122,7 +135,7 @@ enum ssl_select_cert_result_t ct_client_hello(const SSL_CLIENT_HELLO *hello) {
     const struct ct_io *io = ct_io_of(hello->ssl);
     const uint8_t *name;
     size_t count;
-    if (io == NULL || io->table == NULL) return ssl_select_cert_error;
+    if (io == NULL || io->table == NULL || lists_too_many_authorities(hello)) return ssl_select_cert_error;
     const struct ct_choice *choice =
         take_name(hello, &name, &count) ? ct_table_find(io->table, name, count) : &io->table->first;
     SSL_CTX *context = pick(hello, choice);

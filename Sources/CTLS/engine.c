@@ -88,6 +88,7 @@ ct_state *ct_state_make(struct ct_engine *engine) {
 }
 
 void ct_state_adopt(struct ct_engine *engine, ct_state *state) {
+    if (SSL_get_rbio(state) == engine->bio) return;
     // One reference is enough for both ways.
     BIO_up_ref(engine->bio);
     SSL_set_bio(state, engine->bio, engine->bio);

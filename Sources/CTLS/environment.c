@@ -4,7 +4,6 @@
 
 #include <CNIOBoringSSL_crypto.h>
 #include <CNIOBoringSSL_err.h>
-#include <CNIOBoringSSL_rand.h>
 #include <ctype.h>
 #include <pthread.h>
 #include <string.h>
@@ -20,8 +19,17 @@ static const uint16_t suites_tls13[] = {
     SSL_CIPHER_AES_128_GCM_SHA256, SSL_CIPHER_CHACHA20_POLY1305_SHA256, SSL_CIPHER_AES_256_GCM_SHA384};
 static const uint32_t flags_tls13[] = {SSL_CIPHER_FLAG_EQUAL_PREFERENCE_WITH_NEXT, 0, 0};
 
+// Without SHA-1, which BoringSSL would sign with for clients of 1.2 that know nothing else.
+static const uint16_t schemes[] = {
+    SSL_SIGN_ED25519,
+    SSL_SIGN_ECDSA_SECP256R1_SHA256, SSL_SIGN_RSA_PSS_RSAE_SHA256, SSL_SIGN_RSA_PKCS1_SHA256,
+    SSL_SIGN_ECDSA_SECP384R1_SHA384, SSL_SIGN_RSA_PSS_RSAE_SHA384, SSL_SIGN_RSA_PKCS1_SHA384,
+    SSL_SIGN_ECDSA_SECP521R1_SHA512, SSL_SIGN_RSA_PSS_RSAE_SHA512, SSL_SIGN_RSA_PKCS1_SHA512};
+
 // The first of them for those who fear that what is recorded today will be read by quantum computers.
 #define GROUPS "X25519MLKEM768:X25519:P-256"
+
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
 enum { SESSION_SECONDS = 8 * 3600 };
 
@@ -46,7 +54,8 @@ SSL_CTX *ct_context_make(void) {
     SSL_CTX_set_alpn_select_cb(context, ct_select_protocol, NULL);
     if (SSL_CTX_set_min_proto_version(context, (uint16_t)minimum_version) == 1
         && SSL_CTX_set_strict_cipher_list(context, SUITES_TLS12) == 1
-        && SSL_CTX_set1_tls13_ciphers(context, suites_tls13, flags_tls13, 3) == 1
+        && SSL_CTX_set1_tls13_ciphers(context, suites_tls13, flags_tls13, COUNT(suites_tls13)) == 1
+        && SSL_CTX_set_signing_algorithm_prefs(context, schemes, COUNT(schemes)) == 1
         && SSL_CTX_set1_groups_list(context, GROUPS) == 1) {
         return context;
     }
@@ -56,7 +65,7 @@ SSL_CTX *ct_context_make(void) {
 
 static bool start(bool requires_tls13) {
     minimum_version = requires_tls13 ? TLS1_3_VERSION : TLS1_2_VERSION;
-    if (!ct_tickets_start() || !ct_engines_start()) return false;
+    if (!ct_tickets_renew() || !ct_engines_start()) return false;
     context_of_hellos = ct_context_make();
     return context_of_hellos != NULL;
 }
@@ -68,8 +77,6 @@ bool ct_start(bool requires_tls13) {
     pthread_mutex_unlock(&starting);
     return start_result;
 }
-
-bool ct_random(uint8_t *bytes, size_t count) { return RAND_bytes(bytes, count) == 1; }
 
 void ct_take_reason(char *text, size_t capacity) {
     if (capacity == 0) return;

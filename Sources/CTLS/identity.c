@@ -120,9 +120,16 @@ static int64_t seconds_of(const ASN1_TIME *time) {
     return time != NULL && ASN1_TIME_to_posix(time, &seconds) == 1 ? seconds : 0;
 }
 
+/// Whether a key is what clients believe today; of curves BoringSSL knows no smaller ones.
 static bool has_small_key(X509 *certificate) {
     EVP_PKEY *key = X509_get_pubkey(certificate);
-    bool is_small = key != NULL && EVP_PKEY_id(key) == EVP_PKEY_RSA && EVP_PKEY_bits(key) < RSA_BITS_AT_LEAST;
+    bool is_small = true;
+    switch (key != NULL ? EVP_PKEY_id(key) : EVP_PKEY_NONE) {
+    case EVP_PKEY_RSA: is_small = EVP_PKEY_bits(key) < RSA_BITS_AT_LEAST; break;
+    case EVP_PKEY_EC:
+    case EVP_PKEY_ED25519: is_small = false; break;
+    default: break;
+    }
     EVP_PKEY_free(key);
     return is_small;
 }

@@ -23,7 +23,6 @@ int ct_select_protocol(SSL *state, const uint8_t **selected, uint8_t *selected_c
 // tickets.c
 
 extern const SSL_TICKET_AEAD_METHOD ct_ticket_method;
-bool ct_tickets_start(void);
 
 // engine.c
 

@@ -9,16 +9,17 @@
 #include <CNIOBoringSSL_aead.h>
 #include <CNIOBoringSSL_err.h>
 #include <CNIOBoringSSL_mem.h>
+#include <CNIOBoringSSL_rand.h>
 #include <stdatomic.h>
 #include <string.h>
 
 enum {
     SLOTS = 4,                 // current, two that still open, one to write
-    WORDS = CT_TICKET_SECRET / 8,
-    NAME_BYTES = 16,
+        NAME_BYTES = 16,
     SECRET_BYTES = 32,
     NONCE_BYTES = 12,          // of AES-GCM-SIV (RFC 8452), which bears that two are equal
-    HEAD_BYTES = NAME_BYTES + NONCE_BYTES
+    HEAD_BYTES = NAME_BYTES + NONCE_BYTES,
+    WORDS = (NAME_BYTES + SECRET_BYTES) / 8
 };
 
 struct slot {
@@ -31,24 +32,16 @@ struct key {
     uint8_t secret[SECRET_BYTES];
 };
 
-_Static_assert(sizeof(struct key) == CT_TICKET_SECRET, "a key is what a secret's bytes are");
+_Static_assert(sizeof(struct key) == WORDS * 8, "a key is what the words are");
 
 static struct slot slots[SLOTS];
 static _Atomic uint32_t current;       // counts up; its remainder is the slot
 
-bool ct_tickets_start(void) {
-    uint8_t secret[CT_TICKET_SECRET];
-    if (!ct_random(secret, sizeof secret)) return false;
-    ct_tickets_rotate(secret);
-    OPENSSL_cleanse(secret, sizeof secret);
-    return true;
-}
-
-void ct_tickets_rotate(const uint8_t secret[CT_TICKET_SECRET]) {
+bool ct_tickets_renew(void) {
+    uint64_t words[WORDS];
+    if (RAND_bytes((uint8_t *)words, sizeof words) != 1) return false;
     uint32_t next = atomic_load_explicit(&current, memory_order_relaxed) + 1;
     struct slot *slot = &slots[next % SLOTS];
-    uint64_t words[WORDS];
-    memcpy(words, secret, sizeof words);
     uint64_t number = atomic_load_explicit(&slot->number, memory_order_relaxed);
     atomic_store_explicit(&slot->number, number + 1, memory_order_seq_cst);
     for (int place = 0; place < WORDS; place++) {
@@ -57,6 +50,7 @@ void ct_tickets_rotate(const uint8_t secret[CT_TICKET_SECRET]) {
     atomic_store_explicit(&slot->number, number + 2, memory_order_seq_cst);
     atomic_store_explicit(&current, next, memory_order_seq_cst);
     OPENSSL_cleanse(words, sizeof words);
+    return true;
 }
 
 /// False: nothing was ever there, or it is being written.
@@ -68,13 +62,14 @@ static bool take_key(uint32_t place, struct key *key) {
     for (int index = 0; index < WORDS; index++) {
         words[index] = atomic_load_explicit(&slot->words[index], memory_order_seq_cst);
     }
-    if (atomic_load_explicit(&slot->number, memory_order_seq_cst) != number) return false;
-    memcpy(key, words, sizeof *key);
+    bool is_whole = atomic_load_explicit(&slot->number, memory_order_seq_cst) == number;
+    if (is_whole) memcpy(key, words, sizeof *key);
     OPENSSL_cleanse(words, sizeof words);
-    return true;
+    return is_whole;
 }
 
-// A ticket: the key's name, a nonce, what is sealed.
+// A ticket: the key's name, a nonce, what is sealed. What comes in and what goes out lie apart: BoringSSL may hand the
+// same bytes for both, but does not, and then there is no ticket.
 
 static size_t ticket_overhead(SSL *state) {
     (void)state;
@@ -102,9 +97,10 @@ static int seal_ticket(SSL *state, uint8_t *out, size_t *out_count, size_t capac
     struct key key;
     uint8_t *nonce = out + NAME_BYTES;
     *out_count = 0;            // none is sent
-    if (capacity < HEAD_BYTES || !take_key(atomic_load_explicit(&current, memory_order_seq_cst), &key)) return 1;
+    if (in == out || capacity < HEAD_BYTES) return 1;
+    if (!take_key(atomic_load_explicit(&current, memory_order_seq_cst), &key)) return 1;
     size_t sealed_count = 0;
-    bool is_sealed = ct_random(nonce, NONCE_BYTES)
+    bool is_sealed = RAND_bytes(nonce, NONCE_BYTES) == 1
         && use_key(&key, true, nonce, out + HEAD_BYTES, &sealed_count, capacity - HEAD_BYTES, in, in_count);
     memcpy(out, key.name, NAME_BYTES);
     OPENSSL_cleanse(&key, sizeof key);
@@ -119,7 +115,7 @@ static enum ssl_ticket_aead_result_t open_ticket(SSL *state, uint8_t *out, size_
     enum ssl_ticket_aead_result_t result = ssl_ticket_aead_ignore_ticket;
     uint32_t newest = atomic_load_explicit(&current, memory_order_seq_cst);
     struct key key;
-    if (in_count < HEAD_BYTES) return result;
+    if (in == out || in_count < HEAD_BYTES) return result;
     for (uint32_t age = 0; age < SLOTS - 1; age++) {
         if (!take_key(newest - age, &key) || CRYPTO_memcmp(in, key.name, NAME_BYTES) != 0) continue;
         if (use_key(&key, false, in + NAME_BYTES, out, out_count, capacity, in + HEAD_BYTES, in_count - HEAD_BYTES)) {

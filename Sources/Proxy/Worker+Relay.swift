@@ -73,8 +73,6 @@ extension Worker {
         guard stream >= 0 else { return }
         passClientEnd(connection, stream)
         let record = connections[connection]
-        // A ticket may lie there, which nobody has sent yet.
-        if hasEnded(stream), !record.sealed.isEmpty, !record.isSending { markDirty(connection: connection) }
         if hasEnded(stream), !record.hasUnsent, !record.isSending, !record.finishSent, saysEnd(connection) {
             connections[connection].finishSent = true
             Sockets.finish(record.fd)

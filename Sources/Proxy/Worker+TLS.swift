@@ -95,13 +95,11 @@ extension Worker {
         bump(.handshakes)
         let facts = tls.facts(connections[connection].tls)
         if facts.isResumed { bump(.resumed) }
-        // At 1.3 what lies sealed is a ticket, which goes out with the first bytes of the reply.
-        if facts.version < Self.version13 { markDirty(connection: connection) }
+        // At 1.2 the last word is ours. At 1.3 it is the client's, and a ticket goes out with the first bytes for it.
+        if !connections[connection].sealed.isEmpty { markDirty(connection: connection) }
         connections[connection].phaseSince = now
         beginTraffic(connection)
     }
-
-    private static var version13: UInt16 { @_noLocks get { 0x0304 } }
 
     /// What BoringSSL has to say about it goes out, and the connection ends.
     @_noLocks
@@ -126,7 +124,8 @@ extension Worker {
     // MARK: records of the client
 
     /// Bytes of the client's socket; they stay where they are only until this returns, and all of them are read: what a
-    /// record still lacks lies with BoringSSL.
+    /// record still lacks lies with BoringSSL. Nothing is written here: what a client has to be answered, a change of
+    /// keys, goes out with the next bytes for it.
     @_noLocks
     mutating func tookRecords(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
         connections[connection].lastProgress = now
@@ -134,29 +133,16 @@ extension Worker {
         if connections[connection].isShaking {
             guard unsafe shake(connection, &input) else { return }
         }
-        let before = connections[connection].sealed.count
         while !connections[connection].isClosing {
             let result = unsafe tls.read(
                 connections[connection].tls, input: &input, output: &connections[connection].sealed)
             switch result.outcome {
             case .done: unsafe took(connection, tls.bytes(of: result))
-            case .more: return boundUnasked(connection, before)
+            case .more: return
             case .ended: return clientSaidEnd(connection)
             // The alert goes out as the connection's last words.
             case .failed: return close(connection, reset: false)
             }
-        }
-    }
-
-    /// A client that causes answers (to a change of keys, say) and takes none does not get to fill our memory.
-    @_noLocks
-    private mutating func boundUnasked(_ connection: Int32, _ before: Int) {
-        let count = connections[connection].sealed.count
-        if count > DataPlaneLimits.unaskedBytes {
-            bump(.resets)
-            close(connection, reset: true)
-        } else if count > before {
-            markDirty(connection: connection)
         }
     }
 
@@ -260,7 +246,6 @@ extension Worker {
     mutating func sayLastRecords(_ connection: Int32, isReset: Bool) {
         let record = connections[connection]
         guard !record.isSending else { return }
-        // A ticket that nobody has waited for is no reply.
         let isComplete =
             !isReset && record.outgoing.isEmpty && record.sealedBytes == 0 && !tls.isShaking(record.tls)
         if isComplete, !record.hasSaidEnd { sealEnd(connection) }

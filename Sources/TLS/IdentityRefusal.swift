@@ -41,7 +41,8 @@ extension IdentityRefusal: CustomStringConvertible {
             "The private key is of a kind that is not served with; use RSA, ECDSA with P-256, P-384 or P-521, "
                 + "or Ed25519."
         case .keySmall:
-            "A key of the certificate or its chain is too short; use RSA with 2048 bits or more, or ECDSA with P-256."
+            "A key of the certificate or its chain is too short, or of a kind that clients do not take; "
+                + "use RSA with 2048 bits or more, or ECDSA with P-256."
         case .keyLarge(let bits):
             "The RSA key is so long that everybody would wait for its signatures; "
                 + "use one of \(bits) bits at most, or ECDSA with P-256."

@@ -28,5 +28,5 @@ public enum TLSEnvironment {
 
     /// Makes a new key for tickets; whoever keeps the time calls it every `ticketKeySeconds`. One thread at a time.
     /// False: there was no randomness, and the key stays.
-    public static func rotateTicketKeys() -> Bool { LibraryReason.rotateTicketKeys() }
+    public static func rotateTicketKeys() -> Bool { ct_tickets_renew() }
 }

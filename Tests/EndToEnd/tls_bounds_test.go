@@ -96,15 +96,15 @@ func TestTLSConnectionsCostNoMoreThanIsSaid(t *testing.T) {
 		}},
 		{"within the hello", 10, func(port int) (net.Conn, error) { return sayAllButTheLast(port, hello) }},
 		{"within the longest hello", 48, func(port int) (net.Conn, error) { return sayAllButTheLast(port, longest) }},
-		{"within the handshake", 10, func(port int) (net.Conn, error) {
-			connection, err := net.Dial("tcp", address(port))
-			if err != nil {
-				return nil, err
+		{"within the dearest handshake", 80, func(port int) (net.Conn, error) {
+			connection, err := sayAndHear(port, dearestHello(190))
+			if err == nil {
+				_, err = connection.Write(append([]byte{22, 3, 3, 0x40, 0}, make([]byte, 16000)...))
 			}
-			connection.Write(hello)
-			connection.SetReadDeadline(time.Now().Add(patience))
-			_, err = io.ReadAtLeast(connection, make([]byte, 4096), 300)
 			return connection, err
+		}},
+		{"within the handshake", 10, func(port int) (net.Conn, error) {
+			return sayAndHear(port, hello)
 		}},
 	}
 	for _, state := range states {
@@ -154,6 +154,52 @@ func sayAllButTheLast(port int, hello []byte) (net.Conn, error) {
 		_, err = connection.Write(hello[:len(hello)-1])
 	}
 	return connection, err
+}
+
+// sayAndHear is a client that has said its hello and heard of a certificate.
+func sayAndHear(port int, hello []byte) (net.Conn, error) {
+	connection, err := net.Dial("tcp", address(port))
+	if err != nil {
+		return nil, err
+	}
+	connection.Write(hello)
+	connection.SetReadDeadline(time.Now().Add(patience))
+	_, err = io.ReadAtLeast(connection, make([]byte, 4096), 300)
+	return connection, err
+}
+
+// dearestHello is one of 1.2 and as long as may be, full of what a server keeps until the handshake is done: names of
+// authorities, each of which is an object there, and numbers of groups.
+func dearestHello(authorities int) []byte {
+	extension := func(kind int, list []byte) []byte {
+		size := len(list)
+		return append([]byte{byte(kind >> 8), byte(kind), byte((size + 2) >> 8), byte(size + 2), byte(size >> 8),
+			byte(size)}, list...)
+	}
+	names := bytes.Repeat([]byte{0, 2, 0x30, 0}, authorities)
+	groups := bytes.Repeat([]byte{0x7a, 0x7a}, (16384-200-len(names))/2)
+	extensions := extension(13, []byte{4, 3, 8, 4})
+	extensions = append(extensions, extension(47, names)...)
+	extensions = append(extensions, extension(10, append([]byte{0, 23}, groups...))...)
+	body := append([]byte{3, 3}, make([]byte, 32)...)
+	body = append(body, 0, 0, 4, 0xc0, 0x2b, 0xc0, 0x2f, 1, 0, byte(len(extensions)>>8), byte(len(extensions)))
+	body = append(body, extensions...)
+	message := append([]byte{1, 0, byte(len(body) >> 8), byte(len(body))}, body...)
+	return append([]byte{22, 3, 1, byte(len(message) >> 8), byte(len(message))}, message...)
+}
+
+// A client may name authorities, and not without end.
+func TestTLSClientsThatNameTooManyAuthoritiesAreRefused(t *testing.T) {
+	p := once(t)
+	port := freePort(t)
+	p.serve(issue("p256", "a.example").with(onPath(port, "")), text("a"))
+	for authorities, isServed := range map[int]bool{1: true, 192: true, 193: false, 4000: false} {
+		connection, err := sayAndHear(port, dearestHello(authorities))
+		if (err == nil) != isServed {
+			t.Errorf("%d authorities: %v", authorities, err)
+		}
+		connection.Close()
+	}
 }
 
 // lengthened is a hello whose message has so many bytes, by padding (RFC 7685): one record but for the last byte, which

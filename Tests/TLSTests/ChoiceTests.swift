@@ -89,6 +89,15 @@ private func table(_ pems: [PEM]) throws -> (IdentityTable, [Identity]) {
     }
 }
 
+@Test(arguments: [(TC_P256, "ECDSA+SHA1"), (TC_RSA2048, "RSA+SHA1")] as [(tc_kind, String)])
+func `nothing is signed by way of SHA-1`(kind: tc_kind, schemes: String) throws {
+    let server = TestServer(try table([PEM(kind, alternatives: "DNS:a.example")]).0)
+    let connection = server.begin()
+    let wish = Wish(suites12: "ALL:@SECLEVEL=0", schemes: schemes, newest: 0x0303)
+    #expect(shake(TestClient(wish), connection) != .done)
+    #expect(connection.failure == .cipher)
+}
+
 @Test func `a table keeps its identities alive, and a connection the one that it began with`() throws {
     let server = TestServer(IdentityTable([try PEM(alternatives: "DNS:a.example").identity()]))
     let client = TestClient()

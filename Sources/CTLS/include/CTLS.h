@@ -108,12 +108,9 @@ const struct ct_choice *ct_table_find(const struct ct_table *table, const uint8_
 
 // Keys of tickets
 
-enum { CT_TICKET_SECRET = 48 };
-
-/// Makes a new key the one that tickets are sealed with; the two before it still open theirs. From one thread.
-void ct_tickets_rotate(const uint8_t secret[CT_TICKET_SECRET]);
-/// Random bytes for keys. False: there are none.
-bool ct_random(uint8_t *bytes, size_t count);
+/// Makes a new key the one that tickets are sealed with; the two before it still open theirs. From one thread. False:
+/// there is no randomness.
+bool ct_tickets_renew(void);
 
 // Connections
 
