@@ -1,12 +1,16 @@
 /// Addresses as text, for the forwarding fields (RFC 5952).
 enum AddressText {
+    /// The longest one has eight groups of four digits.
+    static var longest: Int { @_noLocks get { 39 } }
+    typealias Characters = InlineArray<39, UInt8>
+
     /// Writes the address and returns the number of characters. An unknown one is `unknown` (RFC 7239 §6.2).
     /// - Parameter family: 4 (in the last four bytes), 6, or anything else.
     @_noLocks
     static func write(
         _ bytes: borrowing InlineArray<16, UInt8>,
         family: Int32,
-        to text: inout InlineArray<46, UInt8>
+        to text: inout Characters
     ) -> Int {
         var writer = Writer()
         switch family {
@@ -42,7 +46,7 @@ enum AddressText {
     private static func writeV6(
         _ bytes: borrowing InlineArray<16, UInt8>,
         _ writer: inout Writer,
-        _ text: inout InlineArray<46, UInt8>
+        _ text: inout Characters
     ) {
         var bestStart = 8
         var bestCount = 1
@@ -78,21 +82,21 @@ enum AddressText {
         var count = 0
 
         @_noLocks
-        mutating func put(_ character: UInt8, _ text: inout InlineArray<46, UInt8>) {
-            guard count < 46 else { return }
+        mutating func put(_ character: UInt8, _ text: inout Characters) {
+            guard count < AddressText.longest else { return }
             text[count] = character
             count += 1
         }
 
         @_noLocks
-        mutating func putDecimal(_ value: UInt8, _ text: inout InlineArray<46, UInt8>) {
+        mutating func putDecimal(_ value: UInt8, _ text: inout Characters) {
             if value >= 100 { put(0x30 + value / 100, &text) }
             if value >= 10 { put(0x30 + value / 10 % 10, &text) }
             put(0x30 + value % 10, &text)
         }
 
         @_noLocks
-        mutating func putHex(_ value: UInt16, _ text: inout InlineArray<46, UInt8>) {
+        mutating func putHex(_ value: UInt16, _ text: inout Characters) {
             var shift: UInt16 = value >= 0x1000 ? 12 : value >= 0x100 ? 8 : value >= 0x10 ? 4 : 0
             while true {
                 let digit = UInt8(truncatingIfNeeded: value >> shift) & 15
@@ -103,7 +107,7 @@ enum AddressText {
         }
 
         @_noLocks
-        mutating func putUnknown(_ text: inout InlineArray<46, UInt8>) {
+        mutating func putUnknown(_ text: inout Characters) {
             put(0x75, &text)
             put(0x6E, &text)
             put(0x6B, &text)

@@ -13,10 +13,10 @@ private func text(_ groups: [UInt16]) -> String {
 }
 
 private func text(_ bytes: InlineArray<16, UInt8>, family: Int32) -> String {
-    var characters = InlineArray<46, UInt8>(repeating: 0x21)
+    var characters = AddressText.Characters(repeating: 0x21)
     let count = AddressText.write(bytes, family: family, to: &characters)
     // Nothing is written behind the text.
-    #expect((count..<46).allSatisfy { characters[$0] == 0x21 })
+    #expect((count..<AddressText.longest).allSatisfy { characters[$0] == 0x21 })
     return String(decoding: (0..<count).map { characters[$0] }, as: UTF8.self)
 }
 
