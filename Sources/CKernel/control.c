@@ -55,11 +55,20 @@ ssize_t ck_receive_now(int fd, void *bytes, size_t count) {
     return received >= 0 ? received : -errno;
 }
 
-ssize_t ck_send_now(int fd, const void *bytes, size_t count) {
+static ssize_t send_now(int fd, const void *bytes, size_t count, int flags) {
     ssize_t sent;
-    do sent = send(fd, bytes, count, MSG_DONTWAIT | MSG_NOSIGNAL);
+    do sent = send(fd, bytes, count, MSG_DONTWAIT | MSG_NOSIGNAL | flags);
     while (sent < 0 && errno == EINTR);
     return sent >= 0 ? sent : -errno;
+}
+
+ssize_t ck_send_now(int fd, const void *bytes, size_t count) { return send_now(fd, bytes, count, 0); }
+
+ssize_t ck_send_last(int fd, const void *bytes, size_t count) {
+    // More will come, namely the FIN: the kernel holds a segment that is not full until then.
+    ssize_t sent = send_now(fd, bytes, count, MSG_MORE);
+    if (sent == (ssize_t)count) shutdown(fd, SHUT_WR);
+    return sent;
 }
 
 int ck_describe_peer(int fd, char *text, int capacity) {

@@ -63,11 +63,30 @@ extension Worker {
             emptyPipe(connection)
             guard !connections[connection].isClosing else { return }
         }
+        sendLastWords(connection)
+        guard !connections[connection].isClosing else { return }
         let chain = isTLS ? connections[connection].sealed : connections[connection].outgoing
         guard !chain.isEmpty else { return settle(connection) }
         connections[connection].isSending = true
         let token = token(Operation.send, connection: connection)
         ring.send(connections[connection].fd, chain, of: pool, gathering: &gather, token)
+    }
+
+    /// The rest of a reply after which the connection ends goes out at once and takes the FIN along: one segment
+    /// instead of two, and two turns fewer. What is not taken now goes the way of all bytes.
+    @_noLocks
+    private mutating func sendLastWords(_ connection: Int32) {
+        let record = connections[connection]
+        guard record.closesAfterFlush, !record.lingers, !record.finishSent, record.pipe < 0 else { return }
+        guard case .http = record.mode, case .none = record.reply else { return }
+        if record.tls.exists, !record.hasSaidEnd || !record.outgoing.isEmpty { return }
+        let chain = record.tls.exists ? record.sealed : record.outgoing
+        let words = unsafe pool.front(of: chain)
+        guard words.count > 0, words.count == chain.count else { return }
+        let taken = unsafe Sockets.sendLast(record.fd, words)
+        guard taken > 0 else { return }
+        connections[connection].finishSent = taken == words.count
+        creditSent(connection, dropSent(connection, taken))
     }
 
     @_noLocks

@@ -19,6 +19,12 @@ public enum Sockets {
         unsafe ck_send_now(fd, bytes.baseAddress, bytes.count)
     }
 
+    /// Sends a peer's last bytes, with the FIN in one segment. If not all are taken now, there is no FIN yet.
+    @_noLocks
+    public static func sendLast(_ fd: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
+        unsafe ck_send_last(fd, bytes.baseAddress, bytes.count)
+    }
+
     /// Receives what is there. Returns how much that was (0: the peer has finished), or a negative error number.
     @_noLocks
     public static func receiveNow(_ fd: Int32, _ bytes: UnsafeMutableRawBufferPointer) -> Int {
