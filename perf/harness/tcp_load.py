@@ -20,8 +20,8 @@ def add_options(parser):
     parser.add_argument("--parts", type=parts, default=PARTS, metavar="NAME,NAME", help=", ".join(PARTS))
     add_connections(parser, "--bulk", [1, 8, 64], "for bulk")
     add_connections(parser, "--echo", [16], "for messages")
-    parser.add_argument("--messages", type=sizes, default=[64, 1024, 4096, 16384, 65536], metavar="BYTES,BYTES",
-                        help="of a message (64 to 65536)")
+    parser.add_argument("--messages", type=sizes, default=[64, 1024, 4096, 16384, 65536, 262144], metavar="BYTES,BYTES",
+                        help="of a message (64 to 262144)")
     parser.add_argument("--beside", type=positive, default=8, help="bulk flows beside the one that says little (8)")
 
 
