@@ -30,14 +30,14 @@ class Variant(Socketmaster):
     """Ours, set up in one of several ways."""
 
     def __init__(self, options, name, reactors=1, sessions=1, cpus=(PROXY_CPU,), paths=("/",), alternates=False,
-                 routes=1):
+                 routes=1, flags=()):
         super().__init__(name, options.program.get("socketmaster") or find("socketmaster", OURS, BUILD_FIRST))
         self.proxy_cpus, self.routes = cpus, routes
-        self.proxy_flags = ["--reactors", str(reactors)] + (["--hold", "1h"] if routes > 1 else [])
-        flags = [word for path in paths for word in ("--path", path)]
-        self.registration_flags = [*flags, "--sessions", str(sessions)]
+        self.proxy_flags = ["--reactors", str(reactors), *flags] + (["--hold", "1h"] if routes > 1 else [])
+        at_paths = [word for path in paths for word in ("--path", path)]
+        self.registration_flags = [*at_paths, "--sessions", str(sessions)]
         self.path = paths[0]
-        self.load_flags = [*flags, *(["--alternate"] if alternates else [])]
+        self.load_flags = [*at_paths, *(["--alternate"] if alternates else [])]
 
     def start(self, job):
         super().start(job)
