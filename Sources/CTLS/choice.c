@@ -131,6 +131,23 @@ static SSL_CTX *pick(const SSL_CLIENT_HELLO *hello, const struct ct_choice *choi
     return accepts(hello, choice->modern.scheme) ? choice->modern.context : choice->rsa.context;
 }
 
+/// Who names ChaCha20 before all else has no AES in hardware; who names it second or third just knows it. Numbers that
+/// mean nothing here, among them those that clients make up (RFC 8701), do not count.
+static bool prefers_chacha(const SSL_CLIENT_HELLO *hello) {
+    static const uint16_t chacha[] = {0x1303, 0xCCA8, 0xCCA9};
+    static const uint16_t aes[] = {0x1301, 0x1302, 0xC02B, 0xC02C, 0xC02F, 0xC030};
+    for (size_t place = 0; place + 1 < hello->cipher_suites_len; place += 2) {
+        unsigned suite = read_number(hello->cipher_suites + place);
+        for (size_t known = 0; known < sizeof chacha / sizeof chacha[0]; known++) {
+            if (suite == chacha[known]) return true;
+        }
+        for (size_t known = 0; known < sizeof aes / sizeof aes[0]; known++) {
+            if (suite == aes[known]) return false;
+        }
+    }
+    return false;
+}
+
 enum ssl_select_cert_result_t ct_client_hello(const SSL_CLIENT_HELLO *hello) {
     const struct ct_io *io = ct_io_of(hello->ssl);
     const uint8_t *name;
@@ -140,6 +157,7 @@ enum ssl_select_cert_result_t ct_client_hello(const SSL_CLIENT_HELLO *hello) {
         take_name(hello, &name, &count) ? ct_table_find(io->table, name, count) : &io->table->first;
     SSL_CTX *context = pick(hello, choice);
     if (context == NULL || SSL_set_SSL_CTX(hello->ssl, context) == NULL) return ssl_select_cert_error;
+    if (prefers_chacha(hello) && !ct_prefer_chacha(hello->ssl)) return ssl_select_cert_error;
     return ssl_select_cert_success;
 }
 

@@ -9,15 +9,15 @@
 #include <string.h>
 
 // The "intermediate" configuration of Mozilla, without finite-field Diffie-Hellman: no client of the last ten years
-// needs it, and it costs a server forty times of what it costs who asks for it. Clients without AES in hardware name
-// ChaCha20 before AES-128 and get it: the two are equal to us.
-#define SUITES_TLS12                                                                                                   \
-    "[ECDHE-ECDSA-AES128-GCM-SHA256|ECDHE-ECDSA-CHACHA20-POLY1305]:"                                                   \
-    "[ECDHE-RSA-AES128-GCM-SHA256|ECDHE-RSA-CHACHA20-POLY1305]:"                                                       \
+// needs it, and it costs a server forty times of what it costs who asks for it.
+#define AES_TLS12                                                                                                      \
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"                                                       \
     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384"
+#define CHACHA_TLS12 "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
 static const uint16_t suites_tls13[] = {
-    SSL_CIPHER_AES_128_GCM_SHA256, SSL_CIPHER_CHACHA20_POLY1305_SHA256, SSL_CIPHER_AES_256_GCM_SHA384};
-static const uint32_t flags_tls13[] = {SSL_CIPHER_FLAG_EQUAL_PREFERENCE_WITH_NEXT, 0, 0};
+    SSL_CIPHER_AES_128_GCM_SHA256, SSL_CIPHER_AES_256_GCM_SHA384, SSL_CIPHER_CHACHA20_POLY1305_SHA256};
+static const uint16_t chacha_first_tls13[] = {
+    SSL_CIPHER_CHACHA20_POLY1305_SHA256, SSL_CIPHER_AES_128_GCM_SHA256, SSL_CIPHER_AES_256_GCM_SHA384};
 
 // Without SHA-1, which BoringSSL would sign with for clients of 1.2 that know nothing else.
 static const uint16_t schemes[] = {
@@ -53,14 +53,19 @@ SSL_CTX *ct_context_make(void) {
     SSL_CTX_set_select_certificate_cb(context, ct_client_hello);
     SSL_CTX_set_alpn_select_cb(context, ct_select_protocol, NULL);
     if (SSL_CTX_set_min_proto_version(context, (uint16_t)minimum_version) == 1
-        && SSL_CTX_set_strict_cipher_list(context, SUITES_TLS12) == 1
-        && SSL_CTX_set1_tls13_ciphers(context, suites_tls13, flags_tls13, COUNT(suites_tls13)) == 1
+        && SSL_CTX_set_strict_cipher_list(context, AES_TLS12 ":" CHACHA_TLS12) == 1
+        && SSL_CTX_set1_tls13_ciphers(context, suites_tls13, NULL, COUNT(suites_tls13)) == 1
         && SSL_CTX_set_signing_algorithm_prefs(context, schemes, COUNT(schemes)) == 1
         && SSL_CTX_set1_groups_list(context, GROUPS) == 1) {
         return context;
     }
     SSL_CTX_free(context);
     return NULL;
+}
+
+bool ct_prefer_chacha(SSL *state) {
+    return SSL_set_strict_cipher_list(state, CHACHA_TLS12 ":" AES_TLS12) == 1
+        && SSL_set1_tls13_ciphers(state, chacha_first_tls13, NULL, COUNT(chacha_first_tls13)) == 1;
 }
 
 static bool start(bool requires_tls13) {

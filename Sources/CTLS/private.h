@@ -13,6 +13,8 @@
 SSL_CTX *ct_context_make(void);
 /// What connections begin with, before they have said a name.
 SSL_CTX *ct_context_of_hellos(void);
+/// Puts ChaCha20 before AES for one connection.
+bool ct_prefer_chacha(SSL *state);
 
 // choice.c
 

@@ -32,7 +32,7 @@ extension ControlThread {
         for news in registry.takeCertificateNews() {
             switch news {
             case .speaksTLS(let address): log.info("listener speaks TLS: \(address)")
-            case .speaksPlain(let address): log.info("listener speaks plain, no certificate is left: \(address)")
+            case .speaksPlain(let address): log.warning("listener speaks plain, no certificate is left: \(address)")
             case .overlap(let names, let winner, let loser):
                 let text = "\(logText(Self.shortened(names))): \(winner) has it now, \(loser) had it"
                 log.warning("two certificates for one name, the newer one is served: \(text)")
@@ -44,7 +44,8 @@ extension ControlThread {
         guard let session = registry.sessions[session] else { return }
         let names = identity.names.isEmpty ? "no name" : logText(Self.shortened(identity.names))
         let end = KernelText.date(identity.notAfter)
-        log.info("certificate for \(names) until \(end), brought by \(session.service)")
+        let key = "\(identity.keyName), SHA-256 \(identity.fingerprintText)"
+        log.info("certificate for \(names) until \(end), \(key), brought by \(session.service)")
         switch identity.validity(at: KernelText.secondsSince1970) {
         case .valid: break
         case .expired:

@@ -13,7 +13,10 @@ extension ControlThread {
             (.accepted, "accepted"), (.requests, "requests"), (.handedOver, "handed over"), (.failed, "failed"),
             (.resets, "reset"), (.overflows, "overflows"), (.turns, "turns"), (.handshakes, "handshakes"),
             (.resumed, "resumed"),
-            (.handshakesFailed, "handshakes failed"), (.splicedToSessions, "bytes spliced to services"),
+            (.handshakesFailed, "handshakes failed"), (.handshakesWithoutVersion, "for want of a version"),
+            (.handshakesWithoutSuite, "of a suite"), (.handshakesWithoutProtocol, "of a protocol"),
+            (.handshakesGivenUp, "given up by clients"), (.handshakesOfNoTLS, "without TLS"),
+            (.handshakesExpired, "too slow"), (.splicedToSessions, "bytes spliced to services"),
             (.splicedToClients, "bytes spliced to clients"), (.pipesMissed, "pipes missed"),
             (.framesCut, "frames cut"),
         ]

@@ -81,6 +81,13 @@ public enum Counter: Int, CaseIterable, Sendable {
     case handshakes
     case resumed
     case handshakesFailed
+    /// Of those that failed: nothing in common, given up by the client, no TLS at all, out of time.
+    case handshakesWithoutVersion
+    case handshakesWithoutSuite
+    case handshakesWithoutProtocol
+    case handshakesGivenUp
+    case handshakesOfNoTLS
+    case handshakesExpired
     /// Bytes that went through a pipe.
     case splicedToSessions
     case splicedToClients

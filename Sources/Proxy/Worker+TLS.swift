@@ -56,8 +56,11 @@ extension Worker {
         switch unsafe RequestSniffer.judge(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(assembly)[..<count]))
         {
         case .undecided: break
-        case .notHTTP: handshakeFailed(connection)
+        case .notHTTP:
+            bump(.handshakesOfNoTLS)
+            handshakeFailed(connection)
         case .http:
+            bump(.handshakesOfNoTLS)
             bump(.handshakesFailed)
             leaveHandshake(connection)
             refuse(connection, status: 400, cause: .plain)
@@ -84,9 +87,25 @@ extension Worker {
             handshakeDone(connection)
             return !connections[connection].isClosing
         case .more: if !connections[connection].sealed.isEmpty { markDirty(connection: connection) }
-        case .ended, .failed: handshakeFailed(connection)
+        case .ended: handshakeFailed(connection)
+        case .failed:
+            bumpFailure(result.failure)
+            handshakeFailed(connection)
         }
         return false
+    }
+
+    /// Why, where an operator can do something about it.
+    @_noLocks
+    private func bumpFailure(_ failure: TLSFailure) {
+        switch failure {
+        case .version: bump(.handshakesWithoutVersion)
+        case .cipher: bump(.handshakesWithoutSuite)
+        case .applicationProtocol: bump(.handshakesWithoutProtocol)
+        case .alert: bump(.handshakesGivenUp)
+        case .notTLS, .http: bump(.handshakesOfNoTLS)
+        case .broken, .output, .memory: break
+        }
     }
 
     @_noLocks
@@ -110,6 +129,7 @@ extension Worker {
 
     @_noLocks
     mutating func handshakeExpired(_ connection: Int32) {
+        bump(.handshakesExpired)
         handshakeFailed(connection)
     }
 

@@ -95,6 +95,23 @@ public final class Identity: @unchecked Sendable {
 }
 
 extension Identity {
+    /// The kind of its key, for people.
+    public var keyName: String {
+        switch scheme {
+        case 0: "RSA"
+        case 0x0807: "Ed25519"
+        default: "ECDSA"
+        }
+    }
+
+    /// The beginning of the fingerprint, in hexadecimal digits: enough to tell certificates apart.
+    public var fingerprintText: String {
+        fingerprint.prefix(8).map { byte in
+            let digits = String(byte, radix: 16)
+            return digits.count == 1 ? "0" + digits : digits
+        }.joined()
+    }
+
     /// Whether a certificate is good at some time. One that is not is served with all the same, so that expiry does not
     /// turn a restart into an outage.
     public enum Validity: Sendable, Hashable {

@@ -21,7 +21,8 @@ extension IdentityRefusal: CustomStringConvertible {
     public var description: String {
         switch self {
         case .certificateMissing:
-            "The certificate is not in PEM: there is no BEGIN CERTIFICATE in it; convert it to PEM."
+            "There is no certificate: no line begins with -----BEGIN CERTIFICATE; "
+                + "give the chain in PEM, the service's own certificate first."
         case .certificateBroken(let reason):
             "The certificate cannot be read (\(reason)); look at it with openssl x509 -text."
         case .chainBroken(let place, let reason):
@@ -32,7 +33,8 @@ extension IdentityRefusal: CustomStringConvertible {
             "The chain has more than \(bytes) bytes, which every client would have to fetch; "
                 + "give the service's own certificate and the intermediate ones alone."
         case .keyMissing:
-            "The private key is not in PEM: there is no BEGIN PRIVATE KEY in it; convert it to PEM."
+            "There is no private key: no line begins with -----BEGIN PRIVATE KEY or the like; "
+                + "give the key in PEM, not the certificate or the public key."
         case .keyEncrypted:
             "The private key is encrypted and nobody is here to ask for its password; decrypt it with openssl pkey."
         case .keyBroken(let reason):

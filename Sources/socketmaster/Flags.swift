@@ -177,7 +177,8 @@ struct ClientFlags: ParsableArguments {
     @Option(
         parsing: .unconditional,
         help: .init(
-            "Handshakes at once; beyond it the oldest one ends. (default: \(defaults.tlsHandshakes))",
+            "Handshakes at once, 16 for each reactor at least; beyond it the oldest one ends. "
+                + "(default: \(defaults.tlsHandshakes))",
             valueName: "count"),
         transform: value(number))
     var tlsHandshakes = defaults.tlsHandshakes

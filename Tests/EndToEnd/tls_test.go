@@ -191,6 +191,31 @@ func TestTLSVersions(t *testing.T) {
 	}
 }
 
+// Whoever looks for what keeps a client out finds it among the figures.
+func TestTLSFailuresAreCountedByReason(t *testing.T) {
+	p := once(t, "--tls-min", "1.3", "--tls-handshake-timeout", "200ms")
+	port := freePort(t)
+	p.serve(issue("p256", "a.example").with(onPath(port, "")), text("a"))
+	old, other, suspicious := secure("a.example"), secure("a.example"), secure("a.example")
+	old.MaxVersion = tls.VersionTLS12
+	other.NextProtos = []string{"h2"}
+	suspicious.RootCAs = x509.NewCertPool()
+	for what, config := range map[string]*tls.Config{"version": old, "protocol": other, "trust": suspicious} {
+		if _, err := trySecure(port, config); err == nil {
+			t.Errorf("%s: it is served", what)
+		}
+	}
+	for _, words := range []string{"SSH-2.0-x\r\n", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "\x16\x03\x01"} {
+		w := dial(t, port)
+		w.send(words)
+		io.Copy(io.Discard, w.reader)
+	}
+	for name, wanted := range map[string]int{"handshakes failed": 6, "for want of a version": 1, "of a suite": 0,
+		"of a protocol": 1, "given up by clients": 1, "without TLS": 2, "too slow": 1} {
+		eventually(t, fmt.Sprint(name, " is ", wanted), func() bool { return p.figure(name) == wanted })
+	}
+}
+
 func TestTLSProtocolsOfTheApplication(t *testing.T) {
 	p := once(t)
 	port, rawPort := freePort(t), freePort(t)
@@ -433,13 +458,13 @@ func TestTLSCertificatesThatCannotBeServedAreRefusedWithASentence(t *testing.T) 
 		tls   service.TLS
 		words string
 	}{
-		"nothing":           {service.TLS{Certificate: "x", Key: "x"}, "not in PEM"},
+		"nothing":           {service.TLS{Certificate: "x", Key: "x"}, "no certificate"},
 		"no certificate":    {service.TLS{Key: good.keyText()}, "without a certificate"},
 		"no key":            {service.TLS{Certificate: good.chain}, "without a private key"},
 		"another key":       {service.TLS{Certificate: good.chain, Key: other.keyText()}, "not the certificate's"},
 		"an encrypted key":  {service.TLS{Certificate: good.chain, Key: encrypted}, "encrypted"},
 		"a broken chain":    {service.TLS{Certificate: broken, Key: good.keyText()}, "cannot be read"},
-		"a chain for a key": {service.TLS{Certificate: good.chain, Key: good.chain}, "no BEGIN PRIVATE KEY"},
+		"a chain for a key": {service.TLS{Certificate: good.chain, Key: good.chain}, "no private key"},
 	} {
 		definition := onPath(port, "")
 		definition.TLS = &wrong.tls

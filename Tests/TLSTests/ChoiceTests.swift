@@ -76,10 +76,22 @@ private func table(_ pems: [PEM]) throws -> (IdentityTable, [Identity]) {
     for (suites, chosen) in [
         ("TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256", 0x1301),
         ("TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256", 0x1303),
+        // As OpenSSL's clients have it of their own accord.
+        ("TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256", 0x1301),
+        ("TLS_CHACHA20_POLY1305_SHA256", 0x1303),
         ("TLS_AES_256_GCM_SHA384", 0x1302),
     ] as [(String, UInt16)] {
         let connection = server.begin()
         #expect(shake(TestClient(Wish(suites13: suites)), connection) == .done)
+        #expect(server.engine.facts(connection.state).suite == chosen)
+    }
+    for (suites, chosen) in [
+        ("ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-GCM-SHA256", 0xC02B),
+        ("ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-GCM-SHA256", 0xCCA9),
+        ("ECDHE-ECDSA-AES256-GCM-SHA384", 0xC02C),
+    ] as [(String, UInt16)] {
+        let connection = server.begin()
+        #expect(shake(TestClient(Wish(suites12: suites, newest: 0x0303)), connection) == .done)
         #expect(server.engine.facts(connection.state).suite == chosen)
     }
     for (groups, isServed) in [("X25519", true), ("P-256", true), ("P-384:P-256", true), ("P-521", false)] {
