@@ -5,6 +5,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 // Bound and not listening. IP_FREEBIND: the address need not be one of this machine.
@@ -69,6 +71,11 @@ ssize_t ck_send_last(int fd, const void *bytes, size_t count) {
     ssize_t sent = send_now(fd, bytes, count, MSG_MORE);
     if (sent == (ssize_t)count) shutdown(fd, SHUT_WR);
     return sent;
+}
+
+int ck_unacknowledged(int fd) {
+    int count = 0;
+    return ioctl(fd, SIOCOUTQ, &count) == 0 ? count : 0;
 }
 
 int ck_describe_peer(int fd, char *text, int capacity) {

@@ -119,6 +119,8 @@ struct Connection: BitwiseCopyable {
     private var narrowWaitingBytes: Int32 = 0
     private var narrowSealedBytes: Int32 = 0
 
+    /// KiB that the client had not acknowledged when that was last looked at.
+    var unacknowledged: UInt16 = 0
     /// The client's address as text, made when the first head is passed on; 0: not yet.
     var addressCount: UInt8 = 0
     var address = AddressText.Characters(repeating: 0)
@@ -191,6 +193,18 @@ struct Connection: BitwiseCopyable {
     var sealedBytes: Int {
         @_noLocks get { Int(narrowSealedBytes) }
         @_noLocks set { narrowSealedBytes = Int32(newValue) }
+    }
+
+    /// Whether what the client has to be sent is the last that it gets: no request is under way, and none can follow.
+    var endsWithUnsent: Bool {
+        @_noLocks get {
+            guard closesAfterFlush, !isHandingOver, case .http = mode, case .none = reply else { return false }
+            switch request {
+            case .discarded: return true
+            case .head: return received.isEmpty
+            case .waiting, .body, .finished: return false
+            }
+        }
     }
 
     /// Bytes that the client has to be sent, sealed or not.

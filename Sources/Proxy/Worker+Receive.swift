@@ -40,7 +40,7 @@ extension Worker {
     /// Bytes of the client; they stay where they are only until this returns.
     @_noLocks
     mutating func took(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
-        connections[connection].lastProgress = now
+        noteReceived(connection)
         if connections[connection].received.isEmpty, !connections[connection].isHandingOver {
             let used = unsafe feed(connection, bytes)
             guard !connections[connection].isClosing, used < bytes.count else { return }
@@ -49,6 +49,13 @@ extension Worker {
             unsafe keep(connection, bytes)
             feedReceived(connection)
         }
+    }
+
+    /// What is dropped is no progress.
+    @_noLocks
+    mutating func noteReceived(_ connection: Int32) {
+        if case .discarded = connections[connection].request { return }
+        connections[connection].lastProgress = now
     }
 
     /// Puts bytes aside that cannot go on now.
@@ -205,7 +212,7 @@ extension Worker {
             if completion.result & brokenEvents != 0 {
                 clientVanished(connection)
             } else if completion.result & 0x2000 != 0, mayHaveLeft(connection) {  // POLLRDHUP
-                close(connection, reset: false)
+                leaveUnserved(connection)
             }
         }
         settle(connection)
@@ -237,7 +244,11 @@ extension Worker {
             case .finished, .body, .discarded: break
             case .head where connections[connection].hasUnsent || connections[connection].isSending:
                 connections[connection].closesAfterFlush = true
-            case .head, .waiting: close(connection, reset: false)
+            case .head where !connections[connection].received.isEmpty && !connections[connection].isMidHead:
+                // A request that nobody has looked at is served first.
+                connections[connection].closesAfterFlush = true
+                servable.append(connection)
+            case .head, .waiting: leaveUnserved(connection)
             }
         }
     }

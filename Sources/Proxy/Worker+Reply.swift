@@ -341,7 +341,7 @@ extension Worker {
 
     /// Nothing of the client interests any more: it gets what is to be sent, then a FIN, and has a moment to go.
     @_noLocks
-    private mutating func discard(_ connection: Int32) {
+    mutating func discard(_ connection: Int32) {
         stopWaiting(connection)
         endKeeping(connection)
         pool.clear(&connections[connection].received)

@@ -77,8 +77,7 @@ extension Worker {
     @_noLocks
     private mutating func sendLastWords(_ connection: Int32) {
         let record = connections[connection]
-        guard record.closesAfterFlush, !record.lingers, !record.finishSent, record.pipe < 0 else { return }
-        guard case .http = record.mode, case .none = record.reply else { return }
+        guard record.endsWithUnsent, !record.finishSent, record.pipe < 0 else { return }
         if record.tls.exists, !record.hasSaidEnd || !record.outgoing.isEmpty { return }
         let chain = record.tls.exists ? record.sealed : record.outgoing
         let words = unsafe pool.front(of: chain)
@@ -120,6 +119,10 @@ extension Worker {
     mutating func creditSent(_ connection: Int32, _ taken: Int) {
         connections[connection].lastProgress = now
         let isFlowing = !connections[connection].hasUnsent
+        // It is idle from when it has its reply.
+        if isFlowing, case .head = connections[connection].request, !connections[connection].isMidHead {
+            connections[connection].phaseSince = now
+        }
         let owed = connections[connection].owedCredit
         let credit = isFlowing ? owed : min(owed, UInt32(truncatingIfNeeded: taken))
         connections[connection].owedCredit -= credit
@@ -161,7 +164,7 @@ extension Worker {
         let record = connections[connection]
         if record.clientFinished {
             // Unless it is sent again, for then the client's end came behind it.
-            if case .waiting = record.request, record.attempts == 0 { return close(connection, reset: false) }
+            if case .waiting = record.request, record.attempts == 0 { return leaveUnserved(connection) }
             // The rest of a head will never come.
             if record.isMidHead, case .none = record.reply { connections[connection].closesAfterFlush = true }
         }
@@ -175,15 +178,43 @@ extension Worker {
         if connections[connection].closesAfterFlush, !record.sealed.isEmpty { markDirty(connection: connection) }
         guard connections[connection].closesAfterFlush, !record.hasUnsent, !record.isSending else { return }
         if case .none = record.reply {} else { return }
-        guard saysEnd(connection) else { return }
-        guard record.lingers, !record.clientFinished else { return close(connection, reset: false) }
-        if !record.finishSent {
-            connections[connection].finishSent = true
-            Sockets.finish(record.fd)
-            connections[connection].phaseSince = now
-            schedule(connection, at: now + DataPlaneLimits.closingMilliseconds)
+        // The next request has waited until less was unsent, and nobody has looked at it.
+        if case .head = record.request, !record.received.isEmpty, !record.isMidHead {
+            return servable.append(connection)
         }
-        // What the client still sends is taken and dropped, or a reset would overtake the reply.
+        guard saysEnd(connection) else { return }
+        // A client that has the whole reply, or says no more, needs no time.
+        guard !record.clientFinished, record.lingers || Sockets.unacknowledged(record.fd) > 0 else {
+            return close(connection, reset: false)
+        }
+        linger(connection)
+    }
+
+    /// What the client still sends is taken and dropped for a while, or a reset would overtake the reply (RFC 9112
+    /// §9.6).
+    @_noLocks
+    private mutating func linger(_ connection: Int32) {
+        let record = connections[connection]
+        if !record.lingers || !record.finishSent {
+            if !record.finishSent { Sockets.finish(record.fd) }
+            connections[connection].finishSent = true
+            connections[connection].lingers = true
+            connections[connection].request = .discarded
+            pool.clear(&connections[connection].received)
+            connections[connection].phaseSince = now
+            connections[connection].unacknowledged = UInt16.max
+            schedule(connection, at: now + min(pollingPeriod, DataPlaneLimits.closingMilliseconds))
+        }
         if case .idle = record.receive, !starvedConnections.contains(connection) { armReceive(connection) }
+    }
+
+    /// A client that has finished waits in vain: it gets what it was sent before, and its request is nobody's.
+    @_noLocks
+    mutating func leaveUnserved(_ connection: Int32) {
+        if connections[connection].hasUnsent || connections[connection].isSending {
+            discard(connection)
+        } else {
+            close(connection, reset: false)
+        }
     }
 }

@@ -148,7 +148,7 @@ extension Worker {
     /// keys, goes out with the next bytes for it.
     @_noLocks
     mutating func tookRecords(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
-        connections[connection].lastProgress = now
+        noteReceived(connection)
         var input = unsafe bytes
         if connections[connection].isShaking {
             guard unsafe shake(connection, &input) else { return }
@@ -240,9 +240,7 @@ extension Worker {
     @_noLocks
     private func isLastFlush(_ connection: Int32) -> Bool {
         let record = connections[connection]
-        guard record.closesAfterFlush, !record.hasSaidEnd, record.outgoing.isEmpty else { return false }
-        if case .none = record.reply { return true }
-        return false
+        return record.endsWithUnsent && !record.hasSaidEnd && record.outgoing.isEmpty
     }
 
     @_noLocks

@@ -25,6 +25,7 @@ extension Worker {
     @_noLocks
     mutating func connectionExpired(_ connection: Int32) {
         guard !connections[connection].isClosing else { return }
+        noteProgress(connection)
         guard !connections[connection].isHandingOver else { return handOverExpired(connection) }
         let deadline = deadline(of: connection)
         if now >= deadline {
@@ -33,6 +34,22 @@ extension Worker {
         }
         if case .relay = connections[connection].mode, !isWaiting(connection) { return }
         timers.schedule(connection, at: min(max(deadline, now + 16), now + pollingPeriod))
+    }
+
+    /// A client that reads slowly makes no room in its socket's buffer for minutes: that it acknowledges is progress,
+    /// too.
+    @_noLocks
+    private mutating func noteProgress(_ connection: Int32) {
+        let record = connections[connection]
+        guard case .http = record.mode, record.isSending || record.hasUnsent || record.finishSent else { return }
+        let left = UInt16(clamping: (Sockets.unacknowledged(record.fd) + 1023) >> 10)
+        guard left != record.unacknowledged else { return }
+        connections[connection].unacknowledged = left
+        if record.finishSent {
+            connections[connection].phaseSince = now
+        } else {
+            connections[connection].lastProgress = now
+        }
     }
 
     /// A hand-over waits for the client to take its replies, for as long as any reply would.
@@ -60,10 +77,12 @@ extension Worker {
             return record.clientFinished ? record.phaseSince + DataPlaneLimits.finHoldMilliseconds : .max
         case .http: break
         }
-        if record.isSending { return record.lastProgress + limits.stallTimeout }
+        if record.isSending || record.hasUnsent { return record.lastProgress + limits.stallTimeout }
         switch record.request {
         case .discarded:
-            return record.phaseSince + (record.finishSent ? DataPlaneLimits.closingMilliseconds : limits.stallTimeout)
+            // What lies in the socket's buffer is on its way; when it has arrived, the client has a moment to go.
+            let hasAll = record.finishSent && record.unacknowledged == 0
+            return record.phaseSince + (hasAll ? DataPlaneLimits.closingMilliseconds : limits.stallTimeout)
         case .head:
             return record.isMidHead || !record.hasServed
                 ? record.phaseSince + limits.headTimeout : record.phaseSince + limits.idleTimeout
@@ -85,7 +104,7 @@ extension Worker {
         case .relay: return settle(connection)
         case .http: break
         }
-        if record.isSending {
+        if record.isSending || record.hasUnsent {
             bump(.resets)
             return close(connection, reset: true)
         }

@@ -25,6 +25,10 @@ public enum Sockets {
         unsafe ck_send_last(fd, bytes.baseAddress, bytes.count)
     }
 
+    /// How many bytes the peer's kernel has not acknowledged, a FIN counted as one.
+    @_noLocks
+    public static func unacknowledged(_ fd: Int32) -> Int { Int(ck_unacknowledged(fd)) }
+
     /// Receives what is there. Returns how much that was (0: the peer has finished), or a negative error number.
     @_noLocks
     public static func receiveNow(_ fd: Int32, _ bytes: UnsafeMutableRawBufferPointer) -> Int {
