@@ -112,6 +112,8 @@ public struct DataPlaneLimits: Sendable {
     static var idleStreams: Int32 { @_noLocks get { 64 } }
     /// How long a client that was told to go may take to do so.
     static var closingMilliseconds: UInt64 { @_noLocks get { 2_000 } }
+    /// What a kernel sends without having heard of the peer, ten segments: so much unacknowledged has all been sent.
+    static var bytesOnTheirWay: Int { @_noLocks get { 14_000 } }
     /// A FIN before the service has accepted would never be acknowledged, so it is held back, but not for ever.
     static var finHoldMilliseconds: UInt64 { @_noLocks get { 1_000 } }
     /// How long a client of a port shared by HTTP and raw routes may say nothing before it counts as raw.

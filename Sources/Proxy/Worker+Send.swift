@@ -77,7 +77,7 @@ extension Worker {
     @_noLocks
     private mutating func sendLastWords(_ connection: Int32) {
         let record = connections[connection]
-        guard record.endsWithUnsent, !record.finishSent, record.pipe < 0 else { return }
+        guard record.endsWithUnsent, !record.lingers, !record.finishSent, record.pipe < 0 else { return }
         if record.tls.exists, !record.hasSaidEnd || !record.outgoing.isEmpty { return }
         let chain = record.tls.exists ? record.sealed : record.outgoing
         let words = unsafe pool.front(of: chain)
@@ -183,8 +183,9 @@ extension Worker {
             return servable.append(connection)
         }
         guard saysEnd(connection) else { return }
-        // A client that has the whole reply, or says no more, needs no time.
-        guard !record.clientFinished, record.lingers || Sockets.unacknowledged(record.fd) > 0 else {
+        // A client that says no more needs no time, and neither does one for which all that it lacks is on its way.
+        let mayLinger = record.lingers || Sockets.unacknowledged(record.fd) > DataPlaneLimits.bytesOnTheirWay
+        guard !record.clientFinished, mayLinger else {
             return close(connection, reset: false)
         }
         linger(connection)
