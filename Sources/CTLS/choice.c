@@ -90,7 +90,7 @@ static bool knows_tls13(const SSL_CLIENT_HELLO *hello) {
 
 static bool has_ecdsa_suite(const SSL_CLIENT_HELLO *hello) {
     static const uint16_t suites[] = {0xC02B, 0xC02C, 0xCCA9};     // those of ours
-    for (size_t place = 0; place < sizeof suites / sizeof suites[0]; place++) {
+    for (size_t place = 0; place < COUNT(suites); place++) {
         if (lists_number(hello->cipher_suites, hello->cipher_suites_len, suites[place])) return true;
     }
     return false;
@@ -131,6 +131,13 @@ static SSL_CTX *pick(const SSL_CLIENT_HELLO *hello, const struct ct_choice *choi
     return accepts(hello, choice->modern.scheme) ? choice->modern.context : choice->rsa.context;
 }
 
+static bool is_one_of(const uint16_t *numbers, size_t count, unsigned number) {
+    for (size_t place = 0; place < count; place++) {
+        if (numbers[place] == number) return true;
+    }
+    return false;
+}
+
 /// Who names ChaCha20 before all else has no AES in hardware; who names it second or third just knows it. Numbers that
 /// mean nothing here, among them those that clients make up (RFC 8701), do not count.
 static bool prefers_chacha(const SSL_CLIENT_HELLO *hello) {
@@ -138,12 +145,8 @@ static bool prefers_chacha(const SSL_CLIENT_HELLO *hello) {
     static const uint16_t aes[] = {0x1301, 0x1302, 0xC02B, 0xC02C, 0xC02F, 0xC030};
     for (size_t place = 0; place + 1 < hello->cipher_suites_len; place += 2) {
         unsigned suite = read_number(hello->cipher_suites + place);
-        for (size_t known = 0; known < sizeof chacha / sizeof chacha[0]; known++) {
-            if (suite == chacha[known]) return true;
-        }
-        for (size_t known = 0; known < sizeof aes / sizeof aes[0]; known++) {
-            if (suite == aes[known]) return false;
-        }
+        if (is_one_of(chacha, COUNT(chacha), suite)) return true;
+        if (is_one_of(aes, COUNT(aes), suite)) return false;
     }
     return false;
 }

@@ -29,8 +29,6 @@ static const uint16_t schemes[] = {
 // The first of them for those who fear that what is recorded today will be read by quantum computers.
 #define GROUPS "X25519MLKEM768:X25519:P-256"
 
-#define COUNT(array) (sizeof(array) / sizeof(array)[0])
-
 enum { SESSION_SECONDS = 8 * 3600 };
 
 static pthread_mutex_t starting = PTHREAD_MUTEX_INITIALIZER;

@@ -7,6 +7,8 @@
 
 #include <CNIOBoringSSL_ssl.h>
 
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
 // environment.c
 
 /// A context with all settings, without a certificate.

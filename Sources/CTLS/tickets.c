@@ -15,7 +15,7 @@
 
 enum {
     SLOTS = 4,                 // current, two that still open, one to write
-        NAME_BYTES = 16,
+    NAME_BYTES = 16,
     SECRET_BYTES = 32,
     NONCE_BYTES = 12,          // of AES-GCM-SIV (RFC 8452), which bears that two are equal
     HEAD_BYTES = NAME_BYTES + NONCE_BYTES,

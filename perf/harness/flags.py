@@ -1,9 +1,9 @@
 """`perf/compare flags`: ours beside ours, with the flags that tune it."""
 
-import argparse
 import dataclasses
 
 from . import load, programs, rounds
+from .options import add_parts
 from .peers import Job
 from .process import PROXY_CPU
 from .scale import BOTH, Variant, add_reactor_shares
@@ -36,16 +36,8 @@ PARTS = {
 }
 
 
-def parts(text):
-    chosen = text.split(",")
-    if not set(chosen) <= PARTS.keys():
-        raise argparse.ArgumentTypeError(f"takes some of {','.join(PARTS)}")
-    return chosen
-
-
 def add_options(parser):
-    parser.add_argument("--parts", type=parts, default=list(PARTS), metavar="NAME,NAME",
-                        help=f"of {','.join(PARTS)} (all)")
+    add_parts(parser, PARTS)
 
 
 def compare(options):

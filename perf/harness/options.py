@@ -41,6 +41,19 @@ def add_connections(parser, flag, default, what="of the load generator"):
     parser.add_argument(flag, type=counts, default=default, metavar="N,N", help=f"connections {what} ({shown})")
 
 
+def add_parts(parser, parts):
+    """Some of the parts of a comparison, all by default."""
+
+    def some(text):
+        chosen = text.split(",")
+        if not set(chosen) <= set(parts):
+            raise argparse.ArgumentTypeError(f"takes some of {','.join(parts)}")
+        return chosen
+
+    parser.add_argument("--parts", type=some, default=list(parts), metavar="NAME,NAME",
+                        help=f"of {','.join(parts)} (all)")
+
+
 def add_common(parser, default_peers):
     parser.add_argument("--rounds", type=positive, default=5, help="samples of each peer (5)")
     parser.add_argument("--seconds", type=positive, default=5, help="length of a sample (5)")

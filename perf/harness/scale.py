@@ -1,9 +1,7 @@
 """`perf/compare scale`: ours beside ours, with more reactors, sessions and routes."""
 
-import argparse
-
 from . import load, peers, programs, registrar, rounds
-from .options import add_connections, positive
+from .options import add_connections, add_parts, positive
 from .peers import BUILD_FIRST, OURS, Job, Socketmaster
 from .process import LOAD_CPU, PROXY_CPU
 from .programs import find
@@ -13,16 +11,9 @@ BOTH = (PROXY_CPU, LOAD_CPU)
 ROUTES_PATH = "/route"
 
 
-def parts(text):
-    chosen = text.split(",")
-    if not set(chosen) <= set(PARTS):
-        raise argparse.ArgumentTypeError(f"takes some of {','.join(PARTS)}")
-    return chosen
-
-
 def add_options(parser):
     add_connections(parser, "--connections", [256])
-    parser.add_argument("--parts", type=parts, default=PARTS, metavar="NAME,NAME", help=f"of {','.join(PARTS)} (all)")
+    add_parts(parser, PARTS)
     parser.add_argument("--routes", type=positive, default=10000, help="of which all but one are held (10000)")
 
 

@@ -1,7 +1,7 @@
 """`perf/compare tcp`: bytes and messages through each proxy as a TCP relay; fairness and distance of ours."""
 
 from . import load, peers, programs, rounds
-from .options import add_connections, positive, sizes
+from .options import add_connections, add_parts, positive, sizes
 from .peers import Job
 
 PARTS = ["bulk", "messages", "fairness", "distance"]
@@ -9,15 +9,8 @@ PARTS = ["bulk", "messages", "fairness", "distance"]
 DISTANT_WINDOW = 16 << 20
 
 
-def parts(text):
-    chosen = text.split(",")
-    if not set(chosen) <= set(PARTS):
-        raise ValueError
-    return chosen
-
-
 def add_options(parser):
-    parser.add_argument("--parts", type=parts, default=PARTS, metavar="NAME,NAME", help=", ".join(PARTS))
+    add_parts(parser, PARTS)
     add_connections(parser, "--bulk", [1, 8, 64], "for bulk")
     add_connections(parser, "--echo", [16], "for messages")
     parser.add_argument("--messages", type=sizes, default=[64, 1024, 4096, 16384, 65536, 262144], metavar="BYTES,BYTES",
