@@ -96,6 +96,9 @@ int ck_listen(const uint8_t address[16], bool is_v4, bool dual_stack, uint16_t p
 
 int ck_enable_reuse_port(int fd) { return set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1); }
 
+// 1 is a second: the SYN-ACK is sent again then, and whoever acknowledges that is let in without a word.
+int ck_defer_accept(int fd, bool defers) { return set_option(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, defers ? 1 : 0); }
+
 int ck_bound_port(int fd) {
     struct sockaddr_storage local;
     socklen_t size = sizeof local;

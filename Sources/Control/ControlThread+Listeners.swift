@@ -66,6 +66,15 @@ extension ControlThread {
         listenersToOpen.removeAll(keepingCapacity: true)
     }
 
+    /// Where clients speak first they are accepted with what they say.
+    func deferAccepts() {
+        // Later the sockets may be closed, and their numbers somebody else's.
+        guard case .serving = phase else { return }
+        for (slot, listener) in registry.listeners.open {
+            listenerSockets[slot]?.deferAccept(listener.clientsSpeakFirst)
+        }
+    }
+
     /// Listeners without a route: no reactor finds one there any more, by the snapshot that has just been published.
     func closeListeners() {
         for slot in listenersToClose {

@@ -135,6 +135,7 @@ public final class ControlThread {
             _ = publisher.publish(snapshot)
             for peer in plane.peers { peer.doorbell.ring() }
             tellCertificateNews()
+            deferAccepts()
         } else if publisher.retiredCount > 0 {
             publisher.reclaim()
         }

@@ -50,6 +50,8 @@ struct LimitsText {
             ("  registrations under way", size(PendingTable.byteLimit)),
             ("more in the kernel if all pipes are full (--pipes, --pipe-size)", size(limits.pipedBytes)),
             ("more if all clients come by TLS", size(limits.tlsMemoryBound)),
+            ("  connections", size(limits.settledTLSBytes)),
+            ("  handshakes at once (--tls-handshakes), \(limits.handshakesAtOnce)", size(limits.handshakeTLSBytes)),
             ("this machine has", KernelText.physicalMemory.map(size) ?? "an amount that it does not tell"),
         ]
     }

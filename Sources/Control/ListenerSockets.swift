@@ -9,6 +9,7 @@ struct ListenerSockets {
     let fds: [Int32]
     /// Keeps others from sharing the port as the reactors do.
     private let guardian: OwnedDescriptor?
+    private var defersAccept = false
 
     /// Opens them. The first one is bound alone, so that a port of anybody else is refused, another socketmaster's
     /// included; only then may the others share it.
@@ -32,6 +33,15 @@ struct ListenerSockets {
         }
         guardian = Self.guardian(of: actual, port: self.port)
         fds = sockets.map { $0.giveAway() }
+    }
+
+    /// Whether clients are accepted with their first bytes, in one turn of a reactor instead of two. Who says nothing
+    /// is accepted after a second.
+    mutating func deferAccept(_ defers: Bool) {
+        guard defersAccept != defers else { return }
+        defersAccept = defers
+        // It saves work and decides nothing, so a kernel without it does no harm.
+        for fd in fds { _ = ck_defer_accept(fd, defers) }
     }
 
     /// Nil where there is none: the port is ours nevertheless, only not from programs of our user that want to share.

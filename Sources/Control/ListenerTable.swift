@@ -32,6 +32,9 @@ struct ListenerTable {
         var hasNewCertificates = false
         /// Certificates for the same names of which the log has told.
         var toldOverlaps: Set<CertificatePair> = []
+
+        /// Whether every client has to say something before anybody can say something to it.
+        var clientsSpeakFirst: Bool { certificates != nil || routes[.raw] == nil }
     }
 
     /// What there is at an address.

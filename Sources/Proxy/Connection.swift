@@ -207,6 +207,14 @@ struct Connection: BitwiseCopyable {
         }
     }
 
+    /// The client has sent what may be a whole request, at which nobody has looked.
+    var hasRequestAside: Bool {
+        @_noLocks get {
+            guard case .head = request else { return false }
+            return !received.isEmpty && !isMidHead
+        }
+    }
+
     /// Bytes that the client has to be sent, sealed or not.
     var unsentBytes: Int { @_noLocks get { outgoing.count + sealed.count + pipedBytes } }
     var hasUnsent: Bool { @_noLocks get { !outgoing.isEmpty || !sealed.isEmpty || pipedBytes > 0 } }

@@ -208,10 +208,16 @@ public struct DataPlaneLimits: Sendable {
     }
 
     /// What BoringSSL may add to it if all clients come by TLS.
-    public var tlsMemoryBound: Int {
-        let shaking = min(max(handshakes, 16 * reactors), connections)
-        return connections * Self.tlsBytes + shaking * (Self.tlsHandshakeBytes - Self.tlsBytes)
-    }
+    public var tlsMemoryBound: Int { settledTLSBytes + handshakeTLSBytes }
+
+    /// How many of the connections may be within their handshake at once.
+    public var handshakesAtOnce: Int { min(max(handshakes, 16 * reactors), connections) }
+
+    /// What BoringSSL may need for those.
+    public var handshakeTLSBytes: Int { handshakesAtOnce * Self.tlsHandshakeBytes }
+
+    /// What BoringSSL may need for the others, whose handshake is done.
+    public var settledTLSBytes: Int { (connections - handshakesAtOnce) * Self.tlsBytes }
 }
 
 /// A network in CIDR notation; IPv4 ones are mapped into IPv6.

@@ -244,7 +244,7 @@ extension Worker {
             case .finished, .body, .discarded: break
             case .head where connections[connection].hasUnsent || connections[connection].isSending:
                 connections[connection].closesAfterFlush = true
-            case .head where !connections[connection].received.isEmpty && !connections[connection].isMidHead:
+            case .head where connections[connection].hasRequestAside:
                 // A request that nobody has looked at is served first.
                 connections[connection].closesAfterFlush = true
                 servable.append(connection)

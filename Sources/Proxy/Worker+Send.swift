@@ -179,9 +179,7 @@ extension Worker {
         guard connections[connection].closesAfterFlush, !record.hasUnsent, !record.isSending else { return }
         if case .none = record.reply {} else { return }
         // The next request has waited until less was unsent, and nobody has looked at it.
-        if case .head = record.request, !record.received.isEmpty, !record.isMidHead {
-            return servable.append(connection)
-        }
+        if record.hasRequestAside { return servable.append(connection) }
         guard saysEnd(connection) else { return }
         // A client that says no more needs no time, and neither does one for which all that it lacks is on its way.
         let mayLinger = record.lingers || Sockets.unacknowledged(record.fd) > DataPlaneLimits.bytesOnTheirWay

@@ -76,23 +76,25 @@ void tc_client_free(struct tc_client *client) {
     free(client);
 }
 
-bool tc_client_resume(struct tc_client *client, const struct tc_client *former) {
-    // A copy: OpenSSL's client spoils the session of a connection that ends without a word.
+// Gives the client a copy of the former one's ticket: OpenSSL's client spoils the session of a connection that ends
+// without a word.
+static bool set_session(struct tc_client *client, const struct tc_client *former, uint32_t early_data) {
     SSL_SESSION *copy = former->ticket != NULL ? SSL_SESSION_dup(former->ticket) : NULL;
-    bool is_set = copy != NULL && SSL_set_session(client->state, copy) == 1;
+    bool is_set = copy != NULL && (early_data == 0 || SSL_SESSION_set_max_early_data(copy, early_data) == 1)
+        && SSL_set_session(client->state, copy) == 1;
     SSL_SESSION_free(copy);
     return is_set;
 }
 
+bool tc_client_resume(struct tc_client *client, const struct tc_client *former) {
+    return set_session(client, former, 0);
+}
+
 bool tc_client_resume_early(struct tc_client *client, const struct tc_client *former, const uint8_t *bytes,
                             size_t count) {
-    SSL_SESSION *copy = former->ticket != NULL ? SSL_SESSION_dup(former->ticket) : NULL;
     size_t written = 0;
-    bool is_said = copy != NULL && SSL_SESSION_set_max_early_data(copy, UINT32_MAX) == 1
-        && SSL_set_session(client->state, copy) == 1
+    return set_session(client, former, UINT32_MAX)
         && SSL_write_early_data(client->state, bytes, count, &written) == 1 && written == count;
-    SSL_SESSION_free(copy);
-    return is_said;
 }
 
 size_t tc_client_spoil_ticket(struct tc_client *client, size_t place) {

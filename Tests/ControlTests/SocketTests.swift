@@ -50,6 +50,24 @@ struct ListenerSocketTests {
         }
     }
 
+    /// What the kernel says of it, in seconds.
+    private func deferral(of descriptor: OwnedDescriptor) -> Int32 {
+        var seconds = Int32(-1)
+        var size = socklen_t(MemoryLayout<Int32>.size)
+        _ = unsafe getsockopt(descriptor.fd, Int32(IPPROTO_TCP), TCP_DEFER_ACCEPT, &seconds, &size)
+        return seconds
+    }
+
+    @Test func acceptingIsDeferredOnEverySocketAndNotAnyMore() throws {
+        var (sockets, descriptors) = try open(.loopback, count: 3)
+        #expect(descriptors.allSatisfy { deferral(of: $0) == 0 })
+        sockets.deferAccept(true)
+        #expect(descriptors.allSatisfy { deferral(of: $0) == 1 })
+        sockets.deferAccept(false)
+        #expect(descriptors.allSatisfy { deferral(of: $0) == 0 })
+        withExtendedLifetime(descriptors) {}
+    }
+
     @Test func anAddressThatIsNotOursIsRefused() {
         #expect(throws: KernelFailure(EADDRNOTAVAIL)) { _ = try open(.ipv4(0xcb00_7105), count: 2) }
     }

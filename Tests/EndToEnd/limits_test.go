@@ -68,6 +68,25 @@ func TestAtMostMaxConnectionsAreServedAtOnce(t *testing.T) {
 	})
 }
 
+func TestSilentClientsAreLetInWhereClientsSpeakFirst(t *testing.T) {
+	eachWaiting(t, []string{"--head-timeout", "1s"}, func(t *testing.T, p *proxy) {
+		port := freePort(t)
+		p.serve(onPath(port, "/"), text("served"))
+		// Without a first byte the kernel keeps a client to itself for a second, which no client must notice.
+		silent, slow, finished := dial(t, port), dial(t, port), dial(t, port)
+		finished.CloseWrite()
+		finished.expectEnd()
+		slow.expectSilence()
+		slow.get("/", "served")
+		silent.expectEnd()
+		// A service of raw connections may speak first, whoever had the port before.
+		p.serveStreams(raw(port), func(stream net.Conn) { io.WriteString(stream, "welcome") })
+		greeted := dial(t, port)
+		greeted.expect("welcome")
+		greeted.expectEnd()
+	})
+}
+
 func TestAServiceThatDoesNotAcceptGetsAtMost256Streams(t *testing.T) {
 	each(t, nil, func(t *testing.T, p *proxy) {
 		port, otherPort := freePort(t), freePort(t)

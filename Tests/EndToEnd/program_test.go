@@ -303,10 +303,12 @@ func TestProgramWithIdleClientsAndServicesEndsAtOnce(t *testing.T) {
 	each(t, []string{"--drain", "600s"}, func(t *testing.T, p *proxy) {
 		port := freePort(t)
 		listener := p.serve(onPath(port, "/"), text("x"))
+		before := p.descriptors()
 		for index := 0; index < 20; index++ {
 			dial(t, port).get("/", "x")
-			dial(t, port) // says nothing
+			dial(t, port) // says nothing, and is let in nevertheless
 		}
+		eventually(t, "all are let in", func() bool { return p.descriptors() >= before+40 })
 		silent, err := service.Dial(p.control)
 		if err != nil {
 			t.Fatal(err)
@@ -325,8 +327,9 @@ func TestProgramThatEndsDoesNotWaitForClientsThatComeThen(t *testing.T) {
 	each(t, []string{"--drain", "600s"}, func(t *testing.T, p *proxy) {
 		port := freePort(t)
 		p.serve(onPath(port, "/"), text("x"))
+		p.serveStreams(raw(port), echoStream)
 		expectServed(t, port, "/", "x")
-		// They are in the listener's queues when the proxy wakes up to its end.
+		// They are in the listener's queues when the proxy wakes up to its end, as a raw service may speak first.
 		p.suspend(t)
 		for index := 0; index < 5; index++ {
 			dial(t, port)

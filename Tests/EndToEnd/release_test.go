@@ -334,8 +334,12 @@ func TestServicesAreToldThatTheProxyEnds(t *testing.T) {
 	each(t, []string{"--drain", "20s"}, func(t *testing.T, p *proxy) {
 		port := freePort(t)
 		session := p.dialPeer(onPath(port, "/"))
+		const request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 		w, idle := dial(t, port), dial(t, port)
-		w.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		idle.send(request)
+		session.reply(session.awaitStream())
+		idle.expectReply("GET", 200, "ok")
+		w.send(request)
 		stream := session.awaitStream()
 		p.signal(syscall.SIGTERM)
 		session.await("GoAway", func(frame service.Frame) bool { return frame.Type == service.TypeGoAway })

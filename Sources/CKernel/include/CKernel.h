@@ -236,6 +236,8 @@ CK_HOT int ck_addresses(int fd, uint8_t addresses[36]);
 /// (even a group's), and joins the group only then. Returns the fd or -errno.
 int ck_listen(const uint8_t address[16], bool is_v4, bool is_any_dual_stack, uint16_t port, int backlog, bool first);
 int ck_enable_reuse_port(int fd);
+/// Whether clients of a listening socket are accepted with their first bytes, or after a second without any.
+int ck_defer_accept(int fd, bool defers);
 int ck_bound_port(int fd);
 /// The socket of a session: no delay, little unsent in the kernel, a bound on unacknowledged time.
 int ck_prepare_session_socket(int fd, bool is_tcp);
