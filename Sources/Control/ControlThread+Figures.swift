@@ -11,8 +11,8 @@ extension ControlThread {
         ]
         let sums: [(Counter, String)] = [
             (.accepted, "accepted"), (.requests, "requests"), (.handedOver, "handed over"), (.failed, "failed"),
-            (.resets, "reset"), (.overflows, "overflows"), (.turns, "turns"), (.handshakes, "handshakes"),
-            (.resumed, "resumed"),
+            (.resets, "reset"), (.overflows, "overflows"), (.starved, "receives without a buffer"), (.turns, "turns"),
+            (.handshakes, "handshakes"), (.resumed, "resumed"),
             (.handshakesFailed, "handshakes failed"), (.handshakesWithoutVersion, "for want of a version"),
             (.handshakesWithoutSuite, "of a suite"), (.handshakesWithoutProtocol, "of a protocol"),
             (.handshakesGivenUp, "given up by clients"), (.handshakesOfNoTLS, "without TLS"),

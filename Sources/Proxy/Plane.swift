@@ -74,6 +74,8 @@ public enum Counter: Int, CaseIterable, Sendable {
     case blocksInUse
     case resets
     case overflows
+    /// Receives that found no buffer.
+    case starved
     /// Blocks in which passed-on bytes are kept, to be sent again.
     case keptBlocks
     /// Handshakes under way, done, and of these resumed by a ticket.

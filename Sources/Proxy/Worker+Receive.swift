@@ -26,7 +26,9 @@ extension Worker {
         guard !connections[connection].isClosing else { return }
         switch result {
         case 0: if speaksTLS(connection) { socketFinished(connection) } else { clientFinished(connection) }
-        case KernelError.noBuffers: starvedConnections.append(connection)
+        case KernelError.noBuffers:
+            bump(.starved)
+            starvedConnections.append(connection)
         case KernelError.canceled, KernelError.wouldBlock, KernelError.interrupted: break
         default: clientVanished(connection)
         }

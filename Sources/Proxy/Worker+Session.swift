@@ -32,7 +32,9 @@ extension Worker {
         guard case .live = unsafe slot.pointee.phase else { return finishSession(session) }
         switch completion.result {
         case 1..., KernelError.wouldBlock, KernelError.interrupted, KernelError.canceled: armSessionReceive(session)
-        case KernelError.noBuffers: starvedSessions.append(session)
+        case KernelError.noBuffers:
+            bump(.starved)
+            starvedSessions.append(session)
         case 0: loseSession(session, .closed)
         default: loseSession(session, .reset)
         }

@@ -28,7 +28,9 @@ extension Worker {
         doorbell.prepareSleep()
         let nothingPublished = mailbox.prepareSleep()
         let mayAdmit = hasFreedSlot && isAcceptPaused
-        let mayGoOn = !splicingReaders.isEmpty || !splicingSenders.isEmpty
+        let mayGoOn =
+            !splicingReaders.isEmpty || !splicingSenders.isEmpty || !starvedConnections.isEmpty
+            || !starvedSessions.isEmpty
         if mayGoOn || !nothingPublished || !commands.isEmpty() || !postponed.isEmpty || returnCount > 0 || mayAdmit
             || isMarked
         {
@@ -121,14 +123,15 @@ extension Worker {
         if isDraining { reportIfDrained() }
     }
 
-    /// Receives that found no buffer are armed again, now that the turn has given all of them back.
+    /// Receives that found no buffer are armed again, now that the turn has given all of them back, and no more of them
+    /// than there are buffers: where a great many clients speak at once, each turn would try all of them in vain.
     @_noLocks
     private mutating func rearmStarved() {
-        for _ in 0..<starvedConnections.count {
+        for _ in 0..<min(starvedConnections.count, limits.receiveBuffers) {
             let connection = starvedConnections.removeFirst()
             if connection >= 0 { continueReceiving(connection) }
         }
-        for _ in 0..<starvedSessions.count {
+        for _ in 0..<min(starvedSessions.count, DataPlaneLimits.sessionBuffers) {
             let session = starvedSessions.removeFirst()
             if session >= 0 { armSessionReceive(session) }
         }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -64,6 +65,34 @@ func TestAtMostMaxConnectionsAreServedAtOnce(t *testing.T) {
 		for _, w := range waiting {
 			w.extend()
 			w.expectReply("GET", 200, "served")
+		}
+	})
+}
+
+func TestManyWhoSpeakAtOnceAreServedWithFewBuffers(t *testing.T) {
+	each(t, []string{"--receive-buffers", "8"}, func(t *testing.T, p *proxy) {
+		const clients = 800
+		port := freePort(t)
+		p.serve(onPath(port, "/"), text("served"))
+		var all []*wire
+		for index := 0; index < clients; index++ {
+			w := dial(t, port)
+			w.get("/", "served")
+			all = append(all, w)
+		}
+		before := p.figure("receives without a buffer")
+		p.suspend(t)
+		for _, w := range all {
+			w.extend()
+			w.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		}
+		p.signal(syscall.SIGCONT)
+		for _, w := range all {
+			w.expectReply("GET", 200, "served")
+		}
+		// Who has found none asks again when it can have one, and not in every turn of the others.
+		if starved := p.figure("receives without a buffer") - before; starved == 0 || starved > 4*clients {
+			t.Errorf("%d receives found no buffer", starved)
 		}
 	})
 }
