@@ -78,6 +78,11 @@ int ck_unacknowledged(int fd) {
     return ioctl(fd, SIOCOUTQ, &count) == 0 ? count : 0;
 }
 
+bool ck_has_bytes(int fd) {
+    int count = 0;
+    return ioctl(fd, SIOCINQ, &count) == 0 && count > 0;
+}
+
 int ck_describe_peer(int fd, char *text, int capacity) {
     struct sockaddr_storage peer;
     socklen_t size = sizeof peer;

@@ -23,7 +23,7 @@ extension Worker {
             unsafe listeners[Int(command.listener)].fd = command.fd
             if !isAcceptPaused, !isDraining { armAccept(command.listener) }
         case .closeListener: closeListener(command.listener)
-        case .drain: drain()
+        case .drain: beginToDrain()
         case .stop: isStopped = true
         }
     }
@@ -91,13 +91,19 @@ extension Worker {
         }
     }
 
-    /// No new clients: those between requests go now, the others when their reply is out.
-    private mutating func drain() {
+    /// No new clients. The others are looked at behind the turn's completions: what they have said is served.
+    private mutating func beginToDrain() {
         isDraining = true
+        drainsInTurn = true
         timers.cancel(acceptTimer)
         for listener in 0..<Int32(listenerCount) where unsafe listeners[Int(listener)].isArmed {
             ring.cancel(acceptToken(listener), Token(kind: Operation.aside, generation: 0, index: listener))
         }
+    }
+
+    /// Clients between requests go now, the others when their reply is out.
+    mutating func drain() {
+        drainsInTurn = false
         for connection in 0..<Int32(connections.touched) where connections[connection].fd >= 0 {
             if isSilent(connections[connection]) {
                 close(connection, reset: false)
@@ -130,7 +136,8 @@ extension Worker {
         guard !record.isClosing, !record.isHandingOver, !record.isSending, !record.hasUnsent else { return false }
         guard record.received.isEmpty, !record.isMidHead else { return false }
         switch (record.mode, record.request, record.reply) {
-        case (.http, .head, .none), (.undecided, _, _): return true
+        // What lies in the kernel is said: its receive has found no buffer, or is told of in the next turn.
+        case (.http, .head, .none), (.undecided, _, _): return !Sockets.hasBytes(record.fd)
         default: return false
         }
     }

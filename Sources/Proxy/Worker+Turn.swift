@@ -107,6 +107,7 @@ extension Worker {
 
     /// What the turn has brought together goes out, each socket's bytes in one send.
     private mutating func endTurn() {
+        if drainsInTurn { drain() }
         if hasFreedSlot {
             hasFreedSlot = false
             resumeAccept()

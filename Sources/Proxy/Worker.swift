@@ -153,6 +153,8 @@ struct Worker: ~Copyable {
     var hasFreedSlot = false
     var parkedCount = 0
     var isDraining = false
+    /// The command to end has come in this turn.
+    var drainsInTurn = false
     var isStopped = false
     /// When the control thread last heard that something failed.
     var failureToldAt: UInt64 = 0

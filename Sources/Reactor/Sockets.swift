@@ -29,6 +29,10 @@ public enum Sockets {
     @_noLocks
     public static func unacknowledged(_ fd: Int32) -> Int { Int(ck_unacknowledged(fd)) }
 
+    /// Whether the peer has sent bytes that nobody has received.
+    @_noLocks
+    public static func hasBytes(_ fd: Int32) -> Bool { ck_has_bytes(fd) }
+
     /// Receives what is there. Returns how much that was (0: the peer has finished), or a negative error number.
     @_noLocks
     public static func receiveNow(_ fd: Int32, _ bytes: UnsafeMutableRawBufferPointer) -> Int {

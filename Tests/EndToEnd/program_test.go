@@ -323,6 +323,39 @@ func TestProgramWithIdleClientsAndServicesEndsAtOnce(t *testing.T) {
 	})
 }
 
+func TestProgramThatEndsServesRequestsThatHaveArrived(t *testing.T) {
+	for _, buffers := range []string{"8", "256"} {
+		each(t, []string{"--drain", "600s", "--receive-buffers", buffers}, func(t *testing.T, p *proxy) {
+			port := freePort(t)
+			p.serve(onPath(port, "/"), text("x"))
+			var all []*wire
+			for index := 0; index < 300; index++ {
+				w := dial(t, port)
+				w.get("/", "x")
+				all = append(all, w)
+			}
+			// They lie in the kernel when the proxy wakes up to its end.
+			p.suspend(t)
+			for _, w := range all {
+				w.extend()
+				w.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+			}
+			p.signal(syscall.SIGTERM)
+			p.signal(syscall.SIGCONT)
+			for _, w := range all {
+				if r := w.expectReply("GET", 200, "x"); !r.Close {
+					t.Fatal("the reply does not say Connection: close")
+				}
+				w.expectEnd()
+			}
+			p.dead = true
+			if code := p.exitCode(); code != 0 {
+				t.Errorf("exit code %d", code)
+			}
+		})
+	}
+}
+
 func TestProgramThatEndsDoesNotWaitForClientsThatComeThen(t *testing.T) {
 	each(t, []string{"--drain", "600s"}, func(t *testing.T, p *proxy) {
 		port := freePort(t)

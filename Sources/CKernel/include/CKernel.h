@@ -280,6 +280,8 @@ CK_HOT ssize_t ck_send_now(int fd, const void *bytes, size_t count);
 CK_HOT ssize_t ck_send_last(int fd, const void *bytes, size_t count);
 /// How many bytes the peer's kernel has not acknowledged, a FIN counted as one.
 CK_HOT int ck_unacknowledged(int fd);
+/// Whether the peer has sent bytes that nobody has received.
+CK_HOT bool ck_has_bytes(int fd);
 /// The peer as text: address and port, or process and user. Returns the count of characters or -errno.
 int ck_describe_peer(int fd, char *text, int capacity);
 bool ck_is_tcp(int fd);
