@@ -37,10 +37,6 @@ extension ControlThread {
         acceptResumesAt = nil
         for registration in pending.all { evict(registration, "socketmaster stops") }
         for reactor in plane.peers.indices { plane.send(Command(.drain), to: reactor) }
-        // Whoever connects is refused from here on, and may try a successor that takes the port over.
-        for (slot, _) in registry.listeners.open {
-            for fd in listenerSockets[slot]?.fds ?? [] { _ = ck_shutdown(fd, CInt(SHUT_RDWR)) }
-        }
     }
 
     func stopIfDrained() {

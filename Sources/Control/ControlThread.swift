@@ -37,7 +37,7 @@ public final class ControlThread {
     var failuresDueAt: UInt64?
     var failuresTold: UInt64 = 0
     var failureFigures: [Int: (generation: UInt32, figures: FailureFigures)] = [:]
-    /// The sockets of each listener. They are the reactors'; the control thread only stops them at the end.
+    /// The sockets of each listener. They are the reactors'; the control thread only says when clients are let in.
     var listenerSockets: [Int: ListenerSockets] = [:]
     /// What certificates are chosen from on each listener, by the generations of the snapshots that name them.
     var tables: [(generation: UInt64, tables: [IdentityTable])] = []

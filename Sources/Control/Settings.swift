@@ -88,7 +88,7 @@ extension Settings {
         try check("--max-connections", maximumConnections ?? 1, 1...Self.connectionCeiling)
         try check("--max-sessions", maximumSessions ?? 1, 1...65_536)
         try check("--max-pending", maximumPending ?? 1, 1...65_536)
-        try check("--backlog", backlog, 1...65_535)
+        try check("--backlog", backlog, 1...DataPlaneLimits.longestBacklog)
         try check("--hold-limit", holdLimit, 0...Self.connectionCeiling)
         try check("--hold-bytes", holdBytes, from: 64 << 10, to: 1 << 40)
         try check("--tls-handshakes", tlsHandshakes, 16...Self.connectionCeiling)

@@ -134,6 +134,8 @@ public struct DataPlaneLimits: Sendable {
     static var firstRelease: UInt32 { @_noLocks get { 8 } }
     /// How long a proxy that ends waits for the first word of a client that has just come.
     static var drainPatienceMilliseconds: UInt64 { @_noLocks get { 100 } }
+    /// No more clients than this wait in a listener's queue.
+    public static var longestBacklog: Int { @_noLocks get { 65_535 } }
     static var acceptPauseMilliseconds: UInt64 { @_noLocks get { 100 } }
     static var sessionTickMilliseconds: UInt64 { @_noLocks get { 1_000 } }
 

@@ -157,17 +157,21 @@ extension Worker {
     @_noLocks
     mutating func finishListener(_ listener: Int32) {
         let slot = unsafe listeners + Int(listener)
-        if !isDraining {
-            while true {
-                let fd = unsafe Sockets.acceptNow(slot.pointee.fd)
-                guard fd >= 0 else { break }
-                accepted(fd, listener: listener)
-            }
-        }
+        acceptQueued(listener)
         unsafe Sockets.close(slot.pointee.fd)
         let generation = unsafe slot.pointee.generation
         unsafe slot.pointee = ListenerSlot(generation: 0)
         listenerWords.store(UInt64(generation), at: Int(listener))
         controlBell.ring()
+    }
+
+    /// Takes all clients that wait in the listener's queue: as many as fit into one, lest others come as fast.
+    @_noLocks
+    mutating func acceptQueued(_ listener: Int32) {
+        for _ in 0..<DataPlaneLimits.longestBacklog {
+            let fd = unsafe Sockets.acceptNow(listeners[Int(listener)].fd)
+            guard fd >= 0 else { return }
+            accepted(fd, listener: listener)
+        }
     }
 }

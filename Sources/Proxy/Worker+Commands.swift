@@ -21,7 +21,11 @@ extension Worker {
             clearCounters(ofListener: Int(command.listener))
         case .openListener:
             unsafe listeners[Int(command.listener)].fd = command.fd
-            if !isAcceptPaused, !isDraining { armAccept(command.listener) }
+            if isDraining {
+                Sockets.stopListening(command.fd)
+            } else if !isAcceptPaused {
+                armAccept(command.listener)
+            }
         case .closeListener: closeListener(command.listener)
         case .drain: beginToDrain()
         case .stop: isStopped = true
@@ -101,11 +105,18 @@ extension Worker {
         }
     }
 
-    /// Clients between requests go now, the others when their reply is out.
+    /// Clients between requests go, the others when their reply is out.
     mutating func drain() {
         drainsInTurn = false
+        // Whoever connects is refused from here on, and may try a successor that takes the port over.
+        for listener in 0..<Int32(listenerCount) where unsafe listeners[Int(listener)].fd >= 0 {
+            acceptQueued(listener)
+            unsafe Sockets.stopListening(listeners[Int(listener)].fd)
+        }
         for connection in 0..<Int32(connections.touched) where connections[connection].fd >= 0 {
-            if isSilent(connections[connection]) {
+            let record = connections[connection]
+            // Whoever has just come, or just had its reply, may be about to speak.
+            if isSilent(record), record.phaseSince + DataPlaneLimits.drainPatienceMilliseconds <= now {
                 close(connection, reset: false)
             } else {
                 schedule(connection, at: now + pollingPeriod)

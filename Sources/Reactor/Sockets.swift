@@ -6,6 +6,10 @@ public enum Sockets {
     @_noLocks
     public static func finish(_ fd: Int32) { _ = ck_shutdown(fd, CInt(SHUT_WR)) }
 
+    /// A listening socket takes nobody any more: whoever connects is refused, and who waits in its queue is reset.
+    @_noLocks
+    public static func stopListening(_ fd: Int32) { _ = ck_shutdown(fd, CInt(SHUT_RDWR)) }
+
     /// The next close tells the peer by a reset.
     @_noLocks
     public static func resetOnClose(_ fd: Int32) { _ = ck_reset_on_close(fd) }

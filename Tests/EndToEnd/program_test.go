@@ -334,8 +334,11 @@ func TestProgramThatEndsServesRequestsThatHaveArrived(t *testing.T) {
 				w.get("/", "x")
 				all = append(all, w)
 			}
-			// They lie in the kernel when the proxy wakes up to its end.
+			// They lie in the kernel when the proxy wakes up to its end, some of them in the listeners' queues.
 			p.suspend(t)
+			for index := 0; index < 100; index++ {
+				all = append(all, dial(t, port))
+			}
 			for _, w := range all {
 				w.extend()
 				w.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -343,9 +346,7 @@ func TestProgramThatEndsServesRequestsThatHaveArrived(t *testing.T) {
 			p.signal(syscall.SIGTERM)
 			p.signal(syscall.SIGCONT)
 			for _, w := range all {
-				if r := w.expectReply("GET", 200, "x"); !r.Close {
-					t.Fatal("the reply does not say Connection: close")
-				}
+				w.expectReply("GET", 200, "x")
 				w.expectEnd()
 			}
 			p.dead = true
