@@ -114,9 +114,7 @@ extension Worker {
             unsafe Sockets.stopListening(listeners[Int(listener)].fd)
         }
         for connection in 0..<Int32(connections.touched) where connections[connection].fd >= 0 {
-            let record = connections[connection]
-            // Whoever has just come, or just had its reply, may be about to speak.
-            if isSilent(record), record.phaseSince + DataPlaneLimits.drainPatienceMilliseconds <= now {
+            if let end = silenceEnd(connections[connection]), end <= now {
                 close(connection, reset: false)
             } else {
                 schedule(connection, at: now + pollingPeriod)
@@ -141,15 +139,18 @@ extension Worker {
         }
     }
 
-    /// A client that nobody would miss: it has said nothing, or nothing since its last reply, which it has.
+    /// Until when a proxy that ends waits for a client that nobody would miss: it has said nothing, or nothing since
+    /// its last reply, which it has. Whoever has just come, or just had its reply, may be about to speak. Nil: it is no
+    /// such client.
     @_noLocks
-    func isSilent(_ record: Connection) -> Bool {
-        guard !record.isClosing, !record.isHandingOver, !record.isSending, !record.hasUnsent else { return false }
-        guard record.received.isEmpty, !record.isMidHead else { return false }
+    func silenceEnd(_ record: Connection) -> UInt64? {
+        guard !record.isClosing, !record.isHandingOver, !record.isSending, !record.hasUnsent else { return nil }
+        guard record.received.isEmpty, !record.isMidHead else { return nil }
         switch (record.mode, record.request, record.reply) {
-        // What lies in the kernel is said: its receive has found no buffer, or is told of in the next turn.
-        case (.http, .head, .none), (.undecided, _, _): return !Sockets.hasBytes(record.fd)
-        default: return false
+        case (.http, .head, .none), (.undecided, _, _):
+            // What lies in the kernel is said: its receive has found no buffer, or is told of in the next turn.
+            return Sockets.hasBytes(record.fd) ? nil : record.phaseSince + DataPlaneLimits.drainPatienceMilliseconds
+        default: return nil
         }
     }
 

@@ -67,8 +67,7 @@ extension Worker {
     @_noLocks
     private func deadline(of connection: Int32) -> UInt64 {
         let record = connections[connection]
-        // Who came, or had its reply, just as the proxy was told to end may speak at once, or goes.
-        if isDraining, isSilent(record) { return record.phaseSince + DataPlaneLimits.drainPatienceMilliseconds }
+        if isDraining, let end = silenceEnd(record) { return end }
         if record.isShaking { return record.phaseSince + limits.handshakeTimeout }
         if isWaiting(connection) { return waitDeadline(connection) }
         switch record.mode {
