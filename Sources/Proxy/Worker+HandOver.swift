@@ -62,9 +62,11 @@ extension Worker {
         }
     }
 
-    /// A connection arrives from another reactor, with what its client has said so far.
+    /// A connection arrives from another reactor, with what its client has said so far. It is not judged by an older
+    /// snapshot than its sender's, for there might be no route for it in that one.
     @_noLocks
     mutating func takeOver(_ command: Command) {
+        snapshot = mailbox.continueTurn()
         var record = Connection(
             fd: command.fd, listener: command.listener, listenerGeneration: command.generation, now: now)
         record.tls = command.tls

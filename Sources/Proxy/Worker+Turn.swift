@@ -45,15 +45,17 @@ extension Worker {
     /// What the end of the turn has marked after its turn to be flushed had passed.
     private var isMarked: Bool { !dirtyConnections.isEmpty || !dirtySessions.isEmpty || !servable.isEmpty }
 
-    private mutating func beginTurn() {
+    /// Completions are counted before the snapshot is loaded: none is judged by one that was older when it came.
+    mutating func beginTurn() {
         nowMicroseconds = Sockets.nowMicroseconds()
         now = nowMicroseconds / 1_000
+        completionsInTurn = ring.completionCount()
         snapshot = mailbox.beginTurn()
         recentSession = -1
         bump(.turns)
     }
 
-    private mutating func takeCommands() {
+    mutating func takeCommands() {
         while let command = commands.pop() { obey(command) }
         retryPostponed()
         if returnCount > 0 { retryReturns() }
@@ -64,11 +66,10 @@ extension Worker {
         }
     }
 
-    /// All completions there are, without a system call between them.
-    private mutating func takeCompletions() {
-        let count = ring.completionCount()
-        for offset in 0..<count { take(ring.completion(at: offset)) }
-        ring.advance(count)
+    /// All completions that the turn began with, without a system call between them.
+    mutating func takeCompletions() {
+        for offset in 0..<completionsInTurn { take(ring.completion(at: offset)) }
+        ring.advance(completionsInTurn)
         if ring.hasOverflowed() { bump(.overflows) }
     }
 

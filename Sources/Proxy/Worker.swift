@@ -122,6 +122,7 @@ struct Worker: ~Copyable {
     let doorbell: Doorbell
 
     /// Of this turn.
+    var completionsInTurn = 0
     var snapshot: Snapshot
     var snapshotGeneration: UInt64 = 0
     var now: UInt64

@@ -18,13 +18,7 @@ public final class DataPlane: Sendable {
     public init(plane: Plane, seed: UInt64, processors: [Int]) throws(RingFailure) {
         self.plane = plane
         let limits = plane.limits
-        let peers = UnsafeMutablePointer<PeerView>.allocate(capacity: limits.reactors)
-        for (place, peer) in plane.peers.enumerated() {
-            let view = PeerView(
-                commands: peer.commands, doorbell: peer.doorbell, counters: peer.counters,
-                sessionWords: peer.sessionWords, blocks: nil)
-            unsafe (peers + place).initialize(to: view)
-        }
+        let peers = unsafe PeerView.all(of: plane)
         var starts: [WorkerStart] = []
         var pipes = 0
         for index in 0..<limits.reactors {

@@ -2,8 +2,9 @@ import Synchronization
 
 /// Where one reactor finds the current snapshot, and where the control thread sees whether it still reads an old one.
 ///
-/// The reactor's order of calls: `beginTurn`, work, `endTurn`, and again; before it waits for the kernel
-/// `prepareSleep`, which it must not do inside of a turn. The control thread's side is `SnapshotPublisher`.
+/// The reactor's order of calls: `beginTurn`, work, `endTurn`, and again; within the work `continueTurn` as often as it
+/// likes; before it waits for the kernel `prepareSleep`, which it must not do inside of a turn. The control thread's
+/// side is `SnapshotPublisher`.
 ///
 /// **Why no publication is slept through.** The publisher stores the address and then loads `sleeping`; the reactor
 /// stores `sleeping` and then loads the address. All four are sequentially consistent, so in their one order at least
@@ -40,9 +41,14 @@ import Synchronization
 
 // The reactor's side.
 extension SnapshotMailbox {
-    /// The snapshot for the turn that begins. It is valid until `endTurn`.
+    /// The snapshot for the turn that begins. It is valid until `endTurn`, or until the turn's next `continueTurn`.
     @_noLocks public func beginTurn() -> Snapshot {
         unsafe words.pointee.beginTurn()
+    }
+
+    /// The newest snapshot in the middle of a turn, for the rest of it. Nothing of the one before may be used any more.
+    @_noLocks public func continueTurn() -> Snapshot {
+        unsafe words.pointee.continueTurn()
     }
 
     /// Says that nothing of the turn's snapshot is in use any more.
@@ -96,7 +102,7 @@ private struct MailboxWords: ~Copyable {
     private let padding = InlineArray<7, UInt64>(repeating: 0)
     /// Generation of the snapshot of the last turn that has ended. Written by the reactor.
     let seen = Atomic<UInt64>(0)
-    /// What `beginTurn` found last. The reactor's own.
+    /// What the turn has found last. The reactor's own.
     private let loaded: Atomic<UInt>
     /// The reactor holds nothing out of any snapshot and will not look before it has cleared this. Written by it. Set
     /// before it has begun at all.
@@ -108,13 +114,16 @@ private struct MailboxWords: ~Copyable {
     }
 
     @_noLocks func beginTurn() -> Snapshot {
-        let address: UInt
-        if sleeping.load(ordering: .relaxed) {
-            sleeping.store(false, ordering: .sequentiallyConsistent)
-            address = published.load(ordering: .sequentiallyConsistent)
-        } else {
-            address = published.load(ordering: .acquiring)
-        }
+        guard sleeping.load(ordering: .relaxed) else { return continueTurn() }
+        sleeping.store(false, ordering: .sequentiallyConsistent)
+        return take(published.load(ordering: .sequentiallyConsistent))
+    }
+
+    @_noLocks func continueTurn() -> Snapshot {
+        take(published.load(ordering: .acquiring))
+    }
+
+    @_noLocks private func take(_ address: UInt) -> Snapshot {
         loaded.store(address, ordering: .relaxed)
         return Self.snapshot(at: address)
     }

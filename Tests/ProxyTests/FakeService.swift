@@ -1,10 +1,36 @@
 import CKernel
 import Glibc
+import Testing
 import Yamux
 
 /// A socket of the test's own; nothing it does blocks.
 struct TestSocket {
     let fd: Int32
+
+    init(fd: Int32) { self.fd = fd }
+
+    init(connectedTo port: UInt16) throws {
+        fd = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = port.bigEndian
+        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+        let result = unsafe withUnsafePointer(to: &address) { pointer in
+            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                unsafe Glibc.connect(fd, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        try #require(result == 0)
+    }
+
+    /// A listener on loopback, as the control thread makes them; port 0 is one of the kernel's choice.
+    static func listening(on port: UInt16, isFirst: Bool) throws -> TestSocket {
+        var loopback = [UInt8](repeating: 0, count: 16)
+        loopback.replaceSubrange(10..., with: [0xff, 0xff, 127, 0, 0, 1])
+        let fd = unsafe ck_listen(loopback, true, false, port, 1024, isFirst)
+        try #require(fd >= 0)
+        return TestSocket(fd: fd)
+    }
 
     /// What has come: nil at the end or after a reset, empty when there is nothing now.
     func receive() -> [UInt8]? {

@@ -41,8 +41,6 @@ final class TestPlane {
 
     /// Opens a listener on every reactor, on a port of the kernel's choice.
     func listen(_ listener: Int) throws {
-        var loopback = [UInt8](repeating: 0, count: 16)
-        loopback.replaceSubrange(10..., with: [0xff, 0xff, 127, 0, 0, 1])
         var port: UInt16 = 0
         var command = Command(.prepareListener)
         command.listener = Int32(listener)
@@ -50,8 +48,7 @@ final class TestPlane {
         nextListenerGeneration += 1
         for reactor in plane.peers.indices { plane.send(command, to: reactor) }
         for reactor in plane.peers.indices {
-            let fd = unsafe ck_listen(loopback, true, false, port, 1024, reactor == 0)
-            try #require(fd >= 0)
+            let fd = try TestSocket.listening(on: port, isFirst: reactor == 0).fd
             if reactor == 0 {
                 port = UInt16(ck_bound_port(fd))
                 _ = ck_enable_reuse_port(fd)
@@ -125,18 +122,7 @@ final class TestPlane {
     }
 
     func connect(_ listener: Int) throws -> Int {
-        let fd = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = try #require(ports[listener]).bigEndian
-        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-        let result = unsafe withUnsafePointer(to: &address) { pointer in
-            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                unsafe Glibc.connect(fd, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-            }
-        }
-        try #require(result == 0)
-        clients.append(TestClient(socket: TestSocket(fd: fd)))
+        clients.append(TestClient(socket: try TestSocket(connectedTo: #require(ports[listener]))))
         return clients.count - 1
     }
 

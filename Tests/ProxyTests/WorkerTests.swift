@@ -1,0 +1,108 @@
+import CKernel
+import Glibc
+import Memory
+import Reactor
+import Routing
+import TLS
+import Testing
+
+@testable import Proxy
+
+/// A worker whose turns the test takes step by step, so that other threads do what they do just between two steps.
+private struct SteppedWorker: ~Copyable {
+    var worker: Worker
+    var publisher: SnapshotPublisher
+    let plane: Plane
+
+    init() throws {
+        try TLSEnvironment.start(minimum: .v12)
+        var limits = DataPlaneLimits()
+        limits.reactors = 2
+        limits.connections = 8
+        limits.sessions = 4
+        limits.listeners = 2
+        limits.ringEntries = 64
+        limits.receiveBuffers = 8
+        limits.bufferBytes = 1 << 20
+        let first = SnapshotBuilder.build(generation: 1, listeners: [], hashSeed: 7)
+        let publisher = SnapshotPublisher(reactors: limits.reactors, first: first)
+        let plane = try #require(Plane(limits: limits, mailboxes: publisher.mailboxes))
+        // The other reactor only has to be there.
+        let start = WorkerStart(
+            index: 0, plane: plane, rings: try WorkerRings.make(limits),
+            peersAddress: unsafe UInt(bitPattern: PeerView.all(of: plane)), seed: 1, processor: nil)
+        worker = Worker(start)
+        self.publisher = publisher
+        self.plane = plane
+        var command = Command(.prepareListener)
+        command.listener = 0
+        command.generation = 1
+        plane.send(command, to: 0)
+    }
+
+    /// What the control thread does when the first service for raw connections on the listener has registered.
+    mutating func publishRawRoute() {
+        let route = RouteDefinition(
+            id: 1, kind: .raw, sessions: [SessionHandle(reactor: 0, index: 0, generation: 1)], reuseStreams: false)
+        let listener = ListenerDefinition(index: 0, routes: [route])
+        _ = publisher.publish(SnapshotBuilder.build(generation: 2, listeners: [listener], hashSeed: 7))
+    }
+
+    /// What the other reactor does when it gets a client whose session is here.
+    func handOver(_ fd: Int32) {
+        _ = plane.totals.add(1, at: Plane.Total.connections.rawValue)
+        var command = Command(.handOver)
+        command.fd = fd
+        command.listener = 0
+        command.generation = 1
+        command.mode = .relay
+        command.sender = 1
+        command.handOvers = 1
+        plane.send(command, to: 0)
+    }
+
+    mutating func leave() {
+        worker.stopSessions()
+        worker.mailbox.leave()
+    }
+}
+
+@Suite(.serialized)
+struct WorkerTests {
+    /// The sender knew a route that the receiver's turn has begun without.
+    @Test func whoIsHandedOverIsJudgedByNoOlderSnapshotThanItsSenders() throws {
+        var pair: [Int32] = [0, 0]
+        try #require(unsafe socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &pair) == 0)
+        defer { Glibc.close(pair[1]) }
+        var stepped = try SteppedWorker()
+        stepped.worker.beginTurn()
+        stepped.publishRawRoute()
+        stepped.handOver(pair[0])
+        stepped.worker.takeCommands()
+        // Its session has not been adopted: the client waits for that.
+        #expect(stepped.worker.waiting.count == 1)
+        #expect(stepped.worker.connections.count == 1)
+        stepped.leave()
+    }
+
+    /// A ring that is full is submitted in the middle of a turn, and what comes by that may be newer than the snapshot.
+    @Test func whatCompletesWithinATurnIsTakenInTheNextOne() throws {
+        var stepped = try SteppedWorker()
+        let listener = try TestSocket.listening(on: 0, isFirst: true)
+        var command = Command(.openListener)
+        command.fd = listener.fd
+        command.listener = 0
+        stepped.plane.send(command, to: 0)
+        let client = try TestSocket(connectedTo: UInt16(ck_bound_port(listener.fd)))
+        defer { client.close() }
+        stepped.worker.beginTurn()
+        stepped.worker.takeCommands()
+        stepped.worker.ring.submitAndWait(milliseconds: 1_000)
+        stepped.worker.takeCompletions()
+        #expect(stepped.plane.sum(.accepted) == 0)
+        stepped.worker.beginTurn()
+        stepped.worker.takeCompletions()
+        #expect(stepped.plane.sum(.accepted) == 1)
+        stepped.leave()
+    }
+}
