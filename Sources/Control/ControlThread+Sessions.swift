@@ -69,8 +69,7 @@ extension ControlThread {
         for sibling in added.siblings { send(.probeSession, for: sibling) }
         announcements.append(
             Announcement(session: added.handle, response: response(to: definition, listener: slot).encoded()))
-        logRegistered(added)
-        if let identity = judged.identity { logCertificate(identity, added.handle) }
+        untold[added.handle] = news(of: added, judged.identity)
     }
 
     private func send(_ kind: Command.Kind, for session: SessionHandle) {
@@ -93,9 +92,10 @@ extension ControlThread {
         return response
     }
 
-    /// Says `OK`: every reactor can see the routes now.
+    /// Says `OK`, and so does the log: every reactor can see the routes now.
     func announce() {
         for announcement in announcements {
+            tellRegistered(announcement.session)
             var command = Command(.announceSession)
             command.session = announcement.session
             command.hand(over: announcement.response)
@@ -108,15 +108,26 @@ extension ControlThread {
         definition.name.map { "\(logText($0)) (\(registration.peer))" } ?? registration.peer
     }
 
-    private func logRegistered(_ added: AddedSession) {
-        guard let session = registry.sessions[added.handle] else { return }
+    private func news(of added: AddedSession, _ identity: Identity?) -> RegistrationNews {
+        let session = registry.sessions[added.handle]
+        let (route, service) = (session?.routeDescription ?? "", session?.service ?? "")
         let count = counted(added.siblings.count + 1, "session")
-        log.info(
-            "registered \(session.routeDescription) for \(session.service): \(count), reactor \(added.handle.reactor)")
-        guard let milliseconds = added.heldFor else { return }
-        let waiting = registry.routes[session.route].map { plane.waitingOnListener.load($0.listener) } ?? 0
-        let clients = counted(Int(clamping: waiting), "client")
-        log.info("released \(session.routeDescription) after \(milliseconds) ms: \(clients) waited on its listener")
+        var news = RegistrationNews(
+            registered: "registered \(route) for \(service): \(count), reactor \(added.handle.reactor)",
+            identity: identity)
+        guard let milliseconds = added.heldFor else { return news }
+        let waiting = session.flatMap { registry.routes[$0.route] }.map { plane.waitingOnListener.load($0.listener) }
+        let clients = counted(Int(clamping: waiting ?? 0), "client")
+        news.released = "released \(route) after \(milliseconds) ms: \(clients) waited on its listener"
+        return news
+    }
+
+    /// Tells the log of the session's registration, if it has not been told yet.
+    private func tellRegistered(_ session: SessionHandle) {
+        guard let news = untold.removeValue(forKey: session) else { return }
+        log.info("\(news.registered)")
+        if let released = news.released { log.info("\(released)") }
+        if let identity = news.identity { logCertificate(identity, session) }
     }
 
     // MARK: reports
@@ -145,6 +156,7 @@ extension ControlThread {
 
     private func sessionIsGone(_ handle: SessionHandle, _ word: UInt64) {
         guard let session = registry.sessions[handle], session.phase != .gone else { return }
+        tellRegistered(handle)
         let became = plane.tally(of: handle).since(toldTallies.removeValue(forKey: handle)).clauses
         log.info("session lost: \(session.routeDescription) for \(session.service): \(reason(in: word))\(became)")
         follow(registry.sessionIsGone(handle, now: now))
@@ -152,6 +164,7 @@ extension ControlThread {
 
     private func sessionDrains(_ handle: SessionHandle) {
         guard let session = registry.sessions[handle], session.phase == .live else { return }
+        tellRegistered(handle)
         let tally = plane.tally(of: handle)
         toldTallies[handle] = tally
         let became = tally.clauses

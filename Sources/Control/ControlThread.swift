@@ -45,6 +45,8 @@ public final class ControlThread {
     var ticketsRenewedAt = UInt64.max
     /// What this round brings about once its snapshot is published.
     var announcements: [Announcement] = []
+    /// What the log will say of them.
+    var untold: [SessionHandle: RegistrationNews] = [:]
     var listenersToOpen: [Int] = []
     var listenersToClose: [Int] = []
 
@@ -58,6 +60,14 @@ public final class ControlThread {
         /// Nobody new is let in; what is under way may end until then.
         case draining(until: UInt64)
         case stopped(exitCode: Int32)
+    }
+
+    /// A registration as the log tells of it, once clients can come.
+    struct RegistrationNews {
+        let registered: String
+        /// For a route that was held.
+        var released: String?
+        let identity: Identity?
     }
 
     /// The first bytes of a session.
@@ -134,7 +144,6 @@ public final class ControlThread {
             tables.append((generation, registry.certificateTables))
             _ = publisher.publish(snapshot)
             for peer in plane.peers { peer.doorbell.ring() }
-            tellCertificateNews()
             deferAccepts()
         } else if publisher.retiredCount > 0 {
             publisher.reclaim()
@@ -143,6 +152,7 @@ public final class ControlThread {
         tables.removeAll { $0.generation < oldest }
         openListeners()
         announce()
+        tellCertificateNews()
         closeListeners()
     }
 

@@ -2,7 +2,6 @@ package endtoend
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"math/rand"
 	"net"
@@ -216,9 +215,13 @@ func TestRawClientsThatComeAsThePortIsOpenedAreServed(t *testing.T) {
 			port := freePort(t)
 			opened := make(chan *service.Listener, 1)
 			go func() { opened <- p.serveStreams(raw(port), func(stream net.Conn) { io.Copy(stream, stream) }) }()
-			// The log tells of it a moment before the service hears it.
-			p.awaitLog(fmt.Sprintf(`registered raw connections on .*:%d `, port), 0)
-			w := dial(t, port)
+			w, err := tryDial(port)
+			for deadline := time.Now().Add(patience); err != nil; w, err = tryDial(port) {
+				if time.Now().After(deadline) {
+					t.Fatal(err)
+				}
+			}
+			w.t = t
 			w.send("\x01\x02\x03")
 			w.expect("\x01\x02\x03")
 			w.Close()

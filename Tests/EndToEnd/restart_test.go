@@ -264,8 +264,6 @@ func TestRestartOfANativeServiceFailsNoRequest(t *testing.T) {
 			return s
 		}
 		running := start()
-		// It is logged a moment before its route can be found.
-		eventually(t, "a route", func() bool { return get(t, port, "/").StatusCode == 200 })
 		load := startLoad(port, "/", get(t, port, "/").body)
 		for round := 0; round < 4; round++ {
 			load.awaitMore(t)
