@@ -109,15 +109,14 @@ extension ControlThread {
     }
 
     private func news(of added: AddedSession, _ identity: Identity?) -> RegistrationNews {
-        let session = registry.sessions[added.handle]
-        let (route, service) = (session?.routeDescription ?? "", session?.service ?? "")
-        let count = counted(added.siblings.count + 1, "session")
+        guard let session = registry.sessions[added.handle] else { preconditionFailure("it was added just now") }
+        let (route, count) = (session.routeDescription, counted(added.siblings.count + 1, "session"))
         var news = RegistrationNews(
-            registered: "registered \(route) for \(service): \(count), reactor \(added.handle.reactor)",
+            registered: "registered \(route) for \(session.service): \(count), reactor \(added.handle.reactor)",
             identity: identity)
         guard let milliseconds = added.heldFor else { return news }
-        let waiting = session.flatMap { registry.routes[$0.route] }.map { plane.waitingOnListener.load($0.listener) }
-        let clients = counted(Int(clamping: waiting ?? 0), "client")
+        let waiting = registry.routes[session.route].map { plane.waitingOnListener.load($0.listener) } ?? 0
+        let clients = counted(Int(clamping: waiting), "client")
         news.released = "released \(route) after \(milliseconds) ms: \(clients) waited on its listener"
         return news
     }

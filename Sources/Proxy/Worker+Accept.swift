@@ -58,11 +58,11 @@ extension Worker {
     }
 
     /// A client that was accepted before the cancel took effect waits for a slot, as it would have in the listener's
-    /// queue.
+    /// queue; so do those that were in that queue when the program was told to end.
     @_noLocks
     private mutating func park(_ client: ParkedClient) {
         pauseAccept()
-        guard parkedCount < Self.parkedCapacity, !isDraining else {
+        guard parkedCount < Self.parkedCapacity else {
             Sockets.resetOnClose(client.fd)
             Sockets.close(client.fd)
             bump(.refused)
@@ -141,11 +141,12 @@ extension Worker {
 
     @_noLocks
     mutating func resumeAccept() {
-        guard isAcceptPaused, !isDraining else { return }
+        guard isAcceptPaused else { return }
         guard admitParked(), Int(truncatingIfNeeded: totals.loadRelaxed(0)) < limits.connections else {
             timers.schedule(acceptTimer, at: now + DataPlaneLimits.acceptPauseMilliseconds)
             return
         }
+        guard !isDraining else { return }
         isAcceptPaused = false
         timers.cancel(acceptTimer)
         for listener in 0..<Int32(listenerCount) where unsafe !listeners[Int(listener)].isClosing {

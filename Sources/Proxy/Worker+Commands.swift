@@ -99,7 +99,6 @@ extension Worker {
     private mutating func beginToDrain() {
         isDraining = true
         drainsInTurn = true
-        timers.cancel(acceptTimer)
         for listener in 0..<Int32(listenerCount) where unsafe listeners[Int(listener)].isArmed {
             ring.cancel(acceptToken(listener), Token(kind: Operation.aside, generation: 0, index: listener))
         }
@@ -155,7 +154,7 @@ extension Worker {
     }
 
     mutating func reportIfDrained() {
-        guard connections.count == 0, finished.load(0) == 0 else { return }
+        guard connections.count == 0, parkedCount == 0, finished.load(0) == 0 else { return }
         finished.store(1, at: 0)
         controlBell.ring()
     }

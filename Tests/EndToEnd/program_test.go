@@ -357,6 +357,39 @@ func TestProgramThatEndsServesRequestsThatHaveArrived(t *testing.T) {
 	}
 }
 
+func TestProgramThatEndsServesThoseWhoWaitForASlot(t *testing.T) {
+	each(t, []string{"--drain", "600s", "--max-connections", "8"}, func(t *testing.T, p *proxy) {
+		port := freePort(t)
+		started, release := make(chan struct{}, 100), make(chan struct{})
+		p.serve(onPath(port, "/"), http.HandlerFunc(func(writer http.ResponseWriter, _ *http.Request) {
+			started <- struct{}{}
+			<-release
+			io.WriteString(writer, "x")
+		}))
+		var all []*wire
+		for index := 0; index < 40; index++ {
+			w := dial(t, port)
+			w.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+			all = append(all, w)
+		}
+		for index := 0; index < 8; index++ {
+			await(t, "a request", started)
+		}
+		p.signal(syscall.SIGTERM)
+		p.awaitLog("stopping by SIGTERM", 0)
+		close(release)
+		for _, w := range all {
+			w.extend()
+			w.expectReply("GET", 200, "x")
+			w.expectEnd()
+		}
+		p.dead = true
+		if code := p.exitCode(); code != 0 {
+			t.Errorf("exit code %d", code)
+		}
+	})
+}
+
 func TestProgramThatEndsDoesNotWaitForClientsThatComeThen(t *testing.T) {
 	each(t, []string{"--drain", "600s"}, func(t *testing.T, p *proxy) {
 		port := freePort(t)

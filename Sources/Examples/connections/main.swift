@@ -12,10 +12,13 @@ configuration.wantsClientAddress = true
 do {
     let bootstrap = SocketMasterBootstrap(proxy: try ControlAddress(parsing: proxy), configuration: configuration)
     let listener = try await bootstrap.listen(SocketDefinition(port: port))
-    signal(SIGTERM, SIG_IGN)
     let termination = DispatchSource.makeSignalSource(signal: SIGTERM, queue: .main)
     termination.setEventHandler { listener.channel.close(promise: nil) }
-    termination.resume()
+    // Nobody is served before SIGTERM is the source's.
+    await withCheckedContinuation { registered in
+        termination.setRegistrationHandler { registered.resume() }
+        termination.resume()
+    }
     await listener.serve { connection in
         let address = connection.remoteAddress?.ipAddress ?? "nobody"
         try await connection.serve { inbound, outbound in

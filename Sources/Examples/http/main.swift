@@ -21,17 +21,29 @@ final class Answer: ChannelInboundHandler {
     }
 }
 
+/// Nil until it is published.
+var listener: (any Channel)?
+
 do {
+    // Its clients are served as soon as it is published, so SIGTERM has to be waited for before that.
+    let termination = DispatchSource.makeSignalSource(signal: SIGTERM, queue: .main)
+    termination.setEventHandler {
+        MainActor.assumeIsolated {
+            guard let listener else { exit(0) }
+            listener.close(promise: nil)
+        }
+    }
+    await withCheckedContinuation { registered in
+        termination.setRegistrationHandler { registered.resume() }
+        termination.resume()
+    }
     let definition = SocketDefinition(port: Int(arguments[3]) ?? 8000, http: .init(pathPrefix: arguments[1]))
     let server = try await SocketMasterBootstrap(proxy: .init(parsing: arguments[4])).listen(definition) { channel in
         channel.pipeline.configureHTTPServerPipeline().flatMapThrowing {
             try channel.pipeline.syncOperations.addHandler(Answer())
         }
     }
-    signal(SIGTERM, SIG_IGN)
-    let termination = DispatchSource.makeSignalSource(signal: SIGTERM, queue: .main)
-    termination.setEventHandler { server.channel.close(promise: nil) }
-    termination.resume()
+    listener = server.channel
     try await server.executeThenClose { clients in for try await _ in clients {} }
 } catch {
     print(error)

@@ -17,10 +17,13 @@ do {
                 wrappingChannelSynchronously: channel, configuration: .init(isOutboundHalfClosureEnabled: true))
         }
     }
-    signal(SIGTERM, SIG_IGN)
     let termination = DispatchSource.makeSignalSource(signal: SIGTERM, queue: .main)
     termination.setEventHandler { server.channel.close(promise: nil) }
-    termination.resume()
+    // Nobody is served before SIGTERM is the source's.
+    await withCheckedContinuation { registered in
+        termination.setRegistrationHandler { registered.resume() }
+        termination.resume()
+    }
     try await server.executeThenClose { clients in
         try await withThrowingDiscardingTaskGroup { group in
             for try await client in clients {
