@@ -1,15 +1,19 @@
 import Memory
+import Yamux
 
 /// Finds the slot of a stream by its session and id: open addressing over one fixed array, at most half full.
+///
+/// An entry has a mark instead of the session and the id, which lie in the stream's own record: the table is touched
+/// all over as ids grow, so it is kept small. Two streams with one mark are told apart by their records.
 ///
 /// Keys are ours, never a peer's choice, so a multiplicative hash is enough. Removal shifts what follows back, so there
 /// are no tombstones and the table does not age.
 @safe
 struct StreamTable: ~Copyable {
     private struct Entry: BitwiseCopyable {
-        /// Session + 1 in the upper half, stream id in the lower; 0: empty.
-        var key: UInt64
-        var slot: Int32
+        var mark: UInt32
+        /// Slot + 1; 0: empty.
+        var number: Int32
     }
 
     private let entries: UnsafeMutablePointer<Entry>
@@ -34,40 +38,41 @@ struct StreamTable: ~Copyable {
     }
 
     /// The slot, or -1.
+    /// - Parameter streams: where the slots are.
     @_noLocks
-    func find(session: Int32, id: UInt32) -> Int32 {
-        let key = Self.key(session, id)
-        var position = home(key)
+    func find(session: Int32, id: UInt32, in streams: borrowing Slab<Stream>) -> Int32 {
+        let mark = Self.mark(session, id)
+        var position = home(mark)
         while true {
             let entry = unsafe entries[position]
-            if entry.key == key { return entry.slot }
-            if entry.key == 0 { return -1 }
+            let slot = entry.number &- 1
+            if slot < 0 { return -1 }
+            if entry.mark == mark, streams[slot].session == session, streams[slot].state.id == id { return slot }
             position = (position &+ 1) & mask
         }
     }
 
     @_noLocks
     mutating func insert(session: Int32, id: UInt32, slot: Int32) {
-        precondition(2 * count <= mask)
-        let key = Self.key(session, id)
-        var position = home(key)
-        while unsafe entries[position].key != 0 { position = (position &+ 1) & mask }
-        unsafe entries[position] = Entry(key: key, slot: slot)
+        precondition(2 * count <= mask && slot >= 0)
+        let mark = Self.mark(session, id)
+        var position = home(mark)
+        while unsafe entries[position].number != 0 { position = (position &+ 1) & mask }
+        unsafe entries[position] = Entry(mark: mark, number: slot + 1)
         count += 1
     }
 
     @_noLocks
-    mutating func remove(session: Int32, id: UInt32) {
-        let key = Self.key(session, id)
-        var hole = home(key)
-        while unsafe entries[hole].key != key {
-            precondition(unsafe entries[hole].key != 0, "a stream that is not in the table")
+    mutating func remove(session: Int32, id: UInt32, slot: Int32) {
+        var hole = home(Self.mark(session, id))
+        while unsafe entries[hole].number != slot + 1 {
+            precondition(unsafe entries[hole].number != 0, "a stream that is not in the table")
             hole = (hole &+ 1) & mask
         }
         count -= 1
         var next = (hole &+ 1) & mask
-        while unsafe entries[next].key != 0 {
-            let wanted = unsafe home(entries[next].key)
+        while unsafe entries[next].number != 0 {
+            let wanted = unsafe home(entries[next].mark)
             // It may move into the hole if its home does not lie behind the hole.
             if (next &- wanted) & mask >= (next &- hole) & mask {
                 unsafe entries[hole] = entries[next]
@@ -75,19 +80,20 @@ struct StreamTable: ~Copyable {
             }
             next = (next &+ 1) & mask
         }
-        unsafe entries[hole].key = 0
+        unsafe entries[hole].number = 0
     }
 
+    /// The id with its upper bits mixed with the session. The lower ones stay, for `home`.
     @inline(__always)
-    private static func key(_ session: Int32, _ id: UInt32) -> UInt64 {
-        UInt64(UInt32(bitPattern: session &+ 1)) << 32 | UInt64(id)
+    private static func mark(_ session: Int32, _ id: UInt32) -> UInt32 {
+        id ^ (UInt32(bitPattern: session) &* 0x9E37_79B1) & ~63
     }
 
     /// Streams that a session opened one after the other lie side by side, 32 of them: requests come and go in that
     /// order, and a table that is far larger than the cache is touched in few places. The groups are spread.
     @inline(__always)
-    private func home(_ key: UInt64) -> Int {
-        let group = ((key >> 6) &* 0x9E37_79B9_7F4A_7C15) >> shift
-        return (Int(truncatingIfNeeded: group) & ~31 | Int(truncatingIfNeeded: key >> 1) & 31) & mask
+    private func home(_ mark: UInt32) -> Int {
+        let group = (UInt64(mark >> 6) &* 0x9E37_79B9_7F4A_7C15) >> shift
+        return (Int(truncatingIfNeeded: group) & ~31 | Int(truncatingIfNeeded: mark >> 1) & 31) & mask
     }
 }

@@ -102,7 +102,7 @@ extension Worker {
         switch header.type {
         case .ping, .goAway: unsafe act(slot.pointee.state.receiveSessionFrame(header, now: now), session)
         case .data, .windowUpdate:
-            let stream = table.find(session: session, id: header.streamID)
+            let stream = table.find(session: session, id: header.streamID, in: streams)
             if stream >= 0 {
                 receive(header, session, stream)
             } else {

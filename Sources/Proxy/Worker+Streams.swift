@@ -121,7 +121,7 @@ extension Worker {
         endPaced(stream, number)
         returnExtraCredit(streams[stream].state.receiveWindowGrowth, number)
         pool.clear(&streams[stream].partial)
-        table.remove(session: number, id: streams[stream].state.id)
+        table.remove(session: number, id: streams[stream].state.id, slot: stream)
         unsafe streamLinks.remove(stream, from: &session.pointee.streams)
         streams.remove(stream)
         set(.streams, to: streams.count)
