@@ -46,6 +46,22 @@ private func snapshot(_ generation: UInt64) -> Snapshot {
     slow.leave()
 }
 
+@Test func `a turn that goes on with a newer table holds the older one until it ends`() {
+    var publisher = SnapshotPublisher(reactors: 1, first: snapshot(1))
+    let mailbox = publisher.mailboxes[0]
+    #expect(mailbox.beginTurn().generation == 1)
+    _ = publisher.publish(snapshot(2))
+    #expect(mailbox.continueTurn().generation == 2)
+    _ = publisher.publish(snapshot(3))
+    #expect(publisher.reclaim() == 2)
+    mailbox.endTurn()
+    #expect(publisher.reclaim() == 1)
+    #expect(mailbox.beginTurn().generation == 3)
+    mailbox.endTurn()
+    #expect(publisher.reclaim() == 0)
+    mailbox.leave()
+}
+
 @Test func `a reactor that sleeps holds nothing`() {
     var publisher = SnapshotPublisher(reactors: 1, first: snapshot(1))
     let mailbox = publisher.mailboxes[0]
@@ -77,7 +93,7 @@ func `no order of calls frees what is read or loses a wake-up`(seed: UInt64) {
     for _ in 0..<500 {
         let index = Int.random(in: 0..<count, using: &generator)
         let mailbox = publisher.mailboxes[index]
-        switch Int.random(in: 0...5, using: &generator) {
+        switch Int.random(in: 0...6, using: &generator) {
         case 0:
             generation += 1
             for woken in publisher.publish(snapshot(generation)) {
@@ -93,6 +109,11 @@ func `no order of calls frees what is read or loses a wake-up`(seed: UInt64) {
             #expect(mayWait == (reactors[index].lastSeen == generation), "seed \(seed)")
             reactors[index].isAsleep = mayWait
             reactors[index].hasBeenWoken = false
+        case 4 where reactors[index].reading != nil:
+            let snapshot = mailbox.continueTurn()
+            #expect(snapshot.generation == generation, "seed \(seed)")
+            reactors[index].reading = snapshot
+            reactors[index].lastSeen = generation
         default:
             if reactors[index].isAsleep && reactors[index].lastSeen < generation {
                 #expect(reactors[index].hasBeenWoken, "seed \(seed)")

@@ -23,8 +23,12 @@ private final class FakeReactor: Sendable {
         var previous: UInt64 = 0
         while !shallStop.load(ordering: .acquiring) {
             let wakeUpsBefore = wakeUps.load(ordering: .sequentiallyConsistent)
-            let snapshot = mailbox.beginTurn()
+            var snapshot = mailbox.beginTurn()
             check(snapshot, previous: previous)
+            // In the middle of a turn, as for a client that another reactor has handed over.
+            let begun = snapshot.generation
+            snapshot = mailbox.continueTurn()
+            check(snapshot, previous: begun)
             previous = snapshot.generation
             lastGeneration.store(previous, ordering: .releasing)
             mailbox.endTurn()
