@@ -21,14 +21,7 @@ final class TestPlane {
 
     init(reactors: Int, change: (inout DataPlaneLimits) -> Void = { _ in }) throws {
         try TLSEnvironment.start(minimum: .v12)
-        var limits = DataPlaneLimits()
-        limits.reactors = reactors
-        limits.connections = 512
-        limits.sessions = 32
-        limits.listeners = 8
-        limits.ringEntries = 256
-        limits.receiveBuffers = 64
-        limits.bufferBytes = 32 << 20
+        var limits = DataPlaneLimits(smallWithReactors: reactors)
         change(&limits)
         let first = SnapshotBuilder.build(generation: generation, listeners: [], hashSeed: 7)
         publisher = SnapshotPublisher(reactors: reactors, first: first)
@@ -143,6 +136,20 @@ final class TestPlane {
         dataPlane.join()
         for service in services { service.socket.close() }
         for client in clients { client.socket.close() }
+    }
+}
+
+extension DataPlaneLimits {
+    /// As little as tests need, so that many planes can be there at once.
+    init(smallWithReactors count: Int) {
+        self.init()
+        reactors = count
+        connections = 512
+        sessions = 32
+        listeners = 8
+        ringEntries = 256
+        receiveBuffers = 64
+        bufferBytes = 32 << 20
     }
 }
 

@@ -16,14 +16,7 @@ private struct SteppedWorker: ~Copyable {
 
     init() throws {
         try TLSEnvironment.start(minimum: .v12)
-        var limits = DataPlaneLimits()
-        limits.reactors = 2
-        limits.connections = 8
-        limits.sessions = 4
-        limits.listeners = 2
-        limits.ringEntries = 64
-        limits.receiveBuffers = 8
-        limits.bufferBytes = 1 << 20
+        let limits = DataPlaneLimits(smallWithReactors: 2)
         let first = SnapshotBuilder.build(generation: 1, listeners: [], hashSeed: 7)
         let publisher = SnapshotPublisher(reactors: limits.reactors, first: first)
         let plane = try #require(Plane(limits: limits, mailboxes: publisher.mailboxes))
