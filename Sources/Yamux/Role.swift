@@ -15,10 +15,16 @@
         }
     }
 
-    /// The first id of this side; the others follow in steps of two.
+    /// The lowest id of this side; the others follow in steps of two.
     var firstID: UInt32 {
         @_noLocks get {
             isAcceptor ? 2 : 1
         }
+    }
+
+    /// Whether ids like this are given out by this side.
+    @_noLocks
+    func opens(_ id: UInt32) -> Bool {
+        id & 1 == firstID & 1
     }
 }

@@ -2,8 +2,8 @@
 @frozen public struct SessionLimits: Sendable {
     /// Streams opened and not acknowledged. 256 is the length of the queue in which a Go service keeps them.
     public var unacknowledgedMaximum: UInt32 = 256
-    /// The highest id that is opened. It ends before the ids do, so that the session can be replaced in good time.
-    public var streamIDMaximum: UInt32 = 0x7000_0000
+    /// The bits of the ids that are opened, 6 to 32: behind the highest id comes the first one again.
+    public var streamIDBits: UInt8 = 32
     /// Streams refused in a row, with none acknowledged between them, that end the session.
     public var refusalsMaximum: UInt32 = 1_000
     /// How long nobody may be heard of before a ping asks.

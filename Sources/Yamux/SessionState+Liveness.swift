@@ -42,22 +42,30 @@ extension SessionState {
     /// sent before it.
     @_noLocks
     public func isAnswered(_ value: UInt32) -> Bool {
-        Int32(bitPattern: value &- oldestPing) < 0
+        Int32(bitPattern: value &- UInt32(truncatingIfNeeded: oldestPing)) < 0
+    }
+
+    /// Returns the value of a ping to be sent while `awaitsPongForIDs`, or nil if the one that is waited for, or a
+    /// later one, is under way.
+    @_noLocks
+    public mutating func pingForIDs() -> UInt32? {
+        guard awaitsPongForIDs, nextPing <= ids.awaitedPing else { return nil }
+        return takePing()
     }
 
     @_noLocks
     private mutating func takePing() -> UInt32 {
-        let value = nextPing
-        nextPing &+= 1
-        return value
+        defer { nextPing += 1 }
+        return UInt32(truncatingIfNeeded: nextPing)
     }
 
     /// The answers may come in any order: Go services send each from a thread of its own. Ones that nobody waits for
     /// are dropped.
     @_noLocks
     mutating func receivePong(_ value: UInt32) -> SessionAction {
-        guard value &- oldestPing < nextPing &- oldestPing else { return .nothing }
-        oldestPing = value &+ 1
+        let distance = UInt64(value &- UInt32(truncatingIfNeeded: oldestPing))
+        guard distance < nextPing - oldestPing else { return .nothing }
+        oldestPing += distance + 1
         return .pong(value)
     }
 }

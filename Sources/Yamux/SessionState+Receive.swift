@@ -41,16 +41,16 @@ extension SessionState {
         if header.type == .data, header.length > StreamState.maximumWindow {
             return .breach(.windowExceeded)
         }
-        return isOwn(header.streamID) ? receiveOwn(header) : receiveForeign(header, now: now)
+        return role.opens(header.streamID) ? receiveOwn(header) : receiveForeign(header, now: now)
     }
 
     @_noLocks
     private mutating func receiveOwn(_ header: FrameHeader) -> SessionAction {
         guard !header.flags.contains(.syn) else { return .breach(.streamParity) }
-        guard header.streamID < nextID else { return .breach(.streamUnknown) }
+        guard ids.haveBegun(header.streamID) else { return .breach(.streamUnknown) }
         if !header.flags.contains(.reset) {
             // It was accepted, whatever became of it since: what was aborted before it has left the queue.
-            aborted.dequeue(through: header.streamID)
+            dequeue(through: header.streamID)
         }
         return .nothing
     }
@@ -58,10 +58,9 @@ extension SessionState {
     @_noLocks
     private mutating func receiveForeign(_ header: FrameHeader, now: UInt64) -> SessionAction {
         guard header.flags.contains(.syn) else {
-            return header.streamID <= highestForeignID ? .nothing : .breach(.streamUnknown)
+            return foreignIDs.haveBegun(header.streamID) ? .nothing : .breach(.streamUnknown)
         }
-        // Not necessarily in order: Go services take the id first and send the SYN later, on several threads.
-        highestForeignID = max(highestForeignID, header.streamID)
+        foreignIDs.open(header.streamID)
         if header.type == .data, header.length > StreamState.initialWindow {
             return .breach(.windowExceeded)
         }
@@ -75,7 +74,7 @@ extension SessionState {
     /// breach if there were too many of them.
     @_noLocks
     public mutating func refuseStream(_ id: UInt32, now: UInt64) -> SessionAction {
-        precondition(!isOwn(id), "only the other side's streams are refused")
+        precondition(!role.opens(id), "only the other side's streams are refused")
         let isAllowed = refusedStreams.take(now: now, burst: limits.refusalBurst, cost: limits.refusalCostMilliseconds)
         return isAllowed ? .refuseStream(id) : .breach(.synFlood)
     }

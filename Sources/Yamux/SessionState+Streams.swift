@@ -1,16 +1,13 @@
 /// Opening streams. A Go service keeps streams that it has not accepted in a queue of 256 and refuses what does not
 /// fit, so no more than that may be unacknowledged.
 extension SessionState {
-    /// Whether a stream may be opened now. If not, and neither `isDraining` nor `idsAreExhausted`, some stream has to
-    /// be acknowledged first, or `mayProbe` allows one.
+    /// Whether a stream may be opened now, with `nextStreamID`. If not, and neither `isDraining` nor
+    /// `awaitsPongForIDs`, some stream has to be acknowledged first, or `mayProbe` allows one.
     public var canOpenStream: Bool {
         @_noLocks get {
-            !isDraining && !idsAreExhausted && unacknowledged < limits.unacknowledgedMaximum
+            !isDraining && unacknowledged < limits.unacknowledgedMaximum && !awaitsPongForIDs
         }
     }
-
-    /// Whether the session has used up its ids and must be replaced.
-    public var idsAreExhausted: Bool { @_noLocks get { nextID > limits.streamIDMaximum } }
 
     /// Streams that wait to be accepted, and that we have not given up.
     public var liveStreams: UInt32 { @_noLocks get { live } }
@@ -21,19 +18,17 @@ extension SessionState {
     /// Streams that may lie in the other side's queue, aborted ones included.
     public var unacknowledged: UInt32 { @_noLocks get { live + aborted.count } }
 
-    /// Takes the next id. The first frames of streams must go out in the order of their ids, because the
-    /// acknowledgement of one is taken as proof that all before it have left the queue.
+    /// Takes `nextStreamID`, which must not be in use. The first frames of streams must go out in the order of their
+    /// opening, because the acknowledgement of one is taken as proof that all before it have left the queue.
     @_noLocks
     public mutating func openStream() -> UInt32 {
-        precondition(canOpenStream || (probeGranted && !isDraining && !idsAreExhausted), "no stream may be opened")
-        let id = nextID
+        precondition(canOpenStream || (probeGranted && !isDraining && !awaitsPongForIDs), "no stream may be opened")
         if probeGranted {
-            probeID = id
+            probePosition = ids.next
             probeGranted = false
         }
-        nextID += 2
         live += 1
-        return id
+        return ids.take()
     }
 
     /// A stream has had its `StreamEvent.acknowledged`.
@@ -41,7 +36,7 @@ extension SessionState {
     public mutating func acknowledged(_ id: UInt32) {
         release(id)
         refusals = 0
-        aborted.dequeue(through: id)
+        dequeue(through: id)
     }
 
     /// A stream has had its `StreamEvent.refused`: it never came into the queue. The result is a breach if there were
@@ -49,16 +44,18 @@ extension SessionState {
     @discardableResult @_noLocks
     public mutating func refused(_ id: UInt32) -> Breach {
         release(id)
-        guard id != probeID else { return .none }
+        guard ids.position(of: id) != probePosition else { return .none }
         refusals += 1
         return refusals < limits.refusalsMaximum ? .none : .refusalFlood
     }
 
-    /// We have sent RST on a stream that was not acknowledged. It counts on until a stream of a higher id is.
+    /// We have sent RST on a stream that was not acknowledged. It counts on until a stream opened later is. Includes
+    /// `noteReset`.
     @_noLocks
     public mutating func aborted(_ id: UInt32) {
         release(id)
-        aborted.add(id, limit: limits.unacknowledgedMaximum)
+        aborted.add(ids.position(of: id), limit: limits.unacknowledgedMaximum)
+        noteReset(id)
     }
 
     /// A stream was given up before its first frame went out, so that the other side will never know of it.
@@ -70,8 +67,8 @@ extension SessionState {
     /// A stream that we have aborted has had its `StreamEvent.acknowledgedLate`.
     @_noLocks
     public mutating func acknowledgedLate(_ id: UInt32) {
-        precondition(isOwn(id) && id < nextID, "a stream that was never opened")
-        aborted.dequeue(through: id)
+        precondition(isOpened(id), "a stream that was never opened")
+        dequeue(through: id)
     }
 
     /// Whether one stream may be opened although the queue looks full, because all in it are aborted ones and only an
@@ -79,7 +76,7 @@ extension SessionState {
     /// `openStream`.
     @_noLocks
     public mutating func mayProbe(now: UInt64) -> Bool {
-        guard !isDraining, !idsAreExhausted else { return false }
+        guard !isDraining, !awaitsPongForIDs else { return false }
         if probeGranted { return true }
         guard live == 0, aborted.count >= limits.unacknowledgedMaximum, now >= probeDueAt else { return false }
         probeDueAt = now + UInt64(limits.probeIntervalMilliseconds)
@@ -89,14 +86,55 @@ extension SessionState {
 
     @_noLocks
     private mutating func release(_ id: UInt32) {
-        precondition(isOwn(id) && id < nextID, "a stream that was never opened")
+        precondition(isOpened(id), "a stream that was never opened")
         precondition(live > 0, "a stream was reported twice")
         live -= 1
     }
 
-    /// Whether ids like this are given out by us.
     @_noLocks
-    func isOwn(_ id: UInt32) -> Bool {
-        id & 1 == role.firstID & 1
+    private func isOpened(_ id: UInt32) -> Bool {
+        role.opens(id) && ids.haveBegun(id)
+    }
+
+    /// The stream of this id has left the other side's queue, and so have all that were opened before it. One whose id
+    /// was found in use since proves nothing: when it was opened is not known any more.
+    @_noLocks
+    mutating func dequeue(through id: UInt32) {
+        let position = ids.position(of: id)
+        guard position > ids.lastPassedOver else { return }
+        aborted.dequeue(through: position)
+    }
+}
+
+/// Ids go round, so that a session never runs out of them. The caller knows which are in use; the session knows which
+/// must rest, because something of their last stream may still be on its way.
+extension SessionState {
+    /// The id of the next stream, unless the caller has one of that id.
+    public var nextStreamID: UInt32 { @_noLocks get { ids.nextID } }
+
+    /// Whether `nextStreamID` may be in use. Before that there is no need to look.
+    public var hasGoneRound: Bool { @_noLocks get { ids.haveGoneRound } }
+
+    /// `nextStreamID` is in use: the one behind it is the next. Whoever has passed over more ids than it has streams
+    /// has found none free. Ask `canOpenStream` after this, not before.
+    @_noLocks
+    public mutating func passOverStreamID() {
+        ids.passOver()
+    }
+
+    /// RST goes out on a stream of ours, acknowledged or not, so its id has to rest: it comes again only after the
+    /// answer to a ping sent later. May also be told of a stream that both sides have finished: the other one may have
+    /// lost its patience with our FIN while that was on its way (hashicorp/yamux, `StreamCloseTimeout`).
+    @_noLocks
+    public mutating func noteReset(_ id: UInt32) {
+        precondition(isOpened(id), "a stream that was never opened")
+        ids.quarantine(id, ping: nextPing, oldestPing: oldestPing)
+    }
+
+    /// Whether `nextStreamID` may have to rest. No stream is opened until a ping has been answered: `pingForIDs`.
+    public var awaitsPongForIDs: Bool {
+        @_noLocks get {
+            ids.isQuarantined(oldestPing: oldestPing)
+        }
     }
 }

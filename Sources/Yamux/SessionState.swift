@@ -6,7 +6,9 @@
 /// go to `receiveSessionFrame`. It calls `nextLivenessStep` when `livenessDueAt` has come. Time is in milliseconds,
 /// never runs backwards and is the caller's.
 ///
-/// Every stream taken by `openStream` is later reported once: `acknowledged`, `refused`, `aborted` or `withdrawn`.
+/// Every stream taken by `openStream` is later reported once: `acknowledged`, `refused`, `aborted` or `withdrawn`. The
+/// ids go round, so a session never has to end for want of them: `hasGoneRound` says from when on the caller has to
+/// look, before it opens a stream, whether it has one of that id.
 @frozen public struct SessionState: Sendable {
     public let limits: SessionLimits
     /// When anything was last received.
@@ -18,30 +20,30 @@
     var pings: RateAllowance
     var refusedStreams: RateAllowance
     var aborted: AbortedStreams
-    /// The id that the next stream gets.
-    var nextID: UInt32
-    /// The highest id that the other side has opened, 0 if none.
-    var highestForeignID: UInt32
-    /// The last stream that was opened as a probe, 0 if none.
-    var probeID: UInt32
+    /// Our ids, and those of the other side.
+    var ids: StreamIDs
+    var foreignIDs: ForeignIDs
+    /// The position in `ids` of the last stream that was opened as a probe, 0 if none.
+    var probePosition: UInt64
+    /// The number of the next ping of ours, and of the oldest that is not answered. Their lower bits are the values.
+    var nextPing: UInt64
+    var oldestPing: UInt64
     /// Streams opened and not yet reported as one thing or another.
     var live: UInt32
     /// Streams refused since the last one was acknowledged.
     var refusals: UInt32
-    /// The value of the next ping of ours, and of the oldest that is not answered.
-    var nextPing: UInt32
-    var oldestPing: UInt32
     public let role: Role
     /// Whether we have sent GoAway, and whether we have received one.
     public internal(set) var goAwaySent: Bool
     public internal(set) var goAwayReceived: Bool
     var probeGranted: Bool
 
-    /// A session that has just begun at `now`.
+    /// A session that has just begun at `now`. Its first stream gets `firstStreamID`, else the lowest id of its role.
     @_noLocks
-    public init(role: Role, limits: SessionLimits, now: UInt64 = 0) {
+    public init(role: Role, limits: SessionLimits, firstStreamID: UInt32? = nil, now: UInt64 = 0) {
         precondition(limits.unacknowledgedMaximum > 0 && limits.unacknowledgedMaximum <= 1 << 16)
-        precondition(limits.streamIDMaximum < 1 << 31, "ids must not run out before they are given up")
+        let firstID = firstStreamID ?? role.firstID
+        precondition(role.opens(firstID), "the other side's ids begin there")
         self.limits = limits
         self.role = role
         lastReceived = now
@@ -50,9 +52,9 @@
         pings = RateAllowance()
         refusedStreams = RateAllowance()
         aborted = AbortedStreams()
-        nextID = role.firstID
-        highestForeignID = 0
-        probeID = 0
+        ids = StreamIDs(first: firstID, bits: limits.streamIDBits)
+        foreignIDs = ForeignIDs()
+        probePosition = 0
         live = 0
         refusals = 0
         nextPing = 1

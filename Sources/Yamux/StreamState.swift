@@ -2,7 +2,7 @@
 ///
 /// The caller feeds `receive` with every data and window update header of the stream and tells `consumed` what the far
 /// socket has taken; it asks `sendFrame` how much may go out and sets the flags of each frame by `flagsForNextFrame`,
-/// `sendFin` and `sendReset`. Streams that we open send their first frames in the order of their ids.
+/// `sendFin` and `sendReset`. Streams that we open send their first frames in the order of their opening.
 @frozen public struct StreamState: Sendable {
     /// What both sides may send at first, in bytes (yamux specification, "Flow Control").
     @inlinable public static var initialWindow: UInt32 { @_noLocks get { 256 * 1024 } }

@@ -30,6 +30,29 @@ import Yamux
         }
     }
 
+    /// What random bytes hardly come to: many streams one after another, reset, acknowledged and answered for.
+    @Test func operationsWithIDsThatGoRoundKeepTheBooks() {
+        var rounds = 0
+        for seed in seeds(300) {
+            var generator = SeededGenerator(seed: seed)
+            // Ids of 6 bits that begin anywhere, and a queue that is rarely full.
+            var input: [UInt8] = [UInt8(generator.number(0...63)) << 2 | 2, 40, 0, 1, 0, 1, 0, 1]
+            for _ in 0..<400 {
+                let any = UInt8(generator.number(0...255))
+                let operations: [[UInt8]] = [
+                    [0, 1], [0, any], [3, any], [4, any], [8, any], [2, any],
+                    // A window update with ACK, or with FIN, and a pong of one of the last pings.
+                    [12, 9, any, 0, 2, 0], [12, 9, any, 0, 6, 0], [12, 70, 0, 0, any, 0],
+                ]
+                input += operations.randomElement(using: &generator) ?? []
+            }
+            var operations = YamuxOperations(input[...])
+            operations.run()
+            if operations.haveIDsGoneRound { rounds += 1 }
+        }
+        #expect(rounds > 100)
+    }
+
     /// A real exchange in which bits flip and bytes vanish or come twice on their way to us.
     @Test(arguments: World.Kind.allCases)
     func damagedExchangesNeverTrap(kind: World.Kind) {

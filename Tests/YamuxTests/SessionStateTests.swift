@@ -141,15 +141,6 @@ private func opener(now: UInt64 = 0, _ change: (inout SessionLimits) -> Void = {
         }
     }
 
-    @Test func idsEndBeforeTheyRunOut() {
-        var session = opener { $0.streamIDMaximum = 5 }
-        for _ in 0..<3 {
-            #expect(session.canOpenStream && !session.idsAreExhausted)
-            session.acknowledged(session.openStream())
-        }
-        #expect(!session.canOpenStream && session.idsAreExhausted && session.mayProbe(now: 0) == false)
-    }
-
     @Test func goAwayEitherWayEndsOpening() {
         var asked = opener()
         #expect(asked.receiveSessionFrame(.goAway(.normal), now: 0) == .drain && asked.goAwayReceived)

@@ -13,6 +13,7 @@ struct YamuxOperations {
         var received: UInt64 = 0
         var receivable = UInt64(StreamState.initialWindow)
         var consumed: UInt64 = 0
+        var isOurs = true
         var holdsPlace = true
         var frames = 0
         var barrier: UInt32?
@@ -31,15 +32,24 @@ struct YamuxOperations {
     private var refusals = 0
     private var lastPing: UInt32 = 0
     private var pingsSent = 0
+    /// The last ping that was answered; their values count up from 1.
+    private var lastAnswered: UInt32 = 0
+    /// Ids that were reset, and the pings sent by then.
+    private var resting: [UInt32: UInt32] = [:]
 
     init(_ input: ArraySlice<UInt8>) {
         self.input = input
-        role = self.input.popFirst().map { $0 & 1 == 0 } ?? true ? .opener : .acceptor
+        let first = self.input.popFirst() ?? 0
+        role = first & 1 == 0 ? .opener : .acceptor
         var limits = SessionLimits()
         limits.unacknowledgedMaximum = 1 + UInt32(self.input.popFirst() ?? 255)
-        limits.streamIDMaximum = 4_000
-        session = SessionState(role: role, limits: limits, now: now)
+        // In half of the runs the ids go round soon, and they begin anywhere.
+        limits.streamIDBits = first & 2 == 0 ? 32 : 6
+        let firstID = first & 2 == 0 ? nil : max(2, UInt32(first >> 2) & ~1) - (role == .opener ? 1 : 0)
+        session = SessionState(role: role, limits: limits, firstStreamID: firstID, now: now)
     }
+
+    var haveIDsGoneRound: Bool { session.hasGoneRound }
 
     /// Does what the input says, until its end or that of the session.
     mutating func run() {
@@ -88,12 +98,32 @@ extension YamuxOperations {
     }
 
     private mutating func open() {
-        guard order.count < 64, session.canOpenStream || session.mayProbe(now: now) else { return }
+        guard order.count < 64, findID() else { return }
+        if let ping = session.pingForIDs() {
+            lastPing = ping
+            pingsSent += 1
+        }
+        guard session.canOpenStream || session.mayProbe(now: now) else { return }
         let id = session.openStream()
+        require(books[id] == nil, "no id is opened that is in use")
+        require(resting[id].map { $0 < lastAnswered } ?? true, "ids that were reset come again after a later pong")
         guard byte() & 7 != 0 else { return session.withdrawn(id) }
         var book = Book(state: StreamState(id: id))
         require(book.state.flagsForNextFrame() == .syn, "SYN is first")
         insert(book, id)
+    }
+
+    /// Whether there is an id that is not in use.
+    private mutating func findID() -> Bool {
+        guard session.hasGoneRound else {
+            require(books[session.nextStreamID] == nil, "ids are new until they have gone round")
+            return true
+        }
+        for _ in 0...order.count {
+            if books[session.nextStreamID] == nil { return true }
+            session.passOverStreamID()
+        }
+        return false
     }
 
     private mutating func insert(_ book: Book, _ id: UInt32) {
@@ -132,7 +162,12 @@ extension YamuxOperations {
         guard let id = someStream(), var book = books[id], book.state.canSendReset else { return }
         let mayComeBack = takesBack && !book.state.isAcknowledged && !book.state.finSent
         book.state.sendReset()
-        if book.holdsPlace { session.aborted(id) }
+        if book.holdsPlace {
+            session.aborted(id)
+        } else if book.isOurs {
+            session.noteReset(id)
+        }
+        if book.isOurs { resting[id] = UInt32(pingsSent) }
         book.holdsPlace = false
         if mayComeBack {
             lastPing = session.barrierPing()
@@ -255,7 +290,8 @@ extension YamuxOperations {
             require(value == header.length, "a pong repeats the ping")
             answers += 1
         case .pong(let value):
-            require(session.isAnswered(value) && pingsSent > 0, "only our pings are answered")
+            require(session.isAnswered(value) && value <= UInt32(pingsSent), "only our pings are answered")
+            lastAnswered = value
             for id in order where books[id]?.barrier.map({ session.isAnswered($0) }) ?? false { forget(id) }
         case .refuseStream: refusals += 1
         case .acceptStream(let id): accept(id, header)
@@ -270,6 +306,7 @@ extension YamuxOperations {
         }
         var book = Book(state: StreamState(acceptedID: id))
         book.holdsPlace = false
+        book.isOurs = false
         insert(book, id)
         takeKnown(header)
     }

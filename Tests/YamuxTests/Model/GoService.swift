@@ -16,6 +16,8 @@ final class GoService {
 
     final class Stream {
         let id: UInt32
+        /// How many streams came before it: ids come again.
+        let number: Int
         var state = State.synReceived
         var receiveWindow = GoService.window
         var sendWindow = GoService.window
@@ -28,18 +30,18 @@ final class GoService {
         var handler = Handler(reads: true, bytesToWrite: 0, echoes: false, closesEarly: false)
         var closedAt: UInt64 = 0
 
-        init(id: UInt32) {
+        init(id: UInt32, number: Int) {
             self.id = id
+            self.number = number
         }
     }
 
     static let window = 256 * 1024
-    static let backlog = 256
 
     private(set) var violations: [String] = []
     private(set) var streams: [UInt32: Stream] = [:]
-    /// Every stream that ever was, for the questions of the tests.
-    private(set) var everyStream: [UInt32: Stream] = [:]
+    /// Every stream that ever was, in the order of their SYNs, for the questions of the tests.
+    private(set) var everyStream: [Stream] = []
     private var acceptQueue: [Stream] = []
     private var acceptHead = 0
     private var running: [Stream] = []
@@ -48,16 +50,22 @@ final class GoService {
     private var inboundHead = 0
     private var openFrame: (stream: Stream?, id: UInt32, position: Int, remaining: Int)?
     private var outbound: [UInt8] = []
-    private var pongs: [(due: UInt64, value: UInt32)] = []
-    private var resetByOpener: Set<UInt32> = []
+    private var pongs: [(due: UInt64, value: UInt32, number: Int)] = []
+    private var pingsReceived = 0
+    /// The last ping in the order of their arrival that has been answered.
+    private var answeredPing = 0
+    /// Streams that the opener has reset, and how many pings had come by then.
+    private var resetByOpener: [UInt32: Int] = [:]
     private var finByOpener: Set<UInt32> = []
-    private var highestID: UInt32 = 0
     private(set) var isGoingAway = false
     private(set) var overflows = 0
     private(set) var pongsReceived = 0
     private var pingsSent: UInt32 = 0
     private var generator: SeededGenerator
     var closeTimeout: UInt64?
+    var backlog = 256
+    /// The bits of the opener's ids.
+    var idMask = UInt32.max
     var acceptOneIn: UInt64 = 2
     /// Accepts nothing before this time.
     var acceptsFrom: UInt64 = 0
@@ -106,7 +114,9 @@ extension GoService {
         if header[0] != 0 { violation("version \(header[0])") }
         switch header[1] {
         case 0, 1: handleStream(isData: header[1] == 0, flags: flags, id: word(4), length: Int(word(8)))
-        case 2 where flags & 1 != 0: pongs.append((now + UInt64(generator.number(0...20)), word(8)))
+        case 2 where flags & 1 != 0:
+            pingsReceived += 1
+            pongs.append((now + UInt64(generator.number(0...20)), word(8), pingsReceived))
         case 2: pongsReceived += 1
         case 3: break
         default: violation("type \(header[1])")
@@ -114,8 +124,8 @@ extension GoService {
     }
 
     private func handleStream(isData: Bool, flags: UInt16, id: UInt32, length: Int) {
-        checkOrder(isData: isData, flags: flags, id: id, length: length)
         if flags & 1 != 0 { open(id) }
+        checkEnds(isData: isData, flags: flags, id: id, length: length)
         let stream = streams[id]
         if isData, length > 0 {
             openFrame = (stream, id, stream?.received ?? -1, length)
@@ -147,7 +157,7 @@ extension GoService {
     }
 
     /// What we promise beyond what the library checks.
-    private func checkOrder(isData: Bool, flags: UInt16, id: UInt32, length: Int) {
+    private func checkEnds(isData: Bool, flags: UInt16, id: UInt32, length: Int) {
         if id & 1 == 0 { violation("id \(id) is not an opener's") }
         if flags & 2 != 0 { violation("ACK on \(id)") }
         if flags & 4 != 0 {
@@ -156,17 +166,31 @@ extension GoService {
         } else if finByOpener.contains(id), isData {
             violation("data after FIN on \(id)")
         }
-        if resetByOpener.contains(id) { violation("a frame after RST on \(id)") }
-        if flags & 8 != 0 { resetByOpener.insert(id) }
+        if resetByOpener[id] != nil { violation("a frame after RST on \(id)") }
+        if flags & 8 != 0 { resetByOpener[id] = pingsReceived }
+    }
+
+    /// A SYN must be of the next id that is free, or of one a little behind it, and no frame of an earlier stream with
+    /// that id may still be on its way from here.
+    private func checkOpening(_ id: UInt32) {
+        if id & ~idMask != 0 || id == 0 { violation("no id: \(id)") }
+        let last = everyStream.last?.id ?? (id &- 2) & idMask
+        // With few ids all others may be in use.
+        let isFarOff = (id &- last &- 1) & idMask > 1_000
+        if isFarOff { violation("SYN of \(id) after that of \(last)") }
+        if streams[id] != nil { violation("duplicate stream \(id)") }
+        if let pings = resetByOpener.removeValue(forKey: id), pings >= answeredPing {
+            violation("\(id) again, and no ping has been answered since its RST")
+        }
+        finByOpener.remove(id)
     }
 
     private func open(_ id: UInt32) {
-        if id <= highestID { violation("SYN of \(id) after that of \(highestID)") }
-        highestID = max(highestID, id)
-        let stream = Stream(id: id)
-        everyStream[id] = stream
+        checkOpening(id)
+        let stream = Stream(id: id, number: everyStream.count)
+        everyStream.append(stream)
         guard !isGoingAway else { return send(1, 8, id, 0) }
-        guard waiting < GoService.backlog else {
+        guard waiting < backlog else {
             overflows += 1
             return send(1, 8, id, 0)
         }
@@ -181,7 +205,7 @@ extension GoService {
         guard count > 0 else { return false }
         if let stream = frame.stream {
             let piece = inbound[inboundHead..<inboundHead + count]
-            if !Pattern.matches(piece, streamID: stream.id, isOurs: true, position: frame.position) {
+            if !Pattern.matches(piece, streamID: UInt32(stream.number), isOurs: true, position: frame.position) {
                 violation("wrong bytes on \(stream.id) at \(frame.position)")
             }
             frame.position += count
@@ -252,7 +276,8 @@ extension GoService {
         let count = min(maximum, stream.sendWindow)
         guard count > 0 else { return }
         send(0, flagsToSend(stream), stream.id, count)
-        Pattern.append(count, streamID: stream.id, isOurs: false, position: stream.written, to: &outbound)
+        Pattern.append(
+            count, streamID: UInt32(stream.number), isOurs: false, position: stream.written, to: &outbound)
         stream.sendWindow -= count
         stream.written += count
     }
@@ -295,6 +320,7 @@ extension GoService {
         }
         for pong in pongs where pong.due <= now {
             send(2, 2, 0, Int(pong.value))
+            answeredPing = max(answeredPing, pong.number)
         }
         pongs.removeAll { $0.due <= now }
         running.removeAll { stream in

@@ -9,12 +9,16 @@ final class Opener {
         var abortsAfter: UInt64?
         /// Takes nothing of what it receives until everything has to end.
         var isLazy = false
+        /// Sends no FIN before so many milliseconds have passed.
+        var lives: UInt64 = 0
         /// Takes streams back with a barrier instead of letting them wait longer than this to be accepted.
         var patience: UInt64?
     }
 
     final class Stream {
         var state: StreamState
+        /// How many streams were announced before it: ids come again.
+        let number: Int
         let job: Job
         let openedAt: UInt64
         var sent = 0
@@ -25,23 +29,27 @@ final class Opener {
         var frameLengthLeft = 0
         var isDropping = false
 
-        init(id: UInt32, job: Job, now: UInt64) {
+        init(id: UInt32, number: Int, job: Job, now: UInt64) {
             state = StreamState(id: id)
+            self.number = number
             self.job = job
             openedAt = now
         }
     }
 
     /// How a stream has ended.
-    enum Fate { case complete, reset, refused, aborted, takenBack, takenBackTooLate, withdrawn }
+    enum Fate { case complete, reset, refused, aborted, takenBack, takenBackTooLate }
 
     var session: SessionState
     private var reader = FrameReader()
     private(set) var streams: [UInt32: Stream] = [:]
-    /// The same in the order of their ids, and some that are gone.
+    /// The same in the order of their opening, and some that are gone.
     private var ordered: [Stream] = []
-    private(set) var fates: [UInt32: Fate] = [:]
-    private(set) var receivedCounts: [UInt32: Int] = [:]
+    /// The ids of all that were announced, and what has become of them, by their numbers.
+    private(set) var announced: [UInt32] = []
+    private(set) var fates: [Int: Fate] = [:]
+    private(set) var receivedCounts: [Int: Int] = [:]
+    private(set) var passedOver = 0
     private(set) var violations: [String] = []
     private(set) var breach = Breach.none
     private(set) var probes = 0
@@ -50,9 +58,11 @@ final class Opener {
     private var current: Stream?
     private var generator: SeededGenerator
     var jobs: [Job] = []
+    /// Streams at a time.
+    var maximum = Int.max
 
-    init(seed: UInt64, limits: SessionLimits = SessionLimits()) {
-        session = SessionState(role: .opener, limits: limits)
+    init(seed: UInt64, limits: SessionLimits = SessionLimits(), firstStreamID: UInt32? = nil) {
+        session = SessionState(role: .opener, limits: limits, firstStreamID: firstStreamID)
         generator = SeededGenerator(seed: seed)
     }
 
@@ -117,12 +127,12 @@ extension Opener {
         if event.contains(.acknowledged) { session.acknowledged(id) }
         if event.contains(.acknowledgedLate) {
             session.acknowledgedLate(id)
-            fates[id] = .takenBackTooLate
+            fates[stream.number] = .takenBackTooLate
         }
         if event.contains(.refused), session.refused(id) != .none { breach = .refusalFlood }
         stream.isDropping = event.contains(.late) || event.contains(.reset)
         stream.frameLengthLeft = header.type == .data ? Int(header.length) : 0
-        if event.contains(.reset) { fates[id] = event.contains(.refused) ? .refused : .reset }
+        if event.contains(.reset) { fates[stream.number] = event.contains(.refused) ? .refused : .reset }
         if stream.frameLengthLeft == 0 { forgetIfOver(stream) }
     }
 
@@ -130,12 +140,12 @@ extension Opener {
         guard let stream = current else { return }
         stream.frameLengthLeft -= piece.count
         if !stream.isDropping {
-            let id = stream.state.id
-            if !Pattern.matches(piece, streamID: id, isOurs: false, position: stream.received) {
-                violation("wrong bytes on \(id) at \(stream.received)")
+            let number = UInt32(stream.number)
+            if !Pattern.matches(piece, streamID: number, isOurs: false, position: stream.received) {
+                violation("wrong bytes on \(stream.state.id) at \(stream.received)")
             }
             stream.received += piece.count
-            receivedCounts[id] = stream.received
+            receivedCounts[stream.number] = stream.received
         }
         if isEnd {
             if stream.frameLengthLeft != 0 { violation("a payload of the wrong length") }
@@ -146,7 +156,7 @@ extension Opener {
     private func settleBarriers() {
         for stream in inOrder() {
             guard let barrier = stream.barrier, session.isAnswered(barrier) else { continue }
-            if fates[stream.state.id] == nil { fates[stream.state.id] = .takenBack }
+            if fates[stream.number] == nil { fates[stream.number] = .takenBack }
             streams[stream.state.id] = nil
         }
     }
@@ -162,13 +172,14 @@ extension Opener {
     private func forgetIfOver(_ stream: Stream) {
         guard stream.state.isFinished, stream.barrier == nil, stream.frameLengthLeft == 0 else { return }
         let id = stream.state.id
-        if fates[id] == nil { fates[id] = .complete }
+        if fates[stream.number] == nil { fates[stream.number] = .complete }
         streams[id] = nil
-        if !stream.state.isAcknowledged, fates[id] == .complete { violation("\(id) ended unacknowledged") }
+        if !stream.state.isReset { session.noteReset(id) }
+        if !stream.state.isAcknowledged, fates[stream.number] == .complete { violation("\(id) ended unacknowledged") }
     }
 
     private func inOrder() -> [Stream] {
-        ordered.removeAll { streams[$0.state.id] == nil }
+        ordered.removeAll { streams[$0.state.id] !== $0 }
         return ordered
     }
 }
@@ -190,13 +201,15 @@ extension Opener {
         }
         for stream in inOrder() where isHasty || generator.oneIn(3) {
             consume(stream, isHasty: isHasty)
-            send(stream, now: now)
+            send(stream, now: now, isHasty: isHasty)
             end(stream, now: now, isHasty: isHasty)
             forgetIfOver(stream)
         }
     }
 
     private func open(_ job: Job, now: UInt64, isHasty: Bool) -> Bool {
+        guard streams.count < maximum, findID() else { return false }
+        if let ping = session.pingForIDs() { outbound += FrameHeader.ping(ping).bytes }
         var isProbe = false
         if !session.canOpenStream {
             guard session.mayProbe(now: now) else { return false }
@@ -204,12 +217,13 @@ extension Opener {
             isProbe = true
         }
         let id = session.openStream()
-        let stream = Stream(id: id, job: job, now: now)
+        if streams[id] != nil { violation("\(id) is in use") }
         if !isProbe, !isHasty, generator.oneIn(40) {
             session.withdrawn(id)
-            fates[id] = .withdrawn
             return true
         }
+        let stream = Stream(id: id, number: announced.count, job: job, now: now)
+        announced.append(id)
         streams[id] = stream
         ordered.append(stream)
         if job.bytes == 0 || generator.oneIn(3) {
@@ -220,20 +234,33 @@ extension Opener {
         return true
     }
 
+    /// Whether there is an id that no stream has.
+    private func findID() -> Bool {
+        guard session.hasGoneRound else { return true }
+        for _ in 0...streams.count {
+            if streams[session.nextStreamID] == nil { return true }
+            session.passOverStreamID()
+            passedOver += 1
+        }
+        return false
+    }
+
     private func sendData(_ stream: Stream) {
         let maximum = UInt32(stream.job.bytes - stream.sent)
         let count = stream.state.sendFrame(maximum: maximum, payloadLimit: UInt32(generator.number(1...65_536)))
         guard count > 0 else { return }
         let id = stream.state.id
         outbound += FrameHeader.data(id, count, stream.state.flagsForNextFrame()).bytes
-        Pattern.append(Int(count), streamID: id, isOurs: true, position: stream.sent, to: &outbound)
+        let number = UInt32(stream.number)
+        Pattern.append(Int(count), streamID: number, isOurs: true, position: stream.sent, to: &outbound)
         stream.sent += Int(count)
     }
 
-    private func send(_ stream: Stream, now: UInt64) {
+    private func send(_ stream: Stream, now: UInt64, isHasty: Bool) {
         guard !stream.state.isReset, !stream.state.finSent else { return }
         if stream.sent < stream.job.bytes { sendData(stream) }
         guard stream.sent == stream.job.bytes else { return }
+        guard isHasty || now >= stream.openedAt + stream.job.lives else { return }
         let allSentAt = stream.allSentAt ?? now
         stream.allSentAt = allSentAt
         guard stream.state.isAcknowledged || now >= allSentAt + 1000, generator.oneIn(2) else { return }
@@ -269,9 +296,9 @@ extension Opener {
     private func abort(_ stream: Stream) {
         let id = stream.state.id
         stream.state.sendReset()
-        if !stream.state.isAcknowledged { session.aborted(id) }
+        if stream.state.isAcknowledged { session.noteReset(id) } else { session.aborted(id) }
         outbound += FrameHeader.reset(id).bytes
-        fates[id] = .aborted
+        fates[stream.number] = .aborted
         streams[id] = nil
         if current === stream { current = nil }
     }
