@@ -11,7 +11,9 @@ import Yamux
     let seed = UInt64.random(in: 0 ... .max)
     var random = SeededGenerator(seed: seed)
     for _ in 0..<20 {
-        var model = try EchoModel()
+        // Half of them see the ids go round.
+        let last = UInt32.random(in: 0..<12, using: &random)
+        var model = try EchoModel(firstID: Bool.random(using: &random) ? .max - 2 * last : 1)
         while try model.step(&random) {}
         model.check(seed: seed)
     }
@@ -29,8 +31,9 @@ private struct EchoModel {
     var clients: [UInt32: Client] = [:]
     var unopened = 12
 
-    init() throws {
+    init(firstID: UInt32) throws {
         fixture = try Fixture()
+        fixture.proxy.nextID = firstID
         fixture.proxy.isGenerous = false
         fixture.acceptor.prepare = { stream, recorder in
             recorder.echoes = true

@@ -17,7 +17,8 @@ struct TestProxy {
     var frames: [FrameHeader] = []
     private var answers: [UInt8] = []
     private var reader = FrameReader()
-    private(set) var nextID: UInt32 = 1
+    /// Ids go round: behind the highest comes 1.
+    var nextID: UInt32 = 1
     /// Whether credit is given back at once.
     var isGenerous = true
     var answersPings = true
@@ -28,7 +29,7 @@ struct TestProxy {
 
     mutating func open(_ bytes: [UInt8] = [], finish: Bool = false) -> [UInt8] {
         let id = nextID
-        nextID += 2
+        nextID &+= 2
         streams[id] = Stream(state: StreamState(id: id))
         guard bytes.isEmpty else { return data(id, bytes) }
         let flags = streams[id]!.state.flagsForNextFrame()
