@@ -4,6 +4,8 @@ import Synchronization
 /// The channel that stands for the published port: what a `ServerBootstrap` gives for a bound one. Its reads are
 /// connections of clients, whatever session they came by, and it stays open while sessions come and go.
 ///
+/// Whatever comes when there is nobody left to take it is reset: no client waits for an answer, and nothing is kept.
+///
 /// Its state is touched on its event loop alone, but for what is atomic or locked; that makes it `Sendable`.
 final class ListenerChannel<Output: Sendable>: @unchecked Sendable {
     private enum Phase {
@@ -17,9 +19,9 @@ final class ListenerChannel<Output: Sendable>: @unchecked Sendable {
         case closed
     }
 
-    /// A connection that the application has initialized, and the session that counts it until it is taken.
+    /// A connection, and the session that counts it until it is taken.
     private struct Connection {
-        let output: Output
+        let initialized: InitializedConnection<Output>
         let session: UntakenStreams
     }
 
@@ -83,11 +85,22 @@ final class ListenerChannel<Output: Sendable>: @unchecked Sendable {
         wakers[ObjectIdentifier(session)] = nil
     }
 
-    /// Takes connections of a session.
-    func receive(_ outputs: [Output], from session: UntakenStreams) {
+    /// Takes connections of a session. An initializer may take its time, until nobody waits for what comes of it.
+    func receive(_ batch: [InitializedConnection<Output>], from session: UntakenStreams) {
         eventLoop.assertInEventLoop()
-        for output in outputs { connections.append(Connection(output: output, session: session)) }
-        deliver()
+        for initialized in batch { connections.append(Connection(initialized: initialized, session: session)) }
+        switch phase {
+        case .idle, .active, .closing: deliver()
+        case .quiet, .closed: abandonAll()
+        }
+    }
+
+    /// Nobody will read those that are left.
+    private func abandonAll() {
+        while let connection = connections.popFirst() {
+            _ = connection.session.remove()
+            connection.initialized.abandon()
+        }
     }
 
     private func deliver() {
@@ -98,7 +111,7 @@ final class ListenerChannel<Output: Sendable>: @unchecked Sendable {
         while count < Self.connectionsPerRead, let connection = connections.popFirst() {
             count += 1
             if connection.session.remove() { wakers[ObjectIdentifier(connection.session)]?() }
-            pipeline.fireChannelRead(connection.output)
+            pipeline.fireChannelRead(connection.initialized.output)
         }
         pipeline.fireChannelReadComplete()
         if autoRead, isOpen { pipeline.read() }
@@ -114,7 +127,9 @@ final class ListenerChannel<Output: Sendable>: @unchecked Sendable {
 
     private func closeAll(promise: EventLoopPromise<Void>?) {
         switch phase {
-        case .idle: phase = .quiet
+        case .idle:
+            phase = .quiet
+            abandonAll()
         case .active: phase = .closing
         // Whoever closes once more wants to know when all is over, as `executeThenClose` does.
         case .closing, .quiet: return closePromise.futureResult.cascade(to: promise)
@@ -142,7 +157,12 @@ final class ListenerChannel<Output: Sendable>: @unchecked Sendable {
         phase = .quiet
         activity.store(false, ordering: .releasing)
         isReadPending = false
-        while let connection = connections.popFirst() { pipeline.fireChannelRead(connection.output) }
+        while let connection = connections.popFirst() {
+            _ = connection.session.remove()
+            // Whoever was to take it may have gone.
+            connection.initialized.keepUntilClosed()
+            pipeline.fireChannelRead(connection.initialized.output)
+        }
         pipeline.fireChannelReadComplete()
         pipeline.fireChannelInactive()
     }

@@ -6,7 +6,7 @@ final class SessionAcceptor<Output: Sendable>: StreamAcceptor {
     private let listener: ListenerChannel<Output>
     private let options: ChannelOptions.Storage?
     private let initializer: @Sendable (any Channel) -> EventLoopFuture<Output>
-    private var outputs: [Output] = []
+    private var outputs: [InitializedConnection<Output>] = []
 
     init(
         listener: ListenerChannel<Output>, options: ChannelOptions.Storage?,
@@ -29,7 +29,7 @@ final class SessionAcceptor<Output: Sendable>: StreamAcceptor {
         initialized.hop(to: stream.eventLoop).assumeIsolated().whenComplete { result in
             switch result {
             case .success(let output):
-                self.outputs.append(output)
+                self.outputs.append(InitializedConnection(output: output, channel: stream))
                 session.initialized(stream)
                 if !session.isInReadCycle { self.passOn(from: session) }
             case .failure(let error):

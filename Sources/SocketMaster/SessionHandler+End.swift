@@ -92,6 +92,9 @@ extension SessionHandler {
         acknowledgements.removeAll()
         payloadStream = nil
         deliverTouched()
+        // The end of the read cycle may not be told any more.
+        isInReadCycle = false
+        acceptor.passOn(from: self)
         let lost = streams.values
         streams = [:]
         for stream in lost { stream.fail(error) }

@@ -1,10 +1,12 @@
 public import NIOCore
+import Synchronization
 
-/// A connection of a client, for services that want bytes and no pipelines.
+/// A connection of a client, for services that want bytes and no pipelines. If it is let go without having been served,
+/// the client's connection is reset.
 public struct SocketMasterConnection: Sendable {
     /// The channel behind it, for options and for `ResetConnection`.
     public let channel: any Channel
-    private let streams: NIOAsyncChannel<ByteBuffer, ByteBuffer>
+    private let streams: ConnectionStreams
 
     /// The client's address if the proxy tells it (`SocketMasterConfiguration.wantsClientAddress`), else the proxy's.
     public var remoteAddress: SocketAddress? { channel.remoteAddress }
@@ -26,7 +28,7 @@ public struct SocketMasterConnection: Sendable {
             _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>
         ) async throws -> Result
     ) async throws -> Result {
-        try await streams.executeThenClose(body)
+        try await streams.serve(body)
     }
 
     static func initialize(_ channel: any Channel) -> EventLoopFuture<SocketMasterConnection> {
@@ -34,7 +36,31 @@ public struct SocketMasterConnection: Sendable {
             try channel.syncOptions?.setOption(ChannelOptions.allowRemoteHalfClosure, value: true)
             let streams = try NIOAsyncChannel<ByteBuffer, ByteBuffer>(
                 wrappingChannelSynchronously: channel, configuration: .init(isOutboundHalfClosureEnabled: true))
-            return SocketMasterConnection(channel: channel, streams: streams)
+            return SocketMasterConnection(channel: channel, streams: ConnectionStreams(streams))
         }
+    }
+}
+
+/// The two directions of a connection. If the connection is let go without having been served, because nobody takes
+/// connections any more or its taker does not want it, it is reset.
+private final class ConnectionStreams: Sendable {
+    private let streams: NIOAsyncChannel<ByteBuffer, ByteBuffer>
+    private let isServed = Atomic<Bool>(false)
+
+    init(_ streams: NIOAsyncChannel<ByteBuffer, ByteBuffer>) { self.streams = streams }
+
+    deinit {
+        guard !isServed.load(ordering: .acquiring) else { return }
+        InitializedConnection(output: streams, channel: streams.channel).abandon()
+    }
+
+    func serve<Result>(
+        _ body: (
+            _ inbound: NIOAsyncChannelInboundStream<ByteBuffer>,
+            _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>
+        ) async throws -> Result
+    ) async throws -> Result {
+        isServed.store(true, ordering: .releasing)
+        return try await streams.executeThenClose(body)
     }
 }

@@ -28,6 +28,8 @@ private final class ListenerFixture: @unchecked Sendable {
     let session = UntakenStreams()
     private(set) var listener: ListenerChannel<Int>!
     private(set) var wakes = 0
+    /// The connections.
+    private(set) var channels: [EmbeddedChannel] = []
     private(set) var ending: [(quiet: EventLoopPromise<Void>, ended: EventLoopPromise<Void>)] = []
 
     init(autoRead: Bool = true) throws {
@@ -46,7 +48,12 @@ private final class ListenerFixture: @unchecked Sendable {
 
     func receive(_ numbers: Range<Int>) {
         for _ in numbers { session.add() }
-        listener.receive(Array(numbers), from: session)
+        listener.receive(
+            numbers.map { number in
+                let channel = EmbeddedChannel(loop: loop)
+                channels.append(channel)
+                return InitializedConnection(output: number, channel: channel)
+            }, from: session)
         loop.run()
     }
 
@@ -131,6 +138,29 @@ private final class ListenerFixture: @unchecked Sendable {
     #expect(throws: Never.self) { try #require(outcome()).get() }
     try fixture.publish()
     #expect(fixture.recorder.events.isEmpty)
+}
+
+@Test func `what comes when nobody is left to take it is ended, and not kept`() throws {
+    let fixture = try ListenerFixture(autoRead: false)
+    try fixture.publish()
+    _ = fixture.close()
+    fixture.ending[0].quiet.succeed()
+    fixture.loop.run()
+    for (round, number) in [0, UntakenStreams.maximum].enumerated() {
+        fixture.receive(number..<number + UntakenStreams.maximum)
+        #expect(fixture.channels.count == (round + 1) * UntakenStreams.maximum)
+        #expect(fixture.channels.allSatisfy { $0.closeFuture.isFulfilled } && !fixture.session.isFull)
+        #expect(fixture.recorder.numbers.isEmpty && fixture.recorder.events == ["active", "inactive after 0"])
+        fixture.ending[0].ended.succeed()
+        fixture.loop.run()
+    }
+}
+
+@Test func `what came before a listener was published is ended if it never is`() throws {
+    let fixture = try ListenerFixture()
+    fixture.receive(0..<3)
+    _ = fixture.close()
+    #expect(fixture.channels.allSatisfy { $0.closeFuture.isFulfilled } && fixture.recorder.numbers.isEmpty)
 }
 
 @Test func `what a listener cannot do is refused`() throws {

@@ -25,6 +25,15 @@ extension ByteBuffer {
     var bytes: [UInt8] { Array(readableBytesView) }
 }
 
+extension EventLoopFuture {
+    /// In virtual time.
+    var isFulfilled: Bool {
+        var isFulfilled = false
+        assumeIsolated().whenComplete { _ in isFulfilled = true }
+        return isFulfilled
+    }
+}
+
 /// Bytes that differ from place to place.
 func pattern(_ count: Int, seed: UInt8 = 1) -> [UInt8] {
     (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) &+ seed }
@@ -111,10 +120,12 @@ final class Fixture {
         var events: [String] = []
     }
 
-    init(_ settings: SessionSettings = SessionSettings()) throws {
+    /// - Parameter acceptor: who gets the streams instead of `TestAcceptor`.
+    init(_ settings: SessionSettings = SessionSettings(), acceptor: (any StreamAcceptor)? = nil) throws {
         let log = EventLog()
         self.log = log
-        handler = SessionHandler(settings: settings, acceptor: acceptor, log: Logger(label: "test")) { event in
+        handler = SessionHandler(settings: settings, acceptor: acceptor ?? self.acceptor, log: Logger(label: "test")) {
+            event in
             log.events.append("\(event)")
         }
         channel = EmbeddedChannel(handler: handler)

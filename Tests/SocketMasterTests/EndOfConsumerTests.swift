@@ -1,0 +1,126 @@
+import NIOCore
+import NIOEmbedded
+import Testing
+import Yamux
+
+@testable import SocketMaster
+
+/// A session whose streams go to a listener, by an initializer that takes its time. All in virtual time.
+private final class WholeFixture<Output: Sendable>: @unchecked Sendable {
+    let loop = EmbeddedEventLoop()
+    let listener: ListenerChannel<Output>
+    let fixture: Fixture
+    /// The channels that are being initialized.
+    private let initializing: Initializing
+
+    final class Initializing: @unchecked Sendable {
+        var started: [(channel: any Channel, recorder: Recorder, promise: EventLoopPromise<Void>)] = []
+    }
+
+    init(records: Bool = true, _ output: @escaping @Sendable (any Channel) throws -> Output) throws {
+        let initializing = Initializing()
+        self.initializing = initializing
+        listener = ListenerChannel(eventLoop: loop) { quiet, _ in quiet.succeed() }
+        let acceptor = SessionAcceptor(listener: listener, options: nil) { channel in
+            let recorder = Recorder()
+            let promise = channel.eventLoop.makePromise(of: Void.self)
+            // It hands nothing on, as the last handler may.
+            if records { try! channel.pipeline.syncOperations.addHandler(recorder) }
+            initializing.started.append((channel, recorder, promise))
+            return promise.futureResult.flatMapThrowing { try output(channel) }
+        }
+        fixture = try Fixture(acceptor: acceptor)
+        listener.activate(address: nil)
+        loop.run()
+    }
+
+    var count: Int { initializing.started.count }
+    func recorder(_ index: Int) -> Recorder { initializing.started[index].recorder }
+
+    /// Opens a stream, and returns its id; its initializer has begun.
+    func open(_ bytes: [UInt8]) throws -> UInt32 {
+        let (id, before) = (fixture.proxy.nextID, count)
+        fixture.send(fixture.proxy.open(bytes))
+        try #require(count == before + 1)
+        return id
+    }
+
+    /// The initializer has done its work.
+    func initialize(_ index: Int = 0) {
+        initializing.started[index].promise.succeed()
+        settle()
+    }
+
+    func settle() {
+        fixture.exchange()
+        loop.run()
+        fixture.exchange()
+    }
+}
+
+private final class Token: Sendable {}
+
+private final class Handed: @unchecked Sendable {
+    weak var token: Token?
+}
+
+@Test func `an initializer that outlives its listener leaves nothing behind`() throws {
+    let handed = Handed()
+    let whole = try WholeFixture { _ in
+        let token = Token()
+        handed.token = token
+        return token
+    }
+    _ = try whole.open([1])
+    whole.listener.close(promise: nil)
+    whole.settle()
+    #expect(!whole.listener.isActive)
+    whole.initialize()
+    #expect(whole.recorder(0).events.last == "inactive" && handed.token == nil)
+}
+
+/// A session that breaks in the middle of a read does not hear of its end.
+@Test func `connections of a session that breaks are still passed on`() throws {
+    let taken = Counter()
+    let whole = try WholeFixture { _ in 1 }
+    try whole.listener.pipeline.syncOperations.addHandler(taken)
+    _ = try whole.open([1])
+    whole.fixture.channel.pipeline.fireChannelRead(ByteBuffer(bytes: FrameHeader.ping(1).bytes))
+    whole.initialize()
+    #expect(taken.count == 0, "the read goes on")
+    whole.fixture.channel.pipeline.fireChannelRead(ByteBuffer(bytes: [1] + [UInt8](repeating: 0, count: 11)))
+    whole.settle()
+    #expect(!whole.fixture.events.isEmpty && taken.count == 1)
+}
+
+private final class Counter: ChannelInboundHandler {
+    typealias InboundIn = Int
+    var count = 0
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) { count += 1 }
+}
+
+/// A `NIOAsyncChannel` that is let go while its channel is open ends the process.
+@Test func `connections that nobody takes from the sequence are reset`() throws {
+    let whole = try WholeFixture(records: false) { try SocketMasterConnection.initialize($0).wait() }
+    var sequence: ConnectionSequence? = try ConnectionSequence(whole.listener)
+    #expect(sequence != nil)
+    // Ten lie in the sequence, the others with the listener, and one comes later.
+    let ids = try (0..<15).map { try whole.open([UInt8($0)]) }
+    for index in 0..<14 { whole.initialize(index) }
+    sequence = nil
+    whole.initialize(14)
+    whole.settle()
+    for id in ids { #expect(whole.fixture.proxy.streams[id]?.isReset == true, "stream \(id)") }
+    #expect(whole.fixture.handler.streams.isEmpty && !whole.listener.isActive)
+}
+
+@Test func `a connection that is let go without being served is reset`() throws {
+    let fixture = try Fixture()
+    var connection: SocketMasterConnection?
+    fixture.acceptor.prepare = { stream, _ in connection = try SocketMasterConnection.initialize(stream).wait() }
+    let (id, stream, _) = try fixture.open([1])
+    #expect(stream.isActive && connection != nil)
+    connection = nil
+    fixture.exchange()
+    #expect(fixture.proxy.streams[id]?.isReset == true && !stream.isActive)
+}
