@@ -116,8 +116,12 @@ extension SessionHandler {
     /// The proxy has reset the stream.
     private func reset(by stream: StreamChannel) {
         forget(stream)
-        stream.remoteEnd = .failed(StreamChannel.resetError)
-        touched.append(stream)
+        if stream.phase == .initializing {
+            stream.endUnseen(StreamChannel.resetError)
+        } else {
+            stream.remoteEnd = .failed(StreamChannel.resetError)
+            touched.append(stream)
+        }
     }
 
     /// Streams that have got something deliver it, if they are read.
@@ -127,7 +131,7 @@ extension SessionHandler {
         touched.removeAll(keepingCapacity: true)
         for stream in streams {
             if stream.phase == .queued, settings.bringsClientAddress, !stream.knowsClient { findClient(of: stream) }
-            if case .failed(let error) = stream.remoteEnd, stream.phase != .initializing {
+            if case .failed(let error) = stream.remoteEnd {
                 stream.fail(error)
             } else {
                 stream.tryRead()

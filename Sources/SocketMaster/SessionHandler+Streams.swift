@@ -87,7 +87,7 @@ extension SessionHandler {
         forget(stream)
         switch stream.phase {
         case .queued: stream.discard()
-        case .initializing: stream.remoteEnd = .failed(StreamChannel.resetError)
+        case .initializing: stream.endUnseen(StreamChannel.resetError)
         case .active, .closed: stream.endOutput(ChannelError.ioOnClosedChannel)
         }
     }

@@ -68,10 +68,17 @@ extension StreamChannel {
         session = nil
         switch phase {
         case .queued: discard()
-        case .initializing: remoteEnd = .failed(error)
+        case .initializing: endUnseen(error)
         case .active: failActive(error)
         case .closed: endOutput(error)
         }
+    }
+
+    /// It ends before anybody has seen it, and the proxy may give it to somebody else: nothing of it is delivered even
+    /// when the initializer has done its work.
+    func endUnseen(_ error: any Error) {
+        remoteEnd = .failed(error)
+        _ = inbound.removeAll()
     }
 
     private func failActive(_ error: any Error) {

@@ -64,6 +64,23 @@ private final class Handed: @unchecked Sendable {
     weak var token: Token?
 }
 
+/// A proxy that has taken a stream back gives it to somebody else. Nobody here may do the same work again.
+@Test(arguments: ["reset", "drain", "loss"])
+func `what ends while it is being initialized is never delivered`(end: String) throws {
+    let whole = try WholeFixture { _ in Token() }
+    let id = try whole.open([1, 2, 3])
+    switch end {
+    case "reset": whole.fixture.send(whole.fixture.proxy.reset(id), FrameHeader.ping(1).bytes)
+    case "drain": whole.fixture.handler.drain(timeout: .seconds(30))
+    default: whole.fixture.channel.close(promise: nil)
+    }
+    whole.settle()
+    #expect(whole.fixture.proxy.streams[id]?.state.isAcknowledged == false)
+    whole.initialize()
+    #expect(whole.recorder(0).received.isEmpty && whole.recorder(0).events.last == "inactive")
+    #expect(whole.fixture.proxy.streams[id]?.state.isAcknowledged == false)
+}
+
 @Test func `an initializer that outlives its listener leaves nothing behind`() throws {
     let handed = Handed()
     let whole = try WholeFixture { _ in
