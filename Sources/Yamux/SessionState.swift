@@ -12,7 +12,7 @@
 @frozen public struct SessionState: Sendable {
     public let limits: SessionLimits
     /// When anything was last received.
-    public internal(set) var lastReceived: UInt64
+    var lastReceived: UInt64
     /// Until when something must be received; `UInt64.max` if no ping of ours asks for it.
     var answerDueAt: UInt64
     /// When the next probe may be opened.
