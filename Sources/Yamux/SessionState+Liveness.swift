@@ -10,13 +10,22 @@ extension SessionState {
     /// When `nextLivenessStep` will have something to say, if nothing is received until then.
     public var livenessDueAt: UInt64 {
         @_noLocks get {
-            answerDueAt != .max ? answerDueAt : lastReceived + UInt64(limits.pingIntervalMilliseconds)
+            min(idPongDueAt, answerDueAt != .max ? answerDueAt : lastReceived + UInt64(limits.pingIntervalMilliseconds))
         }
     }
 
-    /// Asks by a ping after an interval of silence, and gives up when nothing at all came in time after that.
+    /// Asks by a ping after an interval of silence, and gives up when nothing at all came in time after that. Whoever
+    /// does not answer the ping that the next stream waits for is given up too, whatever else it sends: for streams it
+    /// is as good as dead.
     @_noLocks
     public mutating func nextLivenessStep(now: UInt64) -> LivenessStep {
+        if !awaitsPongForIDs || nextPing <= ids.awaitedPing {
+            idPongDueAt = .max
+        } else if idPongDueAt == .max {
+            idPongDueAt = now + UInt64(limits.pingTimeoutMilliseconds)
+        } else if now >= idPongDueAt {
+            return .dead
+        }
         guard now >= livenessDueAt else { return .nothing }
         guard answerDueAt == .max else { return .dead }
         answerDueAt = now + UInt64(limits.pingTimeoutMilliseconds)
@@ -66,6 +75,7 @@ extension SessionState {
         let distance = UInt64(value &- UInt32(truncatingIfNeeded: oldestPing))
         guard distance < nextPing - oldestPing else { return .nothing }
         oldestPing += distance + 1
+        idPongDueAt = .max
         return .pong(value)
     }
 }

@@ -15,6 +15,8 @@
     var lastReceived: UInt64
     /// Until when something must be received; `UInt64.max` if no ping of ours asks for it.
     var answerDueAt: UInt64
+    /// Until when the ping that `awaitsPongForIDs` is about must be answered; `UInt64.max` if none is waited for.
+    var idPongDueAt: UInt64
     /// When the next probe may be opened.
     var probeDueAt: UInt64
     var pings: RateAllowance
@@ -48,6 +50,7 @@
         self.role = role
         lastReceived = now
         answerDueAt = .max
+        idPongDueAt = .max
         probeDueAt = 0
         pings = RateAllowance()
         refusedStreams = RateAllowance()

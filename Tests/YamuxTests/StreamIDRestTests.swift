@@ -113,6 +113,30 @@ import Yamux
         #expect(session.nextStreamID == 1 && session.awaitsPongForIDs)
     }
 
+    /// It would hold up every stream for ever, and show no other sign of it.
+    @Test func whoNeverAnswersThePingThatStreamsWaitForIsDead() throws {
+        var session = session()
+        session.noteReset(open(1, on: &session))
+        _ = open(Self.count - 1, on: &session)
+        #expect(session.awaitsPongForIDs)
+        for now: UInt64 in stride(from: 0, through: 60_000, by: 1_000) {
+            session.noteReceived(now: now)
+            #expect(session.nextLivenessStep(now: now) == .nothing, "nobody has asked")
+        }
+        let asked = session.pingForIDs()
+        let ping = try #require(asked)
+        for now: UInt64 in stride(from: 61_000, to: 71_000, by: 1_000) {
+            session.noteReceived(now: now)
+            #expect(session.nextLivenessStep(now: now) == .nothing && session.livenessDueAt == 71_000)
+        }
+        var other = session
+        session.noteReceived(now: 71_000)
+        #expect(session.nextLivenessStep(now: 71_000) == .dead)
+        answer(ping, on: &other)
+        other.noteReceived(now: 71_000)
+        #expect(other.nextLivenessStep(now: 71_000) == .nothing && other.livenessDueAt == 81_000)
+    }
+
     /// Against exact books: no id comes again too early, nobody waits while all is answered, and one ping is enough.
     @Test func noOrderOfEventsLetsAnIDComeTooEarly() {
         for seed in seeds(300) {
