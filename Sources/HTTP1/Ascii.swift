@@ -41,6 +41,12 @@ enum Ascii {
         return byte < 0x80 && word &>> UInt64(byte & 0x3f) & 1 != 0
     }
 
+    /// The byte of a name as programs see it that take `_` for `-`, in lower case.
+    @_noLocks @inline(__always) static func folded(_ byte: UInt8) -> UInt8 {
+        if isLetter(byte) { return byte | 0x20 }
+        return byte == underscore ? dash : byte
+    }
+
     /// The value of a hexadecimal digit, or 255 for any other byte.
     @_noLocks @inline(__always) static func hexValue(_ byte: UInt8) -> UInt8 {
         if isDigit(byte) { return byte &- 0x30 }

@@ -31,10 +31,9 @@ struct EditableLines {
         while position < end {
             let nameEnd = bytes.endOfToken(from: position)
             let lineEnd = bytes.endOfText(from: nameEnd) &+ 2
-            var kind = FieldKind(bytes, nameAt: position, count: nameEnd &- position)
-            if kind == .ordinary {
-                if fields.isNamed(ByteRange(position, nameEnd), in: bytes) { kind = .named }
-            }
+            let name = ByteRange(position, nameEnd)
+            var kind = fields.kind(of: name, in: bytes)
+            if kind == .ordinary && fields.isNamed(name, in: bytes) { kind = .named }
             if kind == .contentLength {
                 if hasSeenLength { kind = .repeatedLength }
                 hasSeenLength = true

@@ -19,6 +19,9 @@ enum FieldKind: UInt8 {
     case repeatedLength
     /// An ordinary field that Connection names.
     case named
+    /// A name that is one of those above once `_` counts as `-`: CGI and its kin cannot tell the two apart. Which one
+    /// says ``unfolded(_:nameAt:count:)``. Ordinary in a reply.
+    case folded
 
     /// Lengths of the names above, a bit for each: most fields of a browser's request end here.
     @inline(__always) private static var lengths: UInt32 {
@@ -53,20 +56,32 @@ enum FieldKind: UInt8 {
         case Word.of("connecti"): kind(.connection, "connection", bytes, start, count)
         case Word.of("keep-ali"): kind(.keepAlive, "keep-alive", bytes, start, count)
         case Word.of("content-"): kind(.contentLength, "content-length", bytes, start, count)
-        case Word.of("transfer"): kind(.transferEncoding, "transfer-encoding", bytes, start, count)
+        case Word.of("transfer"):
+            count == 17 && bytes.equalsIgnoringCase("transfer-encoding", at: start)
+                ? .transferEncoding : ofFoldedName(bytes, start, count)
         case Word.of("proxy-co"): kind(.proxyConnection, "proxy-connection", bytes, start, count)
         case Word.of("proxy-au"):
             count == 18
                 ? kind(.proxyAuthenticate, "proxy-authenticate", bytes, start, count)
                 : kind(.proxyAuthorization, "proxy-authorization", bytes, start, count)
         case Word.of("x-forwar"):
+            ofForwardingName(bytes, start, count)
+        default:
+            // With the bit of case set, an underscore is the only byte of a token with all seven bits.
+            (head &+ 0x0101_0101_0101_0101) & 0x8080_8080_8080_8080 == 0
+                ? .ordinary : ofFoldedName(bytes, start, count)
+        }
+    }
+
+    @_noLocks @inline(__always)
+    private static func ofForwardingName(_ bytes: PaddedBytes, _ start: Int, _ count: Int) -> FieldKind {
+        let kind =
             switch count {
             case 15: kind(.forwardedFor, "x-forwarded-for", bytes, start, count)
             case 16: kind(.forwardedHost, "x-forwarded-host", bytes, start, count)
             default: kind(.forwardedProto, "x-forwarded-proto", bytes, start, count)
             }
-        default: .ordinary
-        }
+        return kind == .ordinary ? ofFoldedName(bytes, start, count) : kind
     }
 
     @_noLocks @inline(__always)
@@ -74,6 +89,27 @@ enum FieldKind: UInt8 {
         _ kind: FieldKind, _ name: StaticString, _ bytes: PaddedBytes, _ start: Int, _ count: Int
     ) -> FieldKind {
         count == name.utf8CodeUnitCount && bytes.equalsIgnoringCase(name, at: start) ? kind : .ordinary
+    }
+
+    @_noLocks @inline(never)
+    private static func ofFoldedName(_ bytes: PaddedBytes, _ start: Int, _ count: Int) -> FieldKind {
+        unfolded(bytes, nameAt: start, count: count) == .ordinary ? .ordinary : .folded
+    }
+
+    /// The kind that the name has once `_` counts as `-`; ordinary if that is none of those with a `-`.
+    @_noLocks @inline(never)
+    static func unfolded(_ bytes: PaddedBytes, nameAt start: Int, count: Int) -> FieldKind {
+        let name = ByteRange(start, start &+ count)
+        if bytes.equalsFolding("x-forwarded-for", in: name) { return .forwardedFor }
+        if bytes.equalsFolding("x-forwarded-proto", in: name) { return .forwardedProto }
+        if bytes.equalsFolding("x-forwarded-host", in: name) { return .forwardedHost }
+        if bytes.equalsFolding("content-length", in: name) { return .contentLength }
+        if bytes.equalsFolding("transfer-encoding", in: name) { return .transferEncoding }
+        if bytes.equalsFolding("keep-alive", in: name) { return .keepAlive }
+        if bytes.equalsFolding("proxy-connection", in: name) { return .proxyConnection }
+        if bytes.equalsFolding("proxy-authenticate", in: name) { return .proxyAuthenticate }
+        if bytes.equalsFolding("proxy-authorization", in: name) { return .proxyAuthorization }
+        return .ordinary
     }
 
     // The compiler's own comparisons make no promise about locks, and functions that do may not call them.

@@ -1,11 +1,11 @@
 /// What the fields that mean something to a proxy say.
 extension FieldSection {
     /// Takes a line of a kind other than ordinary; notes it if an edited head may leave it out.
-    @_noLocks mutating func take(_ line: FieldLine, in bytes: PaddedBytes, isRequest: Bool) -> Refusal {
+    @_noLocks mutating func take(_ line: FieldLine, in bytes: PaddedBytes) -> Refusal {
         let value = line.value(in: bytes)
         switch line.kind {
         case .host:
-            return isRequest ? takeHost(line, value, bytes) : .none
+            return findings.isRequest ? takeHost(line, value, bytes) : .none
         case .contentLength:
             return takeLength(line, value, bytes)
         case .transferEncoding:
@@ -20,13 +20,15 @@ extension FieldSection {
             note(line)
             if bytes.listContains("trailers", in: value) { findings.acceptsTrailers = true }
         case .expect:
-            guard isRequest else { return .none }
+            guard findings.isRequest else { return .none }
             note(line)
             if bytes.equalsIgnoringCase("100-continue", in: value) { findings.expectsContinue = true }
         case .forwardedFor, .forwardedProto, .forwardedHost:
-            if isRequest { takeForwarded(line) }
+            if findings.isRequest { takeForwarded(line) }
         case .keepAlive, .proxyConnection, .proxyAuthenticate, .proxyAuthorization:
             note(line)
+        case .folded:
+            return findings.isRequest ? takeFolded(line, bytes) : .none
         case .ordinary, .named, .repeatedLength:
             break
         }
@@ -93,7 +95,7 @@ extension FieldSection {
                 findings.asksClose = true
             } else if bytes.equalsIgnoringCase("upgrade", in: option) {
                 findings.asksUpgrade = true
-            } else if FieldKind(bytes, nameAt: option.lowerBound, count: Int(option.count)) == .ordinary {
+            } else if kind(of: option, in: bytes) == .ordinary {
                 if !name(option) { return .tooManyConnectionOptions }
             }
         }
@@ -106,6 +108,20 @@ extension FieldSection {
             findings.hasUpgrade = true
             if bytes.equalsIgnoringCase("h2c", in: protocolName) { findings.upgradesToHTTP2 = true }
         }
+    }
+
+    /// A name that is one of ours for whoever takes `_` for `-`: the line is treated like that one. A framing field is
+    /// refused, because it would be right for such a program and wrong for any other.
+    @_noLocks @inline(never)
+    private mutating func takeFolded(_ line: FieldLine, _ bytes: PaddedBytes) -> Refusal {
+        var unfolded = line
+        unfolded.kind = kind(of: ByteRange(Int(line.start), Int(line.valueStart) &- 1), in: bytes)
+        switch unfolded.kind {
+        case .contentLength, .transferEncoding: return .foldedFramingName
+        case .forwardedFor, .forwardedProto, .forwardedHost: takeForwarded(unfolded)
+        default: note(unfolded)
+        }
+        return .none
     }
 
     @_noLocks private mutating func takeForwarded(_ line: FieldLine) {

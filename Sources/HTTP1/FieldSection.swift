@@ -12,6 +12,7 @@ struct FieldSection: ~Copyable {
     /// Everything that the lines were found to say, in plain words.
     struct Findings {
         var refusal = Refusal.none
+        var isRequest = true
         var start: UInt32 = 0
         /// Just after the empty line, once the section is complete.
         var end: UInt32 = 0
@@ -62,6 +63,7 @@ struct FieldSection: ~Copyable {
     @_noLocks mutating func scan(_ bytes: PaddedBytes, from start: Int, fieldLimit: Int, isRequest: Bool) -> HeadStatus
     {
         findings = Findings()
+        findings.isRequest = isRequest
         findings.start = UInt32(truncatingIfNeeded: start)
         var position = start
         while position < bytes.count {
@@ -78,7 +80,7 @@ struct FieldSection: ~Copyable {
             let kind = FieldKind(bytes, nameAt: position, count: nameEnd &- position)
             if kind != .ordinary {
                 let line = FieldLine(start: position, valueStart: nameEnd &+ 1, end: valueEnd &+ 2, kind: kind)
-                let refusal = take(line, in: bytes, isRequest: isRequest)
+                let refusal = take(line, in: bytes)
                 if refusal != .none { return refuse(refusal) }
             }
             position = valueEnd &+ 2
@@ -139,6 +141,17 @@ struct FieldSection: ~Copyable {
         named[findings.namedCount] = option
         findings.namedCount &+= 1
         return true
+    }
+
+    /// The kind of a name in this section, which is never ``FieldKind/folded``.
+    @_noLocks @inline(__always) func kind(of name: ByteRange, in bytes: PaddedBytes) -> FieldKind {
+        let kind = FieldKind(bytes, nameAt: name.lowerBound, count: Int(name.count))
+        return kind == .folded ? unfolded(name, in: bytes) : kind
+    }
+
+    @_noLocks @inline(never) private func unfolded(_ name: ByteRange, in bytes: PaddedBytes) -> FieldKind {
+        if !findings.isRequest { return .ordinary }
+        return FieldKind.unfolded(bytes, nameAt: name.lowerBound, count: Int(name.count))
     }
 
     /// Whether a Connection field names the field.

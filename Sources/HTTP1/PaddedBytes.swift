@@ -72,6 +72,16 @@ extension PaddedBytes {
         Int(range.count) == literal.utf8CodeUnitCount && equalsIgnoringCase(literal, at: range.lowerBound)
     }
 
+    /// Whether the range is `literal`, which has no upper-case letters, in any case and with `_` for any of its `-`.
+    @_noLocks func equalsFolding(_ literal: StaticString, in range: ByteRange) -> Bool {
+        guard Int(range.count) == literal.utf8CodeUnitCount else { return false }
+        for index in 0..<literal.utf8CodeUnitCount {
+            let byte = Ascii.folded(self[range.lowerBound &+ index])
+            if unsafe literal.utf8Start[index] != byte { return false }
+        }
+        return true
+    }
+
     /// Whether two ranges hold the same token, in any case.
     @_noLocks func equalTokens(_ one: ByteRange, _ other: ByteRange) -> Bool {
         guard one.count == other.count else { return false }

@@ -47,6 +47,8 @@ public enum Refusal: UInt8, Sendable, CaseIterable {
     case unknownTransferCoding
     case transferEncodingInOldVersion
     case lengthWithTransferEncoding
+    /// `Content_Length`, `Transfer_Encoding`: framing for whoever takes `_` for `-`. In requests only.
+    case foldedFramingName
 
     /// The status that a client whose request is refused gets; 0 for ``none``.
     public var status: UInt16 {

@@ -67,7 +67,7 @@ extension RequestHead {
         case .host: !line.authority.isEmpty
         // Sent on as HTTP/1.1 it would call forth a 100 that an HTTP/1.0 client does not understand.
         case .expect: minorVersion == 0
-        case .contentLength, .transferEncoding, .ordinary: false
+        case .contentLength, .transferEncoding, .folded, .ordinary: false
         }
     }
 

@@ -74,7 +74,7 @@ extension ResponseHead {
         case .upgrade: !isSwitching
         case .contentLength: hasNoFraming
         case .transferEncoding: hasNoFraming || edit.clientMinorVersion == 0
-        case .host, .expect, .forwardedFor, .forwardedProto, .forwardedHost, .ordinary: false
+        case .host, .expect, .forwardedFor, .forwardedProto, .forwardedHost, .folded, .ordinary: false
         }
     }
 

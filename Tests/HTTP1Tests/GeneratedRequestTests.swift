@@ -10,6 +10,8 @@ import Testing
         "Proxy-Authenticate", "Proxy-Authorization", "Expect", "X-Forwarded-For", "X-Forwarded-Proto",
         "X-Forwarded-Host",
         "Accept", "User-Agent", "Cookie", "Trailer", "X-Hop", "A", "Content-Type", "Forwarded", "X_Forwarded_For",
+        "X-Forwarded_Host", "x_forwarded-Proto", "Keep_Alive", "Proxy_Connection", "Proxy_Authorization",
+        "Content_Length",
     ]
 
     private static let values = [
@@ -19,7 +21,8 @@ import Testing
         "h2c",
         "100-continue", "trailers", "gzip, trailers", "1.2.3.4, 5.6.7.8", "https", "x y\tz", "te, host, content-length",
         "ä",
-        "text/html;q=0.9, */*", ",,close,", "timeout=5", "a:b@c/d?e", "identity", "chunked, chunked",
+        "text/html;q=0.9, */*", ",,close,", "timeout=5", "a:b@c/d?e", "keep_alive, x_forwarded_for, a_b", "identity",
+        "chunked, chunked",
     ]
 
     private static let targets = [

@@ -6,7 +6,7 @@ extension ReferenceRequest {
         if let newHost { lines.append(Array("Host: ".utf8) + newHost) }
         if newHost == nil && values("host").isEmpty { lines.append(Array("Host:".utf8)) }
         var hasLength = false
-        for field in fields where passes(Self.lower(field.name), isTrusted, &hasLength) {
+        for field in fields where passes(Self.kind(field.name), isTrusted, &hasLength) {
             lines.append(field.name + [58] + field.rest)
         }
         if isUpgrade { lines.append(Array("Connection: Upgrade".utf8)) }

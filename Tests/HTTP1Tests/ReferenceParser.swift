@@ -176,7 +176,13 @@ struct ReferenceRequest {
     }
 
     func values(_ name: String) -> [[UInt8]] {
-        fields.filter { Self.lower($0.name) == name }.map { Self.trim($0.rest) }
+        fields.filter { Self.kind($0.name) == name }.map { Self.trim($0.rest) }
+    }
+
+    /// A name as a proxy has to read it: `_` is taken for `-` where that gives a name that it acts on.
+    static func kind(_ name: some Collection<UInt8>) -> String {
+        let folded = lower(name).replacing("_", with: "-")
+        return foldable.contains(folded) ? folded : lower(name)
     }
 
     func options(_ name: String) -> [String] { values(name).flatMap(Self.members) }
@@ -190,6 +196,10 @@ struct ReferenceRequest {
     }
 
     private mutating func readFraming() {
+        for field in fields where field.name.contains(95) {
+            let folded = Self.lower(field.name).replacing("_", with: "-")
+            if ["content-length", "transfer-encoding"].contains(folded) { statuses.insert(400) }
+        }
         let lengths = values("content-length")
         for value in lengths {
             let digits = String(decoding: value, as: UTF8.self)
@@ -211,8 +221,14 @@ struct ReferenceRequest {
         "close",
     ]
 
+    private static let foldable = Set(known.filter { $0.contains("-") }).subtracting([
+        "content-length", "transfer-encoding",
+    ])
+
     /// The fields that Connection takes away.
-    var named: [String] { options("connection").filter { !Self.known.contains($0) } }
+    var named: [String] {
+        options("connection").filter { !Self.known.contains($0) && !Self.known.contains($0.replacing("_", with: "-")) }
+    }
 
     private mutating func readConnection() { if named.count > 16 { statuses.insert(431) } }
 

@@ -126,6 +126,68 @@ import Testing
         }
     }
 
+    // MARK: Names with underscores
+
+    /// The name with each choice of its dashes replaced by underscores, one at least, in three cases.
+    private func folded(_ name: String) -> [String] {
+        let parts = name.split(separator: "-")
+        let spellings = (1..<(1 << (parts.count - 1))).map { choice in
+            parts.indices.dropFirst().reduce(String(parts[0])) { text, index in
+                text + (choice >> (index - 1) & 1 == 1 ? "_" : "-") + parts[index]
+            }
+        }
+        return spellings.flatMap { [$0, $0.lowercased(), $0.uppercased()] }
+    }
+
+    @Test("a hop-by-hop field goes no further if it is written with underscores either", arguments: [[], ["A: b"]])
+    func foldedHopByHopFields(others: [String]) {
+        for name in ["Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization"] {
+            for name in folded(name) {
+                expectFields(others + ["\(name): x"], kept: others)
+                expectFields(["\(name): x"] + others + ["\(name):", "C: d"], kept: others + ["C: d"])
+                // A name of another field makes the editor look at all lines again.
+                expectFields(["Connection: \(name), y", "\(name): x", "Y: 1"] + others, kept: others)
+            }
+        }
+    }
+
+    @Test func whatAnUntrustedClientSaysOfOthersIsDroppedInEverySpelling() {
+        for name in ["X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host"] {
+            #expect(folded(name).count == 9)
+            for name in folded(name) {
+                expectFields(["\(name): 6.6.6.6", "A: b"], kept: ["A: b"])
+                expectFields(["Connection: \(name), y", "Y: 1", "A: b", "\(name): https"], kept: ["A: b"])
+            }
+        }
+    }
+
+    @Test func aTrustedClientIsBelievedInEverySpelling() {
+        for name in folded("X-Forwarded-For") {
+            #expect(
+                edited("GET / HTTP/1.1", "\(name): 1.1.1.1", "Host: a", "X-Forwarded-For: 2.2.2.2", isTrusted: true)
+                    == "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 1.1.1.1, 2.2.2.2, 192.0.2.7\r\n"
+                    + "X-Forwarded-Proto: http\r\nX-Forwarded-Host: a\r\n\r\n")
+        }
+        for (proto, host) in zip(folded("X-Forwarded-Proto"), folded("X-Forwarded-Host")) {
+            #expect(
+                edited(
+                    "GET / HTTP/1.1", "Host: a", "Connection: y, \(host)", "\(proto): https", "\(host): b", "Y: 1",
+                    isTrusted: true)
+                    == "GET / HTTP/1.1\r\nHost: a\r\n\(proto): https\r\n\(host): b\r\n"
+                    + "X-Forwarded-For: 192.0.2.7\r\n\r\n")
+        }
+    }
+
+    @Test("names that only look like those with underscores pass", arguments: [[], ["Connection: y"]])
+    func otherNamesWithUnderscores(others: [String]) {
+        for name in [
+            "X_Forwarded_Port", "X_Forwarded_Fo", "X__Forwarded_For", "_X_Forwarded_For", "Keep_Alives", "Proxy_Status",
+            "XForwarded_For", "X_Real_IP", "Keep__Aliv", "kee_alive_", "content_type__", "Proxy_Authorizatio_",
+        ] {
+            expectFields(others + ["\(name): x"], kept: ["\(name): x"])
+        }
+    }
+
     // MARK: Forwarding
 
     @Test func whatAnUntrustedClientSaysOfOthersIsDropped() {

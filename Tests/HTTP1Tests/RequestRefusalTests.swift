@@ -67,10 +67,30 @@ import Testing
     }
 
     @Test func aNameThatOnlyLooksLikeAFramingFieldIsAnotherField() {
-        for name in ["Content_Length", "Content-Lengt", "Content-Lengthx", "Transfer_Encoding", "Transfer-Encodin"] {
+        for name in [
+            "Content-Lengt", "Content-Lengthx", "Transfer-Encodin", "ContentLength", "_Content_Length",
+            "Content__Length",
+            "Content_Length_", "Content.Length", "Transfer_Encodings", "Transfer__Encodin",
+        ] {
             let request = ScannedRequest("POST / HTTP/1.1\r\nHost: a\r\n\(name): 5\r\n\r\n")
             #expect(request.status == .complete && request.head.framing == .none)
         }
+    }
+
+    @Test("a name that is a framing field's once an underscore counts as a dash is refused, in any case")
+    func foldedFramingNames() {
+        for name in ["Content_Length", "Transfer_Encoding"] {
+            for name in [name, name.lowercased(), name.uppercased(), "c" + name.dropFirst(), "T" + name.dropFirst()] {
+                guard ["content_length", "transfer_encoding"].contains(name.lowercased()) else { continue }
+                for value in ["5", "chunked", ""] {
+                    #expect(refusal(fields: "\(name): \(value)") == .foldedFramingName)
+                    #expect(refusal(fields: "Connection: \(name)", "\(name):\(value)") == .foldedFramingName)
+                    #expect(refusal(fields: "Content-Length: 5", "\(name): \(value)") == .foldedFramingName)
+                }
+            }
+        }
+        #expect(refusal("GET / HTTP/1.0", "CONTENT_LENGTH: 0") == .foldedFramingName)
+        #expect(Refusal.foldedFramingName.status == 400)
     }
 
     // MARK: Lines

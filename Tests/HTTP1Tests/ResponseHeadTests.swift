@@ -142,6 +142,15 @@ import Testing
         )
     }
 
+    @Test func namesWithUnderscoresAreOrdinaryInAReply() {
+        let lines = ["Keep_Alive: 1", "Proxy_Connection: 2", "X_Forwarded_For: 3", "Content_Length: 4"]
+        let head = "HTTP/1.1 200 OK\r\n" + lines.map { $0 + "\r\n" }.joined()
+        #expect(ScannedReply(head + "\r\n").edited() == head + "\r\n")
+        let named = ScannedReply(head + "Connection: keep_alive, PROXY_connection\r\n\r\n").edited()
+        #expect(named == "HTTP/1.1 200 OK\r\nX_Forwarded_For: 3\r\nContent_Length: 4\r\n\r\n")
+        #expect(ScannedReply(head + "\r\n").head.framing == .untilClose)
+    }
+
     @Test func theEndOfTheConnectionIsTold() {
         let keeping = reply("HTTP/1.1 200 OK", "Connection: keep-alive", "Content-Length: 0")
         #expect(keeping.edited(close: true) == "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
