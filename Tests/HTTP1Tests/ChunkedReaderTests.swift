@@ -7,10 +7,12 @@ import Testing
         var status = ChunkedReader.Status.more
         var consumed = 0
         var data: [UInt8] = []
+        /// Where the trailer fields were begun, if there are any.
+        var trailers: Int?
     }
 
     /// Bodies with the data in them; what follows the end belongs to somebody else.
-    private static let bodies: [(String, String)] = [
+    static let bodies: [(String, String)] = [
         ("0\r\n\r\n", ""), ("5\r\nhello\r\n0\r\n\r\n", "hello"), ("1\r\na\r\n2\r\nbc\r\n00\r\n\r\n", "abc"),
         ("A\r\n0123456789\r\n000\r\nX: y\r\nZ:\r\n\r\n", "0123456789"),
         ("3;a=b;c=\"d e\"\r\nabc\r\n0;x\r\n\r\n", "abc"),
@@ -18,7 +20,7 @@ import Testing
         ("f\r\n0\r\n\r\n0\r\n\r\n0\r\n\r\n\r\n0\r\n\r\n", "0\r\n\r\n0\r\n\r\n0\r\n\r\n"),
     ]
 
-    /// Feeds pieces and stops at the end or at a fault.
+    /// Feeds pieces of a request and stops at the end or at a fault.
     private func passed(_ text: String, pieces: (Int) -> Int, trailerLimit: Int = 65_536) -> Outcome {
         let buffer = PaddedBuffer(text.utf8)
         var reader = ChunkedReader(trailerLimit: trailerLimit)
@@ -26,7 +28,13 @@ import Testing
         while outcome.consumed < buffer.count && outcome.status == .more {
             let end = min(buffer.count, outcome.consumed + pieces(outcome.consumed))
             var consumed = 0
-            outcome.status = unsafe reader.advance(buffer.raw(outcome.consumed, end), consumed: &consumed)
+            let bytes = unsafe buffer.raw(outcome.consumed, end)
+            if reader.isInTrailers {
+                outcome.status = unsafe reader.advanceTrailers(bytes, consumed: &consumed)
+            } else {
+                outcome.status = unsafe reader.advance(bytes, consumed: &consumed)
+                if reader.isInTrailers { outcome.trailers = outcome.consumed + consumed }
+            }
             outcome.consumed += consumed
         }
         return outcome
@@ -50,6 +58,24 @@ import Testing
         return outcome
     }
 
+    /// Feeds pieces of a reply; `data` is what goes on to the client.
+    private func replied(_ text: String, pieces: (Int) -> Int) -> Outcome {
+        let buffer = PaddedBuffer(text.utf8)
+        var reader = ChunkedReader()
+        var outcome = Outcome()
+        while outcome.consumed < buffer.count && outcome.status == .more {
+            let start = outcome.consumed
+            let end = min(buffer.count, start + pieces(start))
+            var consumed = 0
+            var blanks = 0
+            outcome.status = unsafe reader.advanceReply(buffer.raw(start, end), consumed: &consumed, blanks: &blanks)
+            unsafe outcome.data += buffer.raw(start, start + consumed)
+            outcome.consumed += consumed + blanks
+            #expect(reader.status == outcome.status)
+        }
+        return outcome
+    }
+
     private func status(_ text: String) -> ChunkedReader.Status { passed(text) { _ in Int.max / 2 }.status }
 
     @Test("a body ends at the same place however it is split, and no byte behind it is taken")
@@ -60,7 +86,11 @@ import Testing
                 for first in 1...count {
                     let pieces = { (start: Int) in start < first ? first - start : count }
                     let outcome = passed(body + rest, pieces: pieces)
-                    #expect(outcome == Outcome(status: .finished, consumed: body.utf8.count), "\(body) at \(first)")
+                    let trailers = body.utf8.firstRange(of: "\r\nX:".utf8).map {
+                        body.utf8.distance(from: body.startIndex, to: $0.lowerBound) + 2
+                    }
+                    let expected = Outcome(status: .finished, consumed: body.utf8.count, trailers: trailers)
+                    #expect(outcome == expected, "\(body) at \(first)")
                     let decoded = decoded(body + rest, pieces: pieces)
                     #expect(decoded.status == .finished && decoded.consumed == body.utf8.count)
                     #expect(decoded.data == Array(data.utf8), "\(body) at \(first)")
@@ -75,7 +105,8 @@ import Testing
             for one in 1...9 {
                 for two in 1...9 {
                     let pieces = { (start: Int) in start.isMultiple(of: 2) ? one : two }
-                    #expect(passed(body, pieces: pieces) == Outcome(status: .finished, consumed: body.utf8.count))
+                    let outcome = passed(body, pieces: pieces)
+                    #expect(outcome.status == .finished && outcome.consumed == body.utf8.count)
                     #expect(decoded(body, pieces: pieces).data == Array(data.utf8))
                 }
             }
@@ -88,7 +119,7 @@ import Testing
             for count in 0..<body.utf8.count {
                 let part = String(decoding: body.utf8.prefix(count), as: UTF8.self)
                 let outcome = passed(part) { _ in 1000 }
-                #expect(outcome == Outcome(status: .more, consumed: count))
+                #expect(outcome.status == .more && outcome.consumed == count)
             }
         }
     }
@@ -164,6 +195,115 @@ import Testing
         // An extension has a bound of its own.
         #expect(passed("0;extension\r\nX: y\r\n\r\n", pieces: { _ in 100 }, trailerLimit: 8).status == .finished)
     }
+
+    // MARK: Trailer fields of requests
+
+    @Test("a request's reader stops before its first trailer field, and at nothing else")
+    func stopBeforeTrailers() {
+        for (body, start) in [
+            ("0\r\nX: y\r\nZ: a\r\n\r\n", 3), ("1\r\na\r\n0;x\r\nX: y\r\n\r\n", 11), ("00\r\nX:\r\n\r\n", 4),
+        ] {
+            let buffer = PaddedBuffer(body.utf8)
+            for cut in 0...buffer.count {
+                var reader = ChunkedReader()
+                var first = 0
+                #expect(unsafe reader.advance(buffer.raw(0, min(cut, start)), consumed: &first) == .more)
+                #expect(!reader.isInTrailers && first == min(cut, start))
+                var second = 0
+                #expect(unsafe reader.advance(buffer.raw(first, buffer.count), consumed: &second) == .more)
+                #expect(reader.isInTrailers && first + second == start)
+                var third = 0
+                #expect(unsafe reader.advanceTrailers(buffer.raw(start, start), consumed: &third) == .more)
+                #expect(reader.isInTrailers && third == 0)
+                #expect(unsafe reader.advanceTrailers(buffer.raw(start, buffer.count), consumed: &third) == .finished)
+                #expect(!reader.isInTrailers && start + third == buffer.count)
+            }
+        }
+    }
+
+    @Test("a body without trailer fields goes through in one call, and is never in them")
+    func noTrailers() {
+        for body in ["0\r\n\r\n", "1\r\na\r\n0\r\n\r\n", "0;x\r\n\r\n"] {
+            let buffer = PaddedBuffer(body.utf8)
+            for cut in 0...buffer.count {
+                var reader = ChunkedReader()
+                var first = 0
+                var second = 0
+                _ = unsafe reader.advance(buffer.raw(0, cut), consumed: &first)
+                #expect(!reader.isInTrailers && first == cut)
+                #expect(unsafe reader.advance(buffer.raw(cut, buffer.count), consumed: &second) == .finished)
+                #expect(!reader.isInTrailers && first + second == buffer.count)
+            }
+        }
+    }
+
+    @Test func aReaderHasTheSizeThatConnectionsHaveRoomFor() { #expect(MemoryLayout<ChunkedReader>.size == 19) }
+
+    // MARK: Replies
+
+    /// Bodies whose sizes have blanks behind them, and what goes on to the client.
+    private static let blanked = [
+        ("5  \r\nhello\r\n0\t\r\n\r\n", "5\r\nhello\r\n0\r\n\r\n"),
+        ("1 \t \r\na\r\n2\r\nbc\r\n00    \r\nX: y \r\n\r\n", "1\r\na\r\n2\r\nbc\r\n00\r\nX: y \r\n\r\n"),
+        ("3  ;a = b \r\nabc\r\n0 ;x\r\n\r\n", "3;a = b \r\nabc\r\n0;x\r\n\r\n"),
+        ("3 \r\n \r \r\n0\r\n\r\n", "3\r\n \r \r\n0\r\n\r\n"),
+    ]
+
+    @Test("blanks behind the sizes of a reply do not go on, however it is split")
+    func blanksInReplies() {
+        for (body, expected) in Self.blanked + Self.bodies.map({ ($0.0, $0.0.replacing(" \t;", with: ";")) }) {
+            let expected = expected.replacing("\t;", with: ";")
+            let count = body.utf8.count
+            for first in 1...count {
+                for second in 1...count {
+                    let pieces = { (start: Int) in start < first ? first - start : second }
+                    let outcome = replied(body + "HTTP/1.1", pieces: pieces)
+                    #expect(outcome.status == .finished && outcome.consumed == count, "\(body) at \(first)")
+                    #expect(String(decoding: outcome.data, as: UTF8.self) == expected, "\(body) at \(first)")
+                }
+            }
+        }
+    }
+
+    @Test("the data of such a reply is taken out all the same, and a request like it is broken")
+    func blanksElsewhere() {
+        for (body, expected) in Self.blanked {
+            for piece in 1...body.utf8.count {
+                let one = decoded(body) { _ in piece }
+                let two = decoded(expected) { _ in piece }
+                #expect(one.status == .finished && one.data == two.data && one.consumed == body.utf8.count)
+                if body.contains(where: { $0 == ";" }) { continue }
+                #expect(passed(body) { _ in piece }.status == .broken)
+            }
+        }
+    }
+
+    @Test(
+        "blanks elsewhere break a reply, too",
+        arguments: [
+            " 5\r\nhello", "5\r\n hello", "5 5\r\n", "5 x\r\n", "5 \n", "5 \r\r\n", "5 \r \n", "5\r \n", "5 \0\r\n",
+            "5\u{b}\r\n", "5 \u{c}\r\n", "5\r\nhello \r\n", "0\r\n \r\n", "0 \r\nX : y\r\n\r\n", "5 \"\r\n",
+            "5 \r\nhellox",
+            " \r\n", ";a\r\n", "\r\n",
+        ])
+    func brokenReplies(body: String) {
+        for piece in 1...body.utf8.count {
+            #expect(replied(body) { _ in piece }.status == .broken)
+            #expect(decoded(body) { _ in piece }.status == .broken)
+        }
+    }
+
+    @Test func blanksAreBoundedLikeExtensions() {
+        let limit = ChunkedReader.extensionLimit
+        for piece in [1, 1000, 4096, 100_000] {
+            let longest = "1" + String(repeating: " ", count: limit)
+            #expect(replied(longest + "\r\na\r\n0\r\n\r\n") { _ in piece }.status == .finished)
+            #expect(replied(longest + "  \r\na\r\n0\r\n\r\n") { _ in piece }.status == .broken)
+            #expect(decoded(longest + "  \r\na\r\n0\r\n\r\n") { _ in piece }.status == .broken)
+        }
+    }
+
+    // MARK: The end
 
     @Test func nothingIsTakenBehindAFaultOrTheEnd() {
         for (body, expected) in [("5\r\nhelloX", ChunkedReader.Status.broken), ("0\r\n\r\n", .finished)] {
