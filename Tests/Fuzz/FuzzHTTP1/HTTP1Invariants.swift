@@ -44,6 +44,7 @@ enum HTTP1Invariants {
         for method in [Method.get, .head, .connect] {
             if let fault = checkReply(bytes, method) { return "reply to \(method): \(fault)" }
         }
+        if let fault = checkLineEnds(bytes) { return "line ends of a reply: \(fault)" }
         if let fault = checkChunks(bytes) { return "chunks: \(fault)" }
         let buffer = PaddedBuffer(bytes)
         _ = unsafe RequestSniffer.judge(buffer.raw)
@@ -73,6 +74,37 @@ enum HTTP1Invariants {
         case .complete: return found == end ? nil : "the finder says \(found), the scan \(end)"
         case .incomplete: return found < 0 ? nil : "the finder found an end, the scan none"
         case .refused: return nil
+        }
+    }
+
+    /// A head that is valid is not changed, and the finder of replies ends where the scan of the mended head does.
+    private static func checkLineEnds(_ bytes: [UInt8]) -> String? {
+        let buffer = PaddedBuffer(bytes)
+        var finder = HeadEndFinder()
+        let end = unsafe finder.advanceInReply(buffer.raw)
+        var strict = ResponseHead()
+        let status = unsafe strict.scan(buffer.raw, limits: limits, request: .get)
+        if status == .complete { return end == strict.byteCount ? nil : "the finder says \(end)" }
+        if end < 0 { return nil }
+        var split = HeadEndFinder()
+        for index in bytes.indices {
+            let found = unsafe split.advanceInReply(buffer.raw(index, index + 1))
+            if found >= 0 && index + found != end { return "split: \(index + found), whole: \(end)" }
+            if found >= 0 { break }
+        }
+        let mended = unsafe written(room: 2 * end) { unsafe ResponseHead.mendLineEnds(buffer.raw(0, end), to: $0) }
+        let mendedBuffer = PaddedBuffer(mended)
+        var head = ResponseHead()
+        switch unsafe head.scan(mendedBuffer.raw, limits: HeadLimits(headBytes: 8192), request: .get) {
+        case .complete:
+            if status == .refused && strict.refusal != .bareLineFeed && strict.refusal != .headTooLarge
+                && strict.refusal != .tooManyFields
+            {
+                return "mended, though it was \(strict.refusal)"
+            }
+            return head.byteCount == mended.count ? nil : "a mended head that ends early"
+        case .incomplete: return "a mended head that is not whole"
+        case .refused: return head.refusal == .bareLineFeed ? "not mended" : nil
         }
     }
 
