@@ -10,6 +10,8 @@ struct Authority {
     /// Without port and trailing dot; an IPv6 literal keeps its brackets.
     private(set) var host = ByteRange()
     private(set) var hasPort = false
+    /// 0 if there are no digits, too.
+    private(set) var port = 0
 
     /// - Precondition: `0 < start <= end <= bytes.count`.
     @_noLocks init(_ bytes: PaddedBytes, from start: Int, to end: Int) {
@@ -20,7 +22,10 @@ struct Authority {
             : bytes.endOfName(from: start, to: end)
         if hostEnd == start || hostEnd &- start > Self.longestHost { return }
         hasPort = hostEnd < end
-        if hasPort && !Self.isPort(bytes, from: hostEnd, to: end) { return }
+        if hasPort {
+            port = Self.port(bytes, from: hostEnd, to: end)
+            if port < 0 { return }
+        }
         host = ByteRange(start, bytes[hostEnd &- 1] == Ascii.dot ? hostEnd &- 1 : hostEnd)
         isValid = true
     }
@@ -40,14 +45,14 @@ struct Authority {
         return index < end && colons >= 2 ? index &+ 1 : start
     }
 
-    /// Whether a colon and at most five digits of value at most 65535 fill the range; no digits are valid too.
-    @_noLocks private static func isPort(_ bytes: PaddedBytes, from colon: Int, to end: Int) -> Bool {
-        if bytes[colon] != Ascii.colon || end &- colon > 6 { return false }
+    /// The value of a range that a colon and at most five digits fill, or -1; no digits are valid too.
+    @_noLocks private static func port(_ bytes: PaddedBytes, from colon: Int, to end: Int) -> Int {
+        if bytes[colon] != Ascii.colon || end &- colon > 6 { return -1 }
         var port = 0
         for index in (colon &+ 1)..<end {
-            if !Ascii.isDigit(bytes[index]) { return false }
+            if !Ascii.isDigit(bytes[index]) { return -1 }
             port = port &* 10 &+ Int(bytes[index] &- Ascii.zero)
         }
-        return port <= 65_535
+        return port <= 65_535 ? port : -1
     }
 }

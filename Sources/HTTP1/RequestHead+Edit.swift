@@ -3,68 +3,106 @@ extension RequestHead {
     /// 262 bytes), the client's address, and the names and fixed values of the fields that are set.
     public static var editedHeadSlack: Int { @_noLocks get { 768 } }
 
+    /// Bytes of the longest host that a request without one is completed with; less than an authority's.
+    public static var longestLocalHost: Int { @_noLocks get { 64 } }
+
     /// Writes the head as it goes on to the service.
     ///
-    /// The request line stays as it is but for its version, which is always HTTP/1.1. Fields that are meant for us go
+    /// The version is always HTTP/1.1, and an absolute target goes on in origin-form (RFC 9112 §3.2.1), or as `*` if it
+    /// asks for the options of a whole host (§3.2.4): what a service gets that is no proxy. Fields that are meant for us go
     /// no further: Connection and what it names, Keep-Alive, Proxy-Connection, Proxy-Authenticate, Proxy-Authorization,
     /// TE but for `trailers`, Upgrade unless ``isUpgrade`` (RFC 9110 §7.6.1). X-Forwarded-For, -Proto and -Host are
-    /// set; what a trusted client said in them is appended to and kept. The authority of an absolute target replaces
-    /// Host (RFC 9112 §3.2.2), and a request without Host, which HTTP/1.0 allows and HTTP/1.1 does not, goes on with an
-    /// empty one.
+    /// set; what a trusted client said in them is appended to and kept. The authority of an absolute target or of
+    /// CONNECT's replaces Host (RFC 9112 §3.2.2), and a request without Host, which HTTP/1.0 allows and HTTP/1.1 does not,
+    /// is completed.
     ///
     /// - Parameters:
     ///   - bytes: what was scanned.
     ///   - forwarding: the client that the service is told of.
+    ///   - host: what Host says if ``lacksHost``: the address and port that the client came to, at most
+    ///     ``longestLocalHost`` bytes. If it is empty, Host is empty, too.
     ///   - destination: at least `byteCount + editedHeadSlack` bytes; does not overlap `bytes`.
     /// - Returns: the bytes written.
     /// - Precondition: the head is complete.
     @_noLocks
     public func writeEdited(
         from bytes: UnsafeRawBufferPointer, forwarding: borrowing Forwarding,
+        host: UnsafeRawBufferPointer = unsafe UnsafeRawBufferPointer(start: nil, count: 0),
         to destination: UnsafeMutableRawBufferPointer
     ) -> Int {
         precondition(byteCount > 0 && bytes.count >= byteCount, "a head is edited when it is complete")
         precondition(destination.count >= byteCount &+ Self.editedHeadSlack, "an edited head has room")
         guard let padded = unsafe PaddedBytes(bytes) else { return 0 }
         var writer = unsafe ByteWriter(destination)
-        writeRequestLine(padded, &writer)
-        writeKeptFields(padded, isTrusted: forwarding.isTrusted, &writer)
+        let keepsStart = minorVersion > 0 && line.authority.isEmpty
+        if keepsStart {
+            writer.append(padded, from: methodName.lowerBound, to: line.versionEnd &- 1)
+            writer.append(Ascii.zero &+ 1)
+        } else {
+            unsafe writeOtherStart(padded, host, &writer)
+        }
+        let replacesHost = !keepsStart && (!line.authority.isEmpty || lacksHost && host.count > 0)
+        writeKeptFields(padded, isTrusted: forwarding.isTrusted, replacesHost: replacesHost, &writer)
         writeOwnFields(padded, forwarding, &writer)
         writer.append("\r\n")
         return writer.count
     }
 
-    /// Writes the request line, and Host where it is not the client's. The CRLF after them follows with the fields.
-    @_noLocks private func writeRequestLine(_ bytes: PaddedBytes, _ writer: inout ByteWriter) {
-        writer.append(bytes, from: methodName.lowerBound, to: line.versionEnd &- 1)
-        writer.append(Ascii.zero &+ 1)
+    /// Writes a request line whose target or version changes, and Host where it is not the client's. The CRLF after
+    /// them follows with the fields.
+    @_noLocks @inline(never)
+    private func writeOtherStart(
+        _ bytes: PaddedBytes, _ host: UnsafeRawBufferPointer, _ writer: inout ByteWriter
+    ) {
+        writer.append(bytes, from: methodName.lowerBound, to: target.lowerBound)
+        writeTarget(bytes, &writer)
+        writer.append(" HTTP/1.1")
         if !line.authority.isEmpty {
             writer.append("\r\nHost: ")
             writer.append(bytes, line.authority)
+        } else if lacksHost, host.count > 0 {
+            precondition(host.count <= Self.longestLocalHost, "a local host is an address and a port")
+            writer.append("\r\nHost: ")
+            unsafe writer.append(host)
         } else if !fields.findings.hasHost {
             writer.append("\r\nHost:")
         }
     }
 
+    /// Writes the target without the authority that Host repeats.
+    @_noLocks private func writeTarget(_ bytes: PaddedBytes, _ writer: inout ByteWriter) {
+        if line.authority.isEmpty || method == .connect { return writer.append(bytes, target) }
+        let hasPath = line.pathStart < target.upperBound && bytes[line.pathStart] == Ascii.slash
+        if line.pathStart == target.upperBound && method == .options {
+            writer.append(Ascii.asterisk)
+        } else if !hasPath {
+            writer.append(Ascii.slash)
+        }
+        writer.append(bytes, from: line.pathStart, to: target.upperBound)
+    }
+
     /// Writes the runs of lines between those that are left out.
-    @_noLocks private func writeKeptFields(_ bytes: PaddedBytes, isTrusted: Bool, _ writer: inout ByteWriter) {
+    @_noLocks
+    private func writeKeptFields(
+        _ bytes: PaddedBytes, isTrusted: Bool, replacesHost: Bool, _ writer: inout ByteWriter
+    ) {
         var kept = line.versionEnd
         var lines = EditableLines(fields)
         while let line = lines.next(fields, in: bytes) {
-            if !leavesOut(line.kind, isTrusted: isTrusted) { continue }
+            if !leavesOut(line.kind, isTrusted: isTrusted, replacesHost: replacesHost) { continue }
             writer.append(bytes, from: kept, to: Int(line.start))
             kept = Int(line.end)
         }
         writer.append(bytes, from: kept, to: Int(fields.findings.end) &- 2)
     }
 
-    @_noLocks private func leavesOut(_ kind: FieldKind, isTrusted: Bool) -> Bool {
+    @_noLocks private func leavesOut(_ kind: FieldKind, isTrusted: Bool, replacesHost: Bool) -> Bool {
         switch kind {
         case .connection, .keepAlive, .proxyConnection, .proxyAuthenticate, .proxyAuthorization: true
         case .named, .repeatedLength, .trailerCodings, .forwardedFor: true
         case .forwardedProto, .forwardedHost: !isTrusted
         case .upgrade: !isUpgrade
-        case .host: !line.authority.isEmpty
+        case .host: replacesHost
         // Sent on as HTTP/1.1 it would call forth a 100 that an HTTP/1.0 client does not understand.
         case .expect: minorVersion == 0
         case .contentLength, .transferEncoding, .folded, .ordinary: false

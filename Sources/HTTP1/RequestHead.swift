@@ -1,7 +1,7 @@
 /// The head of a request: found, checked and understood in one pass (RFC 9112 §2 to §7).
 ///
 /// Plain data without references: made once, scanned many times. The order of calls is ``scan(_:limits:)`` until it is
-/// complete or refused, then ``routingPath(in:scratch:)`` and ``writeEdited(from:forwarding:to:)``, both with the bytes
+/// complete or refused, then ``routingPath(in:scratch:)`` and ``writeEdited(from:forwarding:host:to:)``, both with the bytes
 /// that were scanned. All ranges count from the start of those bytes, behind which 64 more have to be readable; what
 /// these hold never matters.
 public struct RequestHead: ~Copyable, Sendable {
@@ -41,9 +41,14 @@ public struct RequestHead: ~Copyable, Sendable {
     /// Whether the request may be sent again without harm.
     public var isIdempotent: Bool { @_noLocks get { method.isIdempotent } }
 
-    /// The host to route by: of an absolute target, else of the Host field. Without port and trailing dot, in the
-    /// client's case; an IPv6 literal keeps its brackets. Empty if there is none.
+    /// The host to route by: of an absolute target or of CONNECT's, else of the Host field. Without port and trailing
+    /// dot, in the client's case; an IPv6 literal keeps its brackets. Empty if there is none.
     public var host: ByteRange { @_noLocks get { line.authority.isEmpty ? fields.findings.host : line.host } }
+
+    /// Whether a client of HTTP/1.0 names no host at all, so that the edited head has to.
+    public var lacksHost: Bool {
+        @_noLocks get { minorVersion == 0 && line.authority.isEmpty && fields.findings.hostField.isEmpty }
+    }
 
     /// Checks the bytes that have arrived, from the first one of the request on.
     ///

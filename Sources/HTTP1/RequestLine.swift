@@ -10,7 +10,7 @@ struct RequestLine {
     private(set) var minorVersion: UInt8 = 0
     /// Just after the last digit of the version.
     private(set) var versionEnd = 0
-    /// The authority of an absolute target as it is written, else empty.
+    /// The authority of an absolute target or of CONNECT's as it is written, else empty.
     private(set) var authority = ByteRange()
     /// The host in ``authority``.
     private(set) var host = ByteRange()
@@ -66,9 +66,12 @@ struct RequestLine {
     @_noLocks @inline(never) private mutating func scanOtherForm(_ bytes: PaddedBytes) -> HeadStatus {
         pathStart = target.upperBound
         if method == .connect {
-            let authority = Authority(bytes, from: target.lowerBound, to: target.upperBound)
-            let isWhole = authority.isValid && authority.hasPort && bytes[target.upperBound &- 1] != Ascii.colon
-            return isWhole ? .complete : refuse(.badTarget)
+            let parsed = Authority(bytes, from: target.lowerBound, to: target.upperBound)
+            // RFC 9110 §9.3.6: no default port, and nothing listens at port 0.
+            if !parsed.isValid || parsed.port == 0 { return refuse(.badTarget) }
+            authority = target
+            host = parsed.host
+            return .complete
         }
         if target.count == 1 && bytes[target.lowerBound] == Ascii.asterisk {
             return method == .options ? .complete : refuse(.badTarget)

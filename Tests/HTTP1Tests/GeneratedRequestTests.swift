@@ -30,7 +30,8 @@ import Testing
         "*",
         "http://b.example:81/x/../y", "https://B", "http://u@b/", "http://[::1]?q", "a:443", "[::1]:443", "a:", "a",
         "/ä%C3%A4",
-        "/.well-known/a", "/a#b", "/a b", "?", "http:/x", "x+y://h./", "/" + String(repeating: "long/", count: 30),
+        "/.well-known/a", "/a#b", "/a b", "?", "http:/x", "x+y://h./", "a:0", "a:00080",
+        "http://b:0", "http://b?", "/" + String(repeating: "long/", count: 30),
     ]
 
     private static let specials: [UInt8] = [
@@ -99,13 +100,16 @@ import Testing
         if scanned.head.framing != reference.framing || scanned.head.contentLength != reference.length {
             return "framing"
         }
+        if scanned.head.lacksHost != reference.lacksHost { return "lacksHost" }
         if scanned.head.keepAlive != reference.keepAlive { return "keepAlive" }
         if scanned.head.isUpgrade != reference.isUpgrade { return "isUpgrade" }
         if scanned.path != reference.path { return "path" }
         for isTrusted in [false, true] {
-            let edited = scanned.edited(isTrusted: isTrusted)
-            let expected = reference.edited(address: "192.0.2.7", isTrusted: isTrusted)
-            if edited != expected { return "edited:\n\(String(decoding: edited, as: UTF8.self))" }
+            for host in ["", "192.0.2.1:8000"] {
+                let edited = scanned.edited(host: host, isTrusted: isTrusted)
+                let expected = reference.edited(address: "192.0.2.7", localHost: host, isTrusted: isTrusted)
+                if edited != expected { return "edited:\n\(String(decoding: edited, as: UTF8.self))" }
+            }
         }
         return nil
     }

@@ -1,12 +1,13 @@
 /// What the reference sends to a service, and what path it routes by.
 extension ReferenceRequest {
-    func edited(address: String, isTrusted: Bool) -> [UInt8] {
-        let newHost = authorityOfTarget
-        var lines: [[UInt8]] = [Array("\(method) ".utf8) + target + Array(" HTTP/1.1".utf8)]
-        if let newHost { lines.append(Array("Host: ".utf8) + newHost) }
-        if newHost == nil && values("host").isEmpty { lines.append(Array("Host:".utf8)) }
+    func edited(address: String, localHost: String, isTrusted: Bool) -> [UInt8] {
+        let completed = lacksHost && !localHost.isEmpty ? Array(localHost.utf8) : nil
+        var lines: [[UInt8]] = [Array("\(method) ".utf8) + originForm + Array(" HTTP/1.1".utf8)]
+        if let host = newHost ?? completed { lines.append(Array("Host: ".utf8) + host) }
+        if newHost ?? completed == nil && values("host").isEmpty { lines.append(Array("Host:".utf8)) }
         var hasLength = false
         for field in fields where passes(Self.kind(field.name), isTrusted, &hasLength) {
+            if completed != nil && Self.lower(field.name) == "host" { continue }
             lines.append(field.name + [58] + field.rest)
         }
         if isUpgrade { lines.append(Array("Connection: Upgrade".utf8)) }
@@ -29,13 +30,21 @@ extension ReferenceRequest {
         case "x-forwarded-for": return false
         case "x-forwarded-proto", "x-forwarded-host": return isTrusted
         case "upgrade": return isUpgrade
-        case "host": return authorityOfTarget == nil
+        case "host": return newHost == nil
         case "expect": return minorVersion == 1
         case "content-length":
             defer { hasLength = true }
             return !hasLength
         default: return !named.contains(name)
         }
+    }
+
+    /// The target as a server that is no proxy gets it.
+    private var originForm: [UInt8] {
+        guard let authority = authorityOfTarget else { return target }
+        let rest = target[(target.firstIndex(of: 58)! + 3 + authority.count)...]
+        if rest.isEmpty { return method == "OPTIONS" ? [42] : [47] }
+        return rest.first == 47 ? Array(rest) : [47] + rest
     }
 
     /// The path to route by, nil if the request is refused for it.

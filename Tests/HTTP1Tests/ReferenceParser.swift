@@ -116,7 +116,7 @@ struct ReferenceRequest {
         if method == "CONNECT" {
             // An authority with a port: digits behind the last colon.
             let port = target.reversed().prefix { (48...57).contains($0) }.count
-            let hasPort = port > 0 && target.dropLast(port).last == 58
+            let hasPort = port > 0 && target.dropLast(port).last == 58 && target.suffix(port).contains { $0 != 48 }
             return hasPort && Self.host(inAuthority: target) != nil
         }
         return target.first == 47 || target == [42] && method == "OPTIONS"
@@ -135,6 +135,12 @@ struct ReferenceRequest {
         let authority = Array(text[(colon + 3)...].prefix { $0 != 47 && $0 != 63 })
         return Self.host(inAuthority: authority) == nil ? nil : authority
     }
+
+    /// What Host says whatever the client wrote there.
+    var newHost: [UInt8]? { method == "CONNECT" ? target : authorityOfTarget }
+
+    /// Whether an old client names no host, so that somebody else has to.
+    var lacksHost: Bool { minorVersion == 0 && newHost == nil && (values("host").first ?? []).isEmpty }
 
     /// The host of `host[:port]`, nil if it is none.
     static func host(inAuthority authority: [UInt8]) -> [UInt8]? {
@@ -191,7 +197,7 @@ struct ReferenceRequest {
         let hosts = values("host")
         if hosts.count > 1 || hosts.isEmpty && minorVersion == 1 { statuses.insert(400) }
         for value in hosts where !value.isEmpty && Self.host(inAuthority: value) == nil { statuses.insert(400) }
-        let authority = authorityOfTarget ?? hosts.first ?? []
+        let authority = newHost ?? hosts.first ?? []
         host = Self.host(inAuthority: authority) ?? []
     }
 

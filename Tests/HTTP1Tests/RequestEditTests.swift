@@ -48,11 +48,62 @@ import Testing
     @Test func theAuthorityOfAnAbsoluteTargetReplacesHost() {
         #expect(
             edited("GET http://b:81/x HTTP/1.1", "X: y", "Host: a", "Z: z")
-                == "GET http://b:81/x HTTP/1.1\r\nHost: b:81\r\nX: y\r\nZ: z\r\n" + forwarded
+                == "GET /x HTTP/1.1\r\nHost: b:81\r\nX: y\r\nZ: z\r\n" + forwarded
                 + "X-Forwarded-Host: b:81\r\n\r\n")
         #expect(
             edited("GET http://b HTTP/1.0")
-                == "GET http://b HTTP/1.1\r\nHost: b\r\n" + forwarded + "X-Forwarded-Host: b\r\n\r\n")
+                == "GET / HTTP/1.1\r\nHost: b\r\n" + forwarded + "X-Forwarded-Host: b\r\n\r\n")
+    }
+
+    @Test(
+        "an absolute target goes on in origin-form, with the path that routed it",
+        arguments: [
+            ("GET http://a.test/p?q", "GET /p?q", "/p"), ("GET http://a.test", "GET /", "/"),
+            ("GET http://a.test/", "GET /", "/"), ("GET http://a.test?q", "GET /?q", "/"),
+            ("GET http://a.test?", "GET /?", "/"), ("POST HTTPS://A:8/x/../y?/../z", "POST /x/../y?/../z", "/y"),
+            ("GET http://[::1]:80//x", "GET //x", "//x"), ("GET http://a/http://b/", "GET /http://b/", "/http://b/"),
+            ("GET ws://a./%2e/x?y=http://c", "GET /%2e/x?y=http://c", "/x"),
+            ("OPTIONS http://a.test", "OPTIONS *", "/"),
+            ("OPTIONS http://a.test:80", "OPTIONS *", "/"), ("OPTIONS http://a.test/", "OPTIONS /", "/"),
+            ("OPTIONS http://a.test?q", "OPTIONS /?q", "/"), ("OPTIONS http://a.test/*", "OPTIONS /*", "/*"),
+            ("OPTIONS *", "OPTIONS *", "/"), ("HEAD http://a?b?c", "HEAD /?b?c", "/"),
+            ("options http://a", "options /", "/"),
+        ])
+    func originForm(start: String, expected: String, path: String) {
+        for version in ["1.0", "1.1"] {
+            let scanned = ScannedRequest("\r\n\(start) HTTP/\(version)\r\nHost: b.test\r\n\r\n")
+            let edited = String(decoding: scanned.edited(), as: UTF8.self)
+            #expect(edited.hasPrefix("\(expected) HTTP/1.1\r\nHost: "))
+            #expect(scanned.path == Array(path.utf8) && ScannedRequest(edited).path == scanned.path)
+        }
+    }
+
+    @Test func theTargetOfConnectReplacesHost() {
+        for fields in [["Host: b.test", "X: y"], ["X: y", "Host:"], ["X: y", "Host: a.test:80"]] {
+            let lines = fields.map { $0 + "\r\n" }.joined() + "\r\n"
+            let scanned = ScannedRequest("CONNECT a.test:80 HTTP/1.1\r\n" + lines)
+            #expect(
+                String(decoding: scanned.edited(host: "192.0.2.1"), as: UTF8.self)
+                    == "CONNECT a.test:80 HTTP/1.1\r\nHost: a.test:80\r\nX: y\r\n" + forwarded
+                    + "X-Forwarded-Host: a.test:80\r\n\r\n")
+        }
+        #expect(edited("CONNECT a.test:80 HTTP/1.0").hasPrefix("CONNECT a.test:80 HTTP/1.1\r\nHost: a.test:80\r\n"))
+    }
+
+    @Test func aRequestWithoutHostIsCompletedWithTheAddressThatItCameTo() {
+        for fields in [["X: y"], ["Host:", "X: y"], ["X: y", "host: \t"]] {
+            let scanned = ScannedRequest(
+                "GET /a HTTP/1.0\r\n" + fields.map { $0 + "\r\n" }.joined() + "\r\n")
+            let edited = String(decoding: scanned.edited(host: "[2001:db8::1]:8000"), as: UTF8.self)
+            #expect(
+                edited == "GET /a HTTP/1.1\r\nHost: [2001:db8::1]:8000\r\nX: y\r\n" + forwarded + "\r\n")
+            #expect(scanned.host.isEmpty)
+        }
+        for request in ["GET / HTTP/1.0\r\nHost: a", "GET http://a/ HTTP/1.0\r\nX: y", "GET / HTTP/1.1\r\nHost:"] {
+            let scanned = ScannedRequest(request + "\r\n\r\n")
+            #expect(scanned.edited(host: "192.0.2.1:80") == scanned.edited())
+        }
+        #expect(RequestHead.longestLocalHost >= "[ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255]:65535".utf8.count)
     }
 
     // MARK: Hop-by-hop fields
@@ -239,6 +290,13 @@ import Testing
         #expect(scanned.status == .complete)
         let edited = scanned.edited(address: address, isTLS: true)
         #expect(edited.count <= scanned.head.byteCount + RequestHead.editedHeadSlack)
+        let connect = ScannedRequest(
+            "CONNECT \(host):65535 HTTP/1.1\r\nHost:\r\nTE:trailers\r\n\r\n"
+        ).edited(address: address, isTLS: true)
+        #expect(connect.count < 32 + 3 * 262 + RequestHead.editedHeadSlack)
+        let local = String(repeating: "1", count: RequestHead.longestLocalHost)
+        let completed = ScannedRequest("GET / HTTP/1.0\r\n\r\n").edited(address: address, host: local, isTLS: true)
+        #expect(String(decoding: completed, as: UTF8.self).contains("Host: \(local)\r\n"))
         let short = ScannedRequest("GET http://\(host):65535 HTTP/1.0\r\n\r\n").edited(address: address, isTLS: true)
         #expect(String(decoding: short, as: UTF8.self).hasSuffix("X-Forwarded-Host: \(host):65535\r\n\r\n"))
     }

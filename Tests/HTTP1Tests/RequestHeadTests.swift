@@ -63,9 +63,26 @@ import Testing
         #expect(request("GET ws+x.1-y://b./ HTTP/1.0").host == "b")
     }
 
-    @Test func connectIsRoutedByItsHostField() {
-        #expect(request("CONNECT b.example:443 HTTP/1.1", "Host: a").host == "a")
-        #expect(request("CONNECT [::1]:443 HTTP/1.1", "Host: a").head.method == .connect)
+    @Test func connectIsRoutedByItsTargetWhateverHostSays() {
+        for fields in [["Host: a"], ["Host:"], ["Host: b.example:1"], ["X: y", "Host: [::1]:443"]] {
+            let lines = fields.map { $0 + "\r\n" }.joined() + "\r\n"
+            #expect(ScannedRequest("CONNECT b.example:443 HTTP/1.1\r\n" + lines).host == "b.example")
+            #expect(ScannedRequest("CONNECT b.:00443 HTTP/1.0\r\n" + lines).host == "b")
+            #expect(ScannedRequest("CONNECT [::2]:1 HTTP/1.1\r\n" + lines).host == "[::2]")
+        }
+        #expect(request("CONNECT b.example:443 HTTP/1.0").host == "b.example")
+    }
+
+    @Test func onlyAClientOfHTTP10CanLackAHost() {
+        for fields in [[], ["Host:"], ["Host: \t"], ["X: y", "hOST:"]] {
+            let lines = fields.map { $0 + "\r\n" }.joined() + "\r\n"
+            #expect(ScannedRequest("GET / HTTP/1.0\r\n" + lines).lacksHost)
+            #expect(!ScannedRequest("GET http://a/ HTTP/1.0\r\n" + lines).lacksHost)
+            #expect(!ScannedRequest("CONNECT a:1 HTTP/1.0\r\n" + lines).lacksHost)
+        }
+        #expect(request("OPTIONS * HTTP/1.0").lacksHost)
+        #expect(!request("GET / HTTP/1.0", "Host: a").lacksHost)
+        #expect(!request("GET / HTTP/1.1", "Host:").lacksHost)
     }
 
     // MARK: Body and connection

@@ -202,7 +202,9 @@ import Testing
             "GET 1http://a/", "GET http://u@a/", "GET http://u:p@a/", "GET http://a:99999/", "GET http://a:b/",
             "GET http://a%41/", "GET http://[::1/", "GET /a#b", "GET http://a/#b", "CONNECT /", "CONNECT a",
             "CONNECT a:",
-            "CONNECT http://a:1/", "CONNECT *", "CONNECT a:1/", "OPTIONS **", "OPTIONS a",
+            "CONNECT http://a:1/", "CONNECT *", "CONNECT a:1/", "OPTIONS **", "OPTIONS a", "CONNECT a:0",
+            "CONNECT a:00",
+            "CONNECT a:00000", "CONNECT [::1]:0", "CONNECT a.:000", "CONNECT a:000000", "CONNECT a:65536",
         ])
     func badTarget(start: String) {
         #expect(refusal("\(start) HTTP/1.1", "Host: a") == .badTarget)

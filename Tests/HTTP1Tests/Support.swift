@@ -42,6 +42,7 @@ final class ScannedRequest {
     // What an expectation asks of it has to be of a type that can be copied.
     var keepAlive: Bool { head.keepAlive }
     var isUpgrade: Bool { head.isUpgrade }
+    var lacksHost: Bool { head.lacksHost }
     var expectsContinue: Bool { head.expectsContinue }
     var host: String { text(head.host) }
     var target: String { text(head.target) }
@@ -56,11 +57,15 @@ final class ScannedRequest {
         return found
     }
 
-    func edited(address: String = "192.0.2.7", isTLS: Bool = false, isTrusted: Bool = false) -> [UInt8] {
+    func edited(
+        address: String = "192.0.2.7", host: String = "", isTLS: Bool = false, isTrusted: Bool = false
+    ) -> [UInt8] {
         let addressBuffer = PaddedBuffer(address.utf8)
+        let hostBuffer = PaddedBuffer(host.utf8)
         let forwarding = unsafe Forwarding(address: addressBuffer.raw, isTLS: isTLS, isTrusted: isTrusted)
         return unsafe written(room: head.byteCount + RequestHead.editedHeadSlack) { destination in
-            unsafe head.writeEdited(from: buffer.raw, forwarding: forwarding, to: destination)
+            unsafe head.writeEdited(
+                from: buffer.raw, forwarding: forwarding, host: hostBuffer.raw, to: destination)
         }
     }
 }

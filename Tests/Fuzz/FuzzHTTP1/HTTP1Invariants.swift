@@ -109,14 +109,7 @@ enum HTTP1Invariants {
     }
 
     private static func checkComplete(_ head: borrowing RequestHead, _ buffer: PaddedBuffer) -> String? {
-        let scratchCount = max(Int(head.target.count), 1)
-        var isOutside = false
-        _ = unsafe written(room: scratchCount) { scratch in
-            guard let path = unsafe head.routingPath(in: buffer.raw, scratch: scratch) else { return 0 }
-            unsafe isOutside = path.count == 0 || path[0] != 0x2f || path.contains(0)
-            return 0
-        }
-        if isOutside { return "a path that is none" }
+        if let path = path(head, buffer), path.first != 0x2f || path.contains(0) { return "a path that is none" }
         for isTrusted in [false, true] {
             let edited = edit(head, buffer, isTrusted: isTrusted)
             var second = RequestHead()
@@ -132,11 +125,23 @@ enum HTTP1Invariants {
         return nil
     }
 
+    /// The path to route by, or nil if it is refused.
+    private static func path(_ head: borrowing RequestHead, _ buffer: PaddedBuffer) -> [UInt8]? {
+        var found: [UInt8]?
+        _ = unsafe written(room: max(Int(head.target.count), 1)) { scratch in
+            found = unsafe head.routingPath(in: buffer.raw, scratch: scratch).map { unsafe Array($0) }
+            return 0
+        }
+        return found
+    }
+
     static func edit(_ head: borrowing RequestHead, _ buffer: PaddedBuffer, isTrusted: Bool) -> [UInt8] {
         let address = PaddedBuffer("192.0.2.7".utf8)
+        let localHost = PaddedBuffer("192.0.2.1:80".utf8)
         let forwarding = unsafe Forwarding(address: address.raw, isTLS: false, isTrusted: isTrusted)
         return unsafe written(room: head.byteCount + RequestHead.editedHeadSlack) { destination in
-            unsafe head.writeEdited(from: buffer.raw, forwarding: forwarding, to: destination)
+            unsafe head.writeEdited(
+                from: buffer.raw, forwarding: forwarding, host: localHost.raw, to: destination)
         }
     }
 
@@ -146,8 +151,13 @@ enum HTTP1Invariants {
     ) -> String? {
         if two.byteCount != twoBytes.count { return "an edited head that ends early" }
         if one.framing != two.framing || one.contentLength != two.contentLength { return "another body" }
-        if oneBytes.bytes(one.target) != twoBytes.bytes(two.target) { return "another target" }
-        if oneBytes.bytes(one.host) != twoBytes.bytes(two.host) { return "another host" }
+        let target = twoBytes.bytes(two.target)
+        let keepsTarget = one.method == .connect || [0x2f, 0x2a].contains(oneBytes.bytes(one.target).first)
+        if keepsTarget && oneBytes.bytes(one.target) != target { return "another target" }
+        if one.method != .connect && target.first != 0x2f && target != [0x2a] { return "a target for a proxy" }
+        if path(one, oneBytes) != path(two, twoBytes) { return "another path" }
+        let host = one.lacksHost ? Array("192.0.2.1".utf8) : oneBytes.bytes(one.host)
+        if host != twoBytes.bytes(two.host) { return "another host" }
         if oneBytes.bytes(one.methodName) != twoBytes.bytes(two.methodName) { return "another method" }
         if one.isUpgrade != two.isUpgrade || one.expectsContinue != two.expectsContinue { return "another wish" }
         return two.minorVersion == 1 ? nil : "another version than 1.1"
