@@ -104,9 +104,8 @@ extension FieldSection {
 
     @_noLocks private mutating func takeUpgrade(_ value: ByteRange, _ bytes: PaddedBytes) {
         var list = ListCursor(value)
-        while let protocolName = list.next(in: bytes) {
-            findings.hasUpgrade = true
-            if bytes.equalsIgnoringCase("h2c", in: protocolName) { findings.upgradesToHTTP2 = true }
+        while let member = list.next(in: bytes) {
+            if bytes.isClearTextHTTP2(member) { findings.upgradesToHTTP2 = true } else { findings.hasUpgrade = true }
         }
     }
 
@@ -165,6 +164,12 @@ extension PaddedBytes {
             if equalsIgnoringCase(literal, in: member) { return true }
         }
         return false
+    }
+
+    /// Whether a member of an Upgrade list is `h2c`, whatever version of it (RFC 9110 §7.8).
+    @_noLocks func isClearTextHTTP2(_ member: ByteRange) -> Bool {
+        if member.count < 3 || !equalsIgnoringCase("h2c", at: member.lowerBound) { return false }
+        return member.count == 3 || self[member.lowerBound &+ 3] == Ascii.slash
     }
 
     /// Why a Transfer-Encoding that is not `chunked` is refused: 501 is for a list of codings of which one at least is

@@ -31,6 +31,7 @@ struct FieldSection: ~Copyable {
         var asksClose = false
         var asksKeepAlive = false
         var asksUpgrade = false
+        /// Whether Upgrade names a protocol other than HTTP/2.
         var hasUpgrade = false
         /// An upgrade to HTTP/2 in clear text would carry requests that nobody routes (RFC 9113 §3.1 withdrew it).
         var upgradesToHTTP2 = false

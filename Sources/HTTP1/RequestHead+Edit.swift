@@ -10,8 +10,9 @@ extension RequestHead {
     ///
     /// The version is always HTTP/1.1, and an absolute target goes on in origin-form (RFC 9112 §3.2.1), or as `*` if it
     /// asks for the options of a whole host (§3.2.4): what a service gets that is no proxy. Fields that are meant for us go
-    /// no further: Connection and what it names, Keep-Alive, Proxy-Connection, Proxy-Authenticate, Proxy-Authorization,
-    /// TE but for `trailers`, Upgrade unless ``isUpgrade`` (RFC 9110 §7.6.1). X-Forwarded-For, -Proto and -Host are
+    /// no further: Connection and what it names, Keep-Alive, Proxy-Connection, Proxy-Authenticate, Proxy-Authorization
+    /// but for CONNECT's, whose proxy the service is, TE but for `trailers`, Upgrade unless ``isUpgrade`` and always its
+    /// `h2c` (RFC 9110 §7.6.1). X-Forwarded-For, -Proto and -Host are
     /// set; what a trusted client said in them is appended to and kept. The authority of an absolute target or of
     /// CONNECT's replaces Host (RFC 9112 §3.2.2), and a request without Host, which HTTP/1.0 allows and HTTP/1.1 does not,
     /// is completed.
@@ -98,10 +99,11 @@ extension RequestHead {
 
     @_noLocks private func leavesOut(_ kind: FieldKind, isTrusted: Bool, replacesHost: Bool) -> Bool {
         switch kind {
-        case .connection, .keepAlive, .proxyConnection, .proxyAuthenticate, .proxyAuthorization: true
+        case .connection, .keepAlive, .proxyConnection, .proxyAuthenticate: true
         case .named, .repeatedLength, .trailerCodings, .forwardedFor: true
+        case .proxyAuthorization: method != .connect
         case .forwardedProto, .forwardedHost: !isTrusted
-        case .upgrade: !isUpgrade
+        case .upgrade: !isUpgrade || fields.findings.upgradesToHTTP2
         case .host: replacesHost
         // Sent on as HTTP/1.1 it would call forth a 100 that an HTTP/1.0 client does not understand.
         case .expect: minorVersion == 0
@@ -113,7 +115,7 @@ extension RequestHead {
     private func writeOwnFields(
         _ bytes: PaddedBytes, _ forwarding: borrowing Forwarding, _ writer: inout ByteWriter
     ) {
-        if isUpgrade { writer.append("Connection: Upgrade\r\n") }
+        if isUpgrade { writeUpgrade(bytes, &writer) }
         if fields.findings.acceptsTrailers { writer.append("TE: trailers\r\n") }
         writeForwardedFor(bytes, forwarding, &writer)
         let isTrusted = forwarding.isTrusted
@@ -127,6 +129,30 @@ extension RequestHead {
             writer.append(bytes, authority)
             writer.append("\r\n")
         }
+    }
+
+    /// Writes Connection, and the protocols that are left of Upgrade if one of them may not go on.
+    @_noLocks @inline(never) private func writeUpgrade(_ bytes: PaddedBytes, _ writer: inout ByteWriter) {
+        if fields.findings.upgradesToHTTP2 {
+            writer.append("Upgrade: ")
+            let valueStart = writer.count
+            var lines = EditableLines(fields)
+            while let line = lines.next(fields, in: bytes) {
+                if line.kind != .upgrade { continue }
+                var list = ListCursor(line.value(in: bytes))
+                while let member = list.next(in: bytes) {
+                    if bytes.isClearTextHTTP2(member) { continue }
+                    // No more bytes than the client's own separators, which may lack the blank.
+                    if writer.count > valueStart { writer.append(Ascii.comma) }
+                    if bytes[member.lowerBound &- 1] == Ascii.space && writer.count > valueStart {
+                        writer.append(Ascii.space)
+                    }
+                    writer.append(bytes, member)
+                }
+            }
+            writer.append("\r\n")
+        }
+        writer.append("Connection: Upgrade\r\n")
     }
 
     /// Joins the lines of a trusted client in their order, and appends the client itself.

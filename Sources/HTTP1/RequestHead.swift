@@ -20,8 +20,8 @@ public struct RequestHead: ~Copyable, Sendable {
     /// Whether another request may follow on the connection: asked for by default in HTTP/1.1, on demand in HTTP/1.0.
     public private(set) var keepAlive = false
 
-    /// Whether the client asks for another protocol: `Connection: upgrade` and an Upgrade field, in HTTP/1.1. An
-    /// upgrade to `h2c` does not count and is left out of the edited head: its requests would pass unrouted.
+    /// Whether the client asks for another protocol: `Connection: upgrade` and an Upgrade field, in HTTP/1.1. `h2c` does
+    /// not count and is left out of the edited head: its requests would pass unrouted.
     public private(set) var isUpgrade = false
 
     @_noLocks public init() {}
@@ -92,9 +92,7 @@ public struct RequestHead: ~Copyable, Sendable {
             framing = findings.length > 0 ? .counted : .none
         }
         keepAlive = !findings.asksClose && (minorVersion > 0 || findings.asksKeepAlive)
-        isUpgrade =
-            findings.asksUpgrade && findings.hasUpgrade && !findings.upgradesToHTTP2 && minorVersion > 0
-            && method != .connect
+        isUpgrade = findings.asksUpgrade && findings.hasUpgrade && minorVersion > 0 && method != .connect
         byteCount = Int(findings.end)
         return .complete
     }

@@ -13,13 +13,14 @@
 
 extension ResponseHead {
     /// Bytes that an edited head may have more than the head that was scanned.
-    public static var editedHeadSlack: Int { @_noLocks get { 64 } }
+    public static var editedHeadSlack: Int { @_noLocks get { 128 } }
 
     /// Writes the head as it goes on to the client.
     ///
     /// The version is always HTTP/1.1 (RFC 9110 §2.5: it tells what we speak). Fields that are meant for us go no
     /// further; neither does a framing that the reply cannot have (RFC 9110 §8.6, RFC 9112 §6.1): 1xx, 204 and 2xx to
-    /// CONNECT have no body. Only 101 keeps Upgrade. A client of HTTP/1.0 gets no Transfer-Encoding, and is told if it
+    /// CONNECT have no body. 101 and 426 keep Upgrade, 407 keeps Proxy-Authenticate: what the two ends of a hop that we
+    /// relay say to each other (RFC 9110 §11.7.1, §15.5.22). A client of HTTP/1.0 gets no Transfer-Encoding, and is told if it
     /// is kept.
     ///
     /// - Parameters:
@@ -42,17 +43,24 @@ extension ResponseHead {
         // RFC 9112 §4: the space behind the status stays even if there is no reason.
         if padded[versionEnd &+ 4] != Ascii.space { writer.append(Ascii.space) }
         writeKeptFields(padded, edit, &writer)
-        if isSwitching {
-            writer.append("Connection: Upgrade\r\n")
-        } else if !isInterim && !isTunnel {
-            if edit.close {
-                writer.append("Connection: close\r\n")
-            } else if edit.clientMinorVersion == 0 {
-                writer.append("Connection: keep-alive\r\n")
-            }
+        if status < 200 {
+            if isSwitching { writer.append("Connection: Upgrade\r\n") }
+        } else if !isTunnel && (edit.close || edit.clientMinorVersion == 0 || status == 426) {
+            writeConnection(edit, &writer)
         }
         writer.append("\r\n")
         return writer.count
+    }
+
+    /// Tells a client whether its connection is kept where it would think otherwise, and that 426 has an Upgrade field.
+    @_noLocks @inline(never) private func writeConnection(_ edit: ResponseEdit, _ writer: inout ByteWriter) {
+        let tellsUpgrade = status == 426 && (fields.findings.hasUpgrade || fields.findings.upgradesToHTTP2)
+        let tellsEnd = edit.close || edit.clientMinorVersion == 0
+        if !tellsUpgrade && !tellsEnd { return }
+        writer.append("Connection: ")
+        if tellsUpgrade { writer.append(tellsEnd ? "Upgrade, " : "Upgrade") }
+        if tellsEnd { writer.append(edit.close ? "close" : "keep-alive") }
+        writer.append("\r\n")
     }
 
     /// Writes the reason, and the runs of lines between those that are left out.
@@ -69,9 +77,10 @@ extension ResponseHead {
 
     @_noLocks private func leavesOut(_ kind: FieldKind, _ edit: ResponseEdit) -> Bool {
         switch kind {
-        case .connection, .keepAlive, .proxyConnection, .proxyAuthenticate, .proxyAuthorization: true
+        case .connection, .keepAlive, .proxyConnection, .proxyAuthorization: true
         case .named, .repeatedLength, .trailerCodings: true
-        case .upgrade: !isSwitching
+        case .proxyAuthenticate: status != 407
+        case .upgrade: !isSwitching && status != 426
         case .contentLength: hasNoFraming
         case .transferEncoding: hasNoFraming || edit.clientMinorVersion == 0
         case .host, .expect, .forwardedFor, .forwardedProto, .forwardedHost, .folded, .ordinary: false

@@ -18,7 +18,7 @@ import Testing
         "", "close", "keep-alive", "Upgrade, X-Hop", "x-hop", "a", "chunked", "gzip, chunked", "5", "0", "05", "-1",
         "5, 5",
         "9223372036854775807", "9223372036854775808", "a.example", "A.Example.:8000", "[::1]:1", "a..b", "websocket",
-        "h2c",
+        "h2c", "websocket,h2c,foo/1", "H2C/14,x,h2c",
         "100-continue", "trailers", "gzip, trailers", "1.2.3.4, 5.6.7.8", "https", "x y\tz", "te, host, content-length",
         "ä",
         "text/html;q=0.9, */*", ",,close,", "timeout=5", "a:b@c/d?e", "keep_alive, x_forwarded_for, a_b", "identity",

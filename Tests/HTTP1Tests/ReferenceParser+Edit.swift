@@ -10,6 +10,9 @@ extension ReferenceRequest {
             if completed != nil && Self.lower(field.name) == "host" { continue }
             lines.append(field.name + [58] + field.rest)
         }
+        if isUpgrade && losesUpgrades {
+            lines.append(Array("Upgrade: ".utf8) + otherUpgrades)
+        }
         if isUpgrade { lines.append(Array("Connection: Upgrade".utf8)) }
         if options("te").contains("trailers") { lines.append(Array("TE: trailers".utf8)) }
         let others = isTrusted ? values("x-forwarded-for").filter { !$0.isEmpty } : []
@@ -25,11 +28,11 @@ extension ReferenceRequest {
 
     private func passes(_ name: String, _ isTrusted: Bool, _ hasLength: inout Bool) -> Bool {
         switch name {
-        case "connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization", "te":
-            return false
+        case "connection", "keep-alive", "proxy-connection", "proxy-authenticate", "te": return false
+        case "proxy-authorization": return method == "CONNECT"
         case "x-forwarded-for": return false
         case "x-forwarded-proto", "x-forwarded-host": return isTrusted
-        case "upgrade": return isUpgrade
+        case "upgrade": return isUpgrade && !losesUpgrades
         case "host": return newHost == nil
         case "expect": return minorVersion == 1
         case "content-length":
@@ -38,6 +41,23 @@ extension ReferenceRequest {
         default: return !named.contains(name)
         }
     }
+
+    /// The members that go on, each with a space before it if the client had one there.
+    private var otherUpgrades: [UInt8] {
+        var kept: [UInt8] = []
+        for field in fields where Self.lower(field.name) == "upgrade" {
+            for member in field.rest.split(separator: 44) {
+                let name = Self.trim(member)
+                if name.isEmpty || Self.isClearTextHTTP2(Self.lower(name)) { continue }
+                let hasSpace = member.prefix { $0 == 32 || $0 == 9 }.last == 32
+                if !kept.isEmpty { kept += hasSpace ? [44, 32] : [44] }
+                kept += name
+            }
+        }
+        return kept
+    }
+
+    private var losesUpgrades: Bool { options("upgrade").contains(where: Self.isClearTextHTTP2) }
 
     /// The target as a server that is no proxy gets it.
     private var originForm: [UInt8] {

@@ -244,7 +244,9 @@ struct ReferenceRequest {
     }
 
     var isUpgrade: Bool {
-        options("connection").contains("upgrade") && !options("upgrade").isEmpty && !options("upgrade").contains("h2c")
+        options("connection").contains("upgrade") && options("upgrade").contains { !Self.isClearTextHTTP2($0) }
             && minorVersion == 1 && method != "CONNECT"
     }
+
+    static func isClearTextHTTP2(_ option: String) -> Bool { option == "h2c" || option.hasPrefix("h2c/") }
 }

@@ -157,6 +157,55 @@ import Testing
                 + "X-Forwarded-Host: a\r\n\r\n")
     }
 
+    @Test("of the protocols of an upgrade only h2c stays behind, whatever its version and case")
+    func otherUpgrades() {
+        for (values, kept) in [
+            (["websocket, h2c"], "websocket"), (["h2c, websocket"], "websocket"), (["H2C/1,websocket"], "websocket"),
+            (["h2c", "websocket"], "websocket"), (["websocket", "h2c/x"], "websocket"),
+            (["a,h2c ,b/2 , c"], "a,b/2, c"), (["a", "h2c, b", "H2C", "c"], "a, b, c"), ([", ,h2c,, a"], "a"),
+        ] {
+            let lines = values.map { "Upgrade: \($0)\r\n" }.joined()
+            for others in ["", "Connection: HTTP2-Settings\r\nHTTP2-Settings: x\r\n"] {
+                let scanned = ScannedRequest(
+                    "GET / HTTP/1.1\r\nHost: a\r\n\(lines)Connection: upgrade\r\n\(others)\r\n")
+                #expect(scanned.isUpgrade)
+                #expect(
+                    String(decoding: scanned.edited(), as: UTF8.self)
+                        == "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: \(kept)\r\nConnection: Upgrade\r\n" + forwarded
+                        + "X-Forwarded-Host: a\r\n\r\n")
+            }
+        }
+        for value in ["h2", "h2cx", "h2cx/1", "xh2c", "h2-c", "websocket, h2", "h2c;q=1"] {
+            let edited = edited("GET / HTTP/1.1", "Host: a", "Connection: upgrade", "Upgrade: \(value)")
+            #expect(edited.contains("\r\nUpgrade: \(value)\r\nConnection: Upgrade\r\n"))
+        }
+    }
+
+    @Test("what is left of many upgrades fits where they were")
+    func manyUpgrades() {
+        for separator in [",", ", ", " ,"] {
+            let members = Array(repeating: "a", count: 2000).joined(separator: separator)
+            let scanned = ScannedRequest(
+                "GET / HTTP/1.1\r\nHost:\r\nConnection:upgrade\r\nUpgrade:h2c,\(members)\r\n\r\n")
+            let edited = String(decoding: scanned.edited(), as: UTF8.self)
+            #expect(edited.contains("a,") && !edited.contains("h2c"))
+        }
+    }
+
+    @Test func credentialsForAProxyGoOnWithConnectAlone() {
+        for name in ["Proxy-Authorization", "proxy-authorization", "Proxy_Authorization"] {
+            let connect = edited("CONNECT a:1 HTTP/1.1", "Host: a:1", "\(name): Basic x", "Proxy-Authenticate: y")
+            #expect(
+                connect == "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\(name): Basic x\r\n" + forwarded
+                    + "X-Forwarded-Host: a:1\r\n\r\n")
+            #expect(
+                !edited("GET http://a/ HTTP/1.1", "Host: a", "Connection: y", "\(name): Basic x").contains("Basic"))
+        }
+        let named = edited(
+            "CONNECT a:1 HTTP/1.1", "Host: a", "Connection: Proxy-Authorization, y", "Proxy-Authorization: z", "Y: 1")
+        #expect(named.contains("Proxy-Authorization: z\r\n") && !named.contains("Y: 1"))
+    }
+
     @Test func aRepeatedLengthGoesOnOnce() {
         expectFields(["Content-Length: 5", "A: b", "Content-Length: 05"], kept: ["Content-Length: 5", "A: b"])
         expectFields(

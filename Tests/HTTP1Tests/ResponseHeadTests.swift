@@ -180,6 +180,38 @@ import Testing
                 == "HTTP/1.1 200 x\r\nContent-Length: 5\r\n\r\n")
     }
 
+    @Test func theReplyThatAsksForAnUpgradeKeepsItsFields() {
+        for lines in [["Upgrade: TLS/1.0, HTTP/1.1"], ["upgrade:h2c", "Upgrade: websocket"], ["UPGRADE: h2c"]] {
+            let upgrade = lines.map { $0 + "\r\n" }.joined()
+            for connection in ["", "Connection: upgrade\r\n", "Connection: close, x\r\n"] {
+                let scanned = ScannedReply(
+                    "HTTP/1.1 426 Upgrade Required\r\n\(upgrade)\(connection)Content-Length: 0\r\n\r\n")
+                let start = "HTTP/1.1 426 Upgrade Required\r\n\(upgrade)Content-Length: 0\r\n"
+                #expect(scanned.edited() == start + "Connection: Upgrade\r\n\r\n")
+                #expect(scanned.edited(close: true) == start + "Connection: Upgrade, close\r\n\r\n")
+                #expect(scanned.edited(clientMinorVersion: 0) == start + "Connection: Upgrade, keep-alive\r\n\r\n")
+            }
+        }
+        let none = ScannedReply("HTTP/1.1 426 x\r\nContent-Length: 0\r\n\r\n")
+        #expect(none.edited() == "HTTP/1.1 426 x\r\nContent-Length: 0\r\n\r\n")
+        #expect(none.edited(close: true).hasSuffix("\r\nConnection: close\r\n\r\n"))
+    }
+
+    @Test func theReplyThatAsksForCredentialsKeepsItsFields() {
+        for method in [Method.connect, .get, .head] {
+            for connection in ["", "Connection: Proxy-Authenticate, proxy-connection\r\n"] {
+                let scanned = ScannedReply(
+                    "HTTP/1.1 407 x\r\nProxy-Authenticate: Basic realm=\"a\"\r\n\(connection)proxy-authenticate: B\r\n"
+                        + "Proxy-Connection: close\r\nContent-Length: 0\r\n\r\n", to: method)
+                #expect(
+                    scanned.edited() == "HTTP/1.1 407 x\r\nProxy-Authenticate: Basic realm=\"a\"\r\n"
+                        + "proxy-authenticate: B\r\nContent-Length: 0\r\n\r\n")
+            }
+        }
+        #expect(!reply("HTTP/1.1 401 x", "Proxy-Authenticate: y").edited().contains("y"))
+        #expect(!reply("HTTP/1.1 200 x", "Proxy-Authenticate: y", to: .connect).edited().contains("y"))
+    }
+
     @Test func onlyASwitchKeepsUpgrade() {
         #expect(
             reply("HTTP/1.1 101 Switching", "Upgrade: websocket", "Connection: upgrade").edited(close: true)
