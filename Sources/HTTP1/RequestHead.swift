@@ -26,7 +26,7 @@ public struct RequestHead: ~Copyable, Sendable {
 
     @_noLocks public init() {}
 
-    /// The method.
+    /// The method; right as soon as a scan has seen its whole name, also if the head is refused then, else `.other`.
     public var method: Method { @_noLocks get { line.method } }
     /// The method as it is written.
     public var methodName: ByteRange { @_noLocks get { line.methodName } }
@@ -58,11 +58,16 @@ public struct RequestHead: ~Copyable, Sendable {
     @_noLocks public mutating func scan(_ bytes: UnsafeRawBufferPointer, limits: HeadLimits) -> HeadStatus {
         refusal = .none
         byteCount = 0
-        guard let all = unsafe PaddedBytes(bytes) else { return .incomplete }
+        guard let all = unsafe PaddedBytes(bytes) else { return nothingYet() }
         let bounded = all.limited(to: limits.headBytes)
         let status = scanLines(bounded, limits: limits)
         if status == .incomplete && all.count >= limits.headBytes { return refuse(.headTooLarge) }
         return status
+    }
+
+    @_noLocks @inline(never) private mutating func nothingYet() -> HeadStatus {
+        line = RequestLine()
+        return .incomplete
     }
 
     @_noLocks private mutating func scanLines(_ bytes: PaddedBytes, limits: HeadLimits) -> HeadStatus {

@@ -30,9 +30,11 @@ struct RequestLine {
         let methodEnd = bytes.endOfToken(from: start)
         if methodEnd &- start > Method.longestName { return refuse(.methodTooLong) }
         if methodEnd == bytes.count { return .incomplete }
-        if bytes[methodEnd] != Ascii.space || methodEnd == start { return oddMethod(bytes, start, methodEnd) }
+        if methodEnd == start { return oddMethod(bytes, start, methodEnd) }
+        // Known from here on whatever follows: a reply to HEAD has no content, a refusal neither.
         methodName = ByteRange(start, methodEnd)
         method = Method(word: bytes.word(at: start), count: methodEnd &- start)
+        if bytes[methodEnd] != Ascii.space { return oddMethod(bytes, start, methodEnd) }
 
         let targetEnd = bytes.endOfTarget(from: methodEnd &+ 1)
         if targetEnd &- methodEnd &- 1 > limits.targetBytes { return refuse(.targetTooLong) }

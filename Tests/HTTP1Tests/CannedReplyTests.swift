@@ -5,10 +5,15 @@ import Testing
 @Suite struct CannedReplyTests {
     private static let statuses: [UInt16] = [400, 404, 408, 413, 414, 417, 421, 431, 500, 501, 502, 503, 504, 505]
 
-    private func reply(_ status: UInt16, retry: Int = 0, close: Bool = false, bodyless: Bool = false) -> String {
+    private static let causes: [CannedReply.Cause] = [.none, .mayHaveRun, .notKept, .spent, .plain]
+
+    private func reply(
+        _ status: UInt16, cause: CannedReply.Cause = .none, retry: Int = 0, close: Bool = false, bodyless: Bool = false
+    ) -> String {
         let bytes = unsafe written(room: CannedReply.longest) { destination in
             unsafe CannedReply.write(
-                status: status, retryAfterSeconds: retry, close: close, bodyless: bodyless, to: destination)
+                status: status, cause: cause, retryAfterSeconds: retry, close: close, bodyless: bodyless,
+                to: destination)
         }
         return String(decoding: bytes, as: UTF8.self)
     }
@@ -33,6 +38,22 @@ import Testing
         let whole = reply(status, retry: 1, close: true)
         let head = reply(status, retry: 1, close: true, bodyless: true)
         #expect(head.hasSuffix("\r\n\r\n") && whole.hasPrefix(head) && whole.utf8.count > head.utf8.count)
+    }
+
+    @Test("a reply to HEAD has no content, whatever its status and cause, and is the head of the other one")
+    func noContent() {
+        for status in UInt16(200)...599 {
+            for cause in Self.causes {
+                for close in [false, true] {
+                    let whole = reply(status, cause: cause, close: close)
+                    let head = reply(status, cause: cause, close: close, bodyless: true)
+                    let end = whole.firstRange(of: "\r\n\r\n").map { $0.upperBound }
+                    #expect(end != nil && head == String(whole[..<(end ?? whole.endIndex)]), "\(status)")
+                    let scanned = ScannedReply(head, to: .head)
+                    #expect(scanned.status == .complete && scanned.head.byteCount == head.utf8.count)
+                }
+            }
+        }
     }
 
     @Test func theWholeReply() {

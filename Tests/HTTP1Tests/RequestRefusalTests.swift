@@ -326,6 +326,44 @@ import Testing
 
     // MARK: Early answers
 
+    @Test("the method is known as soon as its name is, however the head goes on, and not before")
+    func methodOfARefusedRequest() {
+        let long = String(repeating: "x", count: 200)
+        let limits = HeadLimits(headBytes: 128, fields: 2, targetBytes: 64)
+        for rest in [
+            " /\(long) HTTP/1.1\r\n", " / HTTP/1.1\r\nX: \(long)\r\n\r\n", " / HTTP/2.0\r\n\r\n", " / HTTP/1.1\r\n\r\n",
+            "\r\n",
+            " a HTTP/1.1\r\nHost: a\r\n\r\n", " / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: x\r\n\r\n",
+            "\t/ HTTP/1.1\r\n",
+            " / HTTP/1.1\nHost: a\r\n\r\n", "\n", "\0", "  /", " / x", "\"", "(",
+            " / HTTP/1.1\r\nA:\r\nB:\r\nC:\r\n\r\n",
+            " / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n", " / HTTP/1.1\r\nX_Y\r\n\r\n", " /\r\n\r\n",
+        ] {
+            for (name, method) in [("HEAD", Method.head), ("GET", .get), ("CONNECT", .connect), ("FOO", .other)] {
+                let whole = ScannedRequest("\r\n" + name + rest, limits: limits)
+                #expect(whole.status == .refused && whole.head.method == method, "\(name)\(rest)")
+                for count in 0...(name + rest).utf8.count {
+                    let part = ScannedRequest(String((name + rest).prefix(count)), limits: limits)
+                    #expect(part.head.method == (count > name.utf8.count ? method : .other), "\(name)\(rest)")
+                }
+            }
+        }
+        #expect(ScannedRequest(String(repeating: "HEAD", count: 9) + " /").head.method == .other)
+        #expect(ScannedRequest(String(repeating: "\r\n", count: 5) + "HEAD / HTTP/1.1\r\n\r\n").head.method == .other)
+    }
+
+    @Test func theMethodOfAnEarlierRequestIsForgotten() {
+        var head = RequestHead()
+        let first = PaddedBuffer("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n".utf8)
+        for text in ["", "\r\n", "HEA", "HEAD", "(", "\n", "GET"] {
+            _ = unsafe head.scan(first.raw, limits: HeadLimits())
+            #expect(head.method == .head)
+            let next = PaddedBuffer(text.utf8)
+            _ = unsafe head.scan(next.raw, limits: HeadLimits())
+            #expect(head.method == .other && head.byteCount == 0, "\(text)")
+        }
+    }
+
     @Test("a refused head is refused from its first wrong byte on, and a good one never before its end")
     func refusalsAreFinal() {
         let samples = [
