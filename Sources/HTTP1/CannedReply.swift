@@ -24,10 +24,12 @@ public enum CannedReply {
     ///   - retryAfterSeconds: what Retry-After says (RFC 9110 §10.2.3); 0 for none.
     ///   - close: whether the connection ends with the reply.
     ///   - bodyless: whether the reply is to HEAD, so that its body is described and left out.
+    ///   - date: what ``HTTPDate`` says now; if it is empty, the reply has no Date.
     ///   - destination: at least ``longest`` bytes.
     /// - Returns: the bytes written.
     @_noLocks public static func write(
         status: UInt16, cause: Cause = .none, retryAfterSeconds: Int, close: Bool, bodyless: Bool,
+        date: UnsafeRawBufferPointer = unsafe UnsafeRawBufferPointer(start: nil, count: 0),
         to destination: UnsafeMutableRawBufferPointer
     ) -> Int {
         precondition(destination.count >= longest, "a canned reply has room")
@@ -41,6 +43,11 @@ public enum CannedReply {
         if retryAfterSeconds > 0 {
             writer.append("\r\nRetry-After: ")
             writer.append(decimal: retryAfterSeconds)
+        }
+        if date.count > 0 {
+            precondition(date.count == HTTPDate.byteCount, "a date is written by HTTPDate")
+            writer.append("\r\nDate: ")
+            unsafe writer.append(date)
         }
         if close { writer.append("\r\nConnection: close") }
         writer.append("\r\n\r\n")

@@ -15,6 +15,8 @@ enum FieldKind: UInt8 {
     case forwardedFor
     case forwardedProto
     case forwardedHost
+    /// Only its being there matters, so that it is never noted.
+    case date
     /// A further Content-Length with the value of the first.
     case repeatedLength
     /// An ordinary field that Connection names.
@@ -28,8 +30,8 @@ enum FieldKind: UInt8 {
         1 << 2 | 1 << 4 | 1 << 6 | 1 << 7 | 1 << 10 | 1 << 14 | 1 << 15 | 1 << 16 | 1 << 17 | 1 << 18 | 1 << 19
     }
 
-    /// First letters of the names above, a bit for each, `a` lowest: c, e, h, k, p, t, u, x.
-    @inline(__always) private static var letters: UInt32 { @_noLocks get { 0x98_8494 } }
+    /// First letters of the names above, a bit for each, `a` lowest: c, d, e, h, k, p, t, u, x.
+    @inline(__always) private static var letters: UInt32 { @_noLocks get { 0x98_849c } }
 
     /// - Precondition: the name is a token, so that setting the bit of case maps nothing but letters to letters.
     @_noLocks @inline(__always) init(_ bytes: PaddedBytes, nameAt start: Int, count: Int) {
@@ -39,11 +41,19 @@ enum FieldKind: UInt8 {
         self = isLikely ? Self.ofLikelyName(bytes, start, count) : .ordinary
     }
 
-    @_noLocks private static func ofLikelyName(_ bytes: PaddedBytes, _ start: Int, _ count: Int) -> FieldKind {
+    /// Host and Date, which are in nearly every request and reply, are told here.
+    @_noLocks @inline(__always)
+    private static func ofLikelyName(_ bytes: PaddedBytes, _ start: Int, _ count: Int) -> FieldKind {
+        if count != 4 { return ofOtherName(bytes, start, count) }
+        if bytes.equalsIgnoringCase("host", at: start) { return .host }
+        return bytes.equalsIgnoringCase("date", at: start) ? .date : .ordinary
+    }
+
+    @_noLocks @inline(never)
+    private static func ofOtherName(_ bytes: PaddedBytes, _ start: Int, _ count: Int) -> FieldKind {
         let head = Word.first(min(count, 8), of: bytes.word(at: start) | Word.lowerCase)
         switch count {
         case 2: return head == Word.of("te") ? .trailerCodings : .ordinary
-        case 4: return head == Word.of("host") ? .host : .ordinary
         case 6: return head == Word.of("expect") ? .expect : .ordinary
         case 7: return head == Word.of("upgrade") ? .upgrade : .ordinary
         default: return ofLongName(bytes, start, count, head)

@@ -29,7 +29,7 @@ extension FieldSection {
             note(line)
         case .folded:
             return findings.isRequest ? takeFolded(line, bytes) : .none
-        case .ordinary, .named, .repeatedLength:
+        case .ordinary, .date, .named, .repeatedLength:
             break
         }
         return .none
@@ -97,6 +97,10 @@ extension FieldSection {
                 findings.asksUpgrade = true
             } else if kind(of: option, in: bytes) == .ordinary {
                 if !name(option) { return .tooManyConnectionOptions }
+                if bytes.equalsIgnoringCase("date", in: option) {
+                    findings.namesDate = true
+                    findings.keepsDate = false
+                }
             }
         }
         return .none

@@ -107,7 +107,7 @@ extension RequestHead {
         case .host: replacesHost
         // Sent on as HTTP/1.1 it would call forth a 100 that an HTTP/1.0 client does not understand.
         case .expect: minorVersion == 0
-        case .contentLength, .transferEncoding, .folded, .ordinary: false
+        case .contentLength, .transferEncoding, .folded, .date, .ordinary: false
         }
     }
 

@@ -23,16 +23,21 @@ extension ResponseHead {
     /// relay say to each other (RFC 9110 §11.7.1, §15.5.22). A client of HTTP/1.0 gets no Transfer-Encoding, and is told if it
     /// is kept.
     ///
+    /// A reply without Date gets one: a recipient that has a clock adds it (RFC 9110 §6.6.1). 1xx needs none.
+    ///
     /// - Parameters:
     ///   - bytes: what was scanned.
     ///   - edit: what the client is told about its connection. Heads that are not the last of their reply, and those
     ///     that end HTTP on the connection, do not tell it.
+    ///   - date: what ``HTTPDate`` says now; if it is empty, nothing is added.
     ///   - destination: at least `byteCount + editedHeadSlack` bytes; does not overlap `bytes`.
     /// - Returns: the bytes written.
     /// - Precondition: the head is complete.
     @_noLocks
     public func writeEdited(
-        from bytes: UnsafeRawBufferPointer, edit: ResponseEdit, to destination: UnsafeMutableRawBufferPointer
+        from bytes: UnsafeRawBufferPointer, edit: ResponseEdit,
+        date: UnsafeRawBufferPointer = unsafe UnsafeRawBufferPointer(start: nil, count: 0),
+        to destination: UnsafeMutableRawBufferPointer
     ) -> Int {
         precondition(byteCount > 0 && bytes.count >= byteCount, "a head is edited when it is complete")
         precondition(destination.count >= byteCount &+ Self.editedHeadSlack, "an edited head has room")
@@ -48,8 +53,18 @@ extension ResponseHead {
         } else if !isTunnel && (edit.close || edit.clientMinorVersion == 0 || status == 426) {
             writeConnection(edit, &writer)
         }
+        if !fields.findings.keepsDate { unsafe writeDate(date, &writer) }
         writer.append("\r\n")
         return writer.count
+    }
+
+    @_noLocks @inline(never)
+    private func writeDate(_ date: UnsafeRawBufferPointer, _ writer: inout ByteWriter) {
+        if date.count == 0 || status < 200 { return }
+        precondition(date.count == HTTPDate.byteCount, "a date is written by HTTPDate")
+        writer.append("Date: ")
+        unsafe writer.append(date)
+        writer.append("\r\n")
     }
 
     /// Tells a client whether its connection is kept where it would think otherwise, and that 426 has an Upgrade field.
@@ -83,7 +98,7 @@ extension ResponseHead {
         case .upgrade: !isSwitching && status != 426
         case .contentLength: hasNoFraming
         case .transferEncoding: hasNoFraming || edit.clientMinorVersion == 0
-        case .host, .expect, .forwardedFor, .forwardedProto, .forwardedHost, .folded, .ordinary: false
+        case .host, .expect, .forwardedFor, .forwardedProto, .forwardedHost, .folded, .date, .ordinary: false
         }
     }
 

@@ -8,12 +8,14 @@ import Testing
     private static let causes: [CannedReply.Cause] = [.none, .mayHaveRun, .notKept, .spent, .plain]
 
     private func reply(
-        _ status: UInt16, cause: CannedReply.Cause = .none, retry: Int = 0, close: Bool = false, bodyless: Bool = false
+        _ status: UInt16, cause: CannedReply.Cause = .none, retry: Int = 0, close: Bool = false, bodyless: Bool = false,
+        date: String = ""
     ) -> String {
+        let dateBuffer = PaddedBuffer(date.utf8)
         let bytes = unsafe written(room: CannedReply.longest) { destination in
             unsafe CannedReply.write(
                 status: status, cause: cause, retryAfterSeconds: retry, close: close, bodyless: bodyless,
-                to: destination)
+                date: dateBuffer.raw, to: destination)
         }
         return String(decoding: bytes, as: UTF8.self)
     }
@@ -52,6 +54,18 @@ import Testing
                     let scanned = ScannedReply(head, to: .head)
                     #expect(scanned.status == .complete && scanned.head.byteCount == head.utf8.count)
                 }
+            }
+        }
+    }
+
+    @Test func aReplyTellsTheDateIfThereIsOne() {
+        let date = "Sun, 06 Nov 1994 08:49:37 GMT"
+        for status in Self.statuses {
+            for bodyless in [false, true] {
+                let plain = reply(status, close: true, bodyless: bodyless)
+                let dated = reply(status, close: true, bodyless: bodyless, date: date)
+                #expect(!plain.contains("Date:") && dated.contains("\r\nDate: \(date)\r\n"))
+                #expect(dated.replacing("Date: \(date)\r\n", with: "") == plain)
             }
         }
     }

@@ -225,7 +225,63 @@ import Testing
         #expect(reply("HTTP/1.1 200 x", to: .connect).edited(clientMinorVersion: 0) == "HTTP/1.1 200 x\r\n\r\n")
     }
 
+    // MARK: Date
+
+    private static let date = "Sun, 06 Nov 1994 08:49:37 GMT"
+
+    @Test func aReplyWithoutDateGetsOne() {
+        let added = "Date: \(Self.date)\r\n\r\n"
+        for head in [
+            "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n",
+            "HTTP/1.0 404\r\nDates: x\r\nDat: y\r\nX-Date: z\r\nEtag: d\r\n",
+            "HTTP/1.1 304 x\r\nLast-Modified: \(Self.date)\r\n", "HTTP/1.1 204 x\r\n",
+            "HTTP/1.1 599 \r\nVary: date\r\n",
+        ] {
+            let scanned = ScannedReply(head + "\r\n")
+            #expect(scanned.edited(date: Self.date) == scanned.edited().dropLast() + added)
+            #expect(scanned.edited(close: true, date: Self.date).hasSuffix("\r\nConnection: close\r\n" + added))
+        }
+        #expect(reply("HTTP/1.1 200 x", to: .connect).edited(date: Self.date) == "HTTP/1.1 200 x\r\n" + added)
+        let upgrade = reply("HTTP/1.1 426 x", "Upgrade: a", "Content-Length: 0")
+        #expect(upgrade.edited(close: true, date: Self.date).hasSuffix("Connection: Upgrade, close\r\n" + added))
+    }
+
+    @Test func aDateOfTheServiceStays() {
+        for line in ["Date: \(Self.date)", "date:x", "DATE:", "dAtE: Mon, 01 Jan 1999 00:00:00 GMT"] {
+            for others in [[], ["A: b", "Connection: close, x, dates"], ["Connection: a", "Keep-Alive: date"]] {
+                let lines = (others + [line]).map { $0 + "\r\n" }.joined()
+                let scanned = ScannedReply("HTTP/1.1 200 OK\r\n\(lines)Content-Length: 0\r\n\r\n")
+                #expect(scanned.edited(date: Self.date) == scanned.edited())
+                #expect(scanned.edited().contains("\r\n\(line)\r\n"))
+            }
+        }
+    }
+
+    @Test func aDateThatConnectionTakesAwayIsReplaced() {
+        for lines in [["Connection: Date", "Date: x"], ["date: x", "A: b", "connection: close, DATE"]] {
+            let text = lines.map { $0 + "\r\n" }.joined()
+            let edited = ScannedReply("HTTP/1.1 200 OK\r\n\(text)\r\n").edited(date: Self.date)
+            #expect(edited.hasSuffix("\r\nDate: \(Self.date)\r\n\r\n") && !edited.lowercased().contains("date: x"))
+        }
+    }
+
+    @Test func repliesThatAreNotFinalGetNoDate() {
+        for status in ["100", "101", "103", "199"] {
+            let scanned = reply("HTTP/1.1 \(status) x")
+            #expect(scanned.edited(date: Self.date) == scanned.edited())
+        }
+    }
+
+    @Test func theDateOfARequestIsOrdinary() {
+        let scanned = ScannedRequest("GET / HTTP/1.1\r\nHost: a\r\nDate: x\r\nConnection: y\r\nY: z\r\n\r\n")
+        #expect(String(decoding: scanned.edited(), as: UTF8.self).contains("\r\nDate: x\r\n"))
+        let named = ScannedRequest("GET / HTTP/1.1\r\nHost: a\r\nDate: x\r\nConnection: date\r\n\r\n")
+        #expect(!String(decoding: named.edited(), as: UTF8.self).contains("Date"))
+    }
+
     @Test func theLongestHeadFitsItsRoom() {
+        let most = reply("HTTP/1.1 426", "Upgrade:x")
+        #expect(most.edited(clientMinorVersion: 0, date: Self.date).utf8.count > most.head.byteCount + 64)
         let edited = reply("HTTP/1.1 200", "Content-Length:0").edited(clientMinorVersion: 0)
         #expect(edited == "HTTP/1.1 200 \r\nContent-Length:0\r\nConnection: keep-alive\r\n\r\n")
     }

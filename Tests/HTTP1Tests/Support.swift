@@ -84,10 +84,11 @@ final class ScannedReply {
     var keepAlive: Bool { head.keepAlive }
     var isInterim: Bool { head.isInterim }
 
-    func edited(close: Bool = false, clientMinorVersion: UInt8 = 1) -> String {
+    func edited(close: Bool = false, clientMinorVersion: UInt8 = 1, date: String = "") -> String {
+        let dateBuffer = PaddedBuffer(date.utf8)
         let edit = ResponseEdit(close: close, clientMinorVersion: clientMinorVersion)
         let bytes = unsafe written(room: head.byteCount + ResponseHead.editedHeadSlack) { destination in
-            unsafe head.writeEdited(from: buffer.raw, edit: edit, to: destination)
+            unsafe head.writeEdited(from: buffer.raw, edit: edit, date: dateBuffer.raw, to: destination)
         }
         return String(decoding: bytes, as: UTF8.self)
     }

@@ -171,10 +171,11 @@ enum HTTP1Invariants {
         let status = unsafe head.scan(buffer.raw, limits: limits, request: method)
         if (status == .refused) != (head.refusal != .none) { return "refused without a cause, or with one and not" }
         guard status == .complete else { return nil }
+        let date = PaddedBuffer("Sun, 06 Nov 1994 08:49:37 GMT".utf8)
         for version in [UInt8(0), 1] {
             let edit = ResponseEdit(close: version == 0 && head.framing == .chunked, clientMinorVersion: version)
             let edited = unsafe written(room: head.byteCount + ResponseHead.editedHeadSlack) { destination in
-                unsafe head.writeEdited(from: buffer.raw, edit: edit, to: destination)
+                unsafe head.writeEdited(from: buffer.raw, edit: edit, date: date.raw, to: destination)
             }
             var second = ResponseHead()
             let editedBuffer = PaddedBuffer(edited)
