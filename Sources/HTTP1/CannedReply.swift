@@ -19,7 +19,8 @@ public enum CannedReply {
     /// Writes a whole reply.
     ///
     /// - Parameters:
-    ///   - status: one of the statuses that have a text here; any other one is written as 500.
+    ///   - status: one of the statuses that have a text here; any other one is written as 500. 200 has no content: it is
+    ///     for an OPTIONS that goes no further. 405 is for a TRACE.
     ///   - cause: what more can be said of a 502.
     ///   - retryAfterSeconds: what Retry-After says (RFC 9110 §10.2.3); 0 for none.
     ///   - close: whether the connection ends with the reply.
@@ -34,12 +35,16 @@ public enum CannedReply {
     ) -> Int {
         precondition(destination.count >= longest, "a canned reply has room")
         let text = Text(status, cause)
+        let hasContent = text.sentence.utf8CodeUnitCount > 0
         var writer = unsafe ByteWriter(destination)
         writer.append("HTTP/1.1 ")
         writer.append(text.reason)
+        if hasContent { writer.append("\r\nContent-Type: text/plain; charset=utf-8") }
         // Without this, caches may keep a 404, 414 or 501 by themselves (RFC 9110 §15.1).
-        writer.append("\r\nContent-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\nContent-Length: ")
-        writer.append(decimal: text.sentence.utf8CodeUnitCount &+ 1)
+        writer.append("\r\nCache-Control: no-store\r\nContent-Length: ")
+        writer.append(decimal: hasContent ? text.sentence.utf8CodeUnitCount &+ 1 : 0)
+        // RFC 9110 §15.5.6: all methods that are known here but the one that is refused.
+        if status == 405 { writer.append("\r\nAllow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, CONNECT") }
         if retryAfterSeconds > 0 {
             writer.append("\r\nRetry-After: ")
             writer.append(decimal: retryAfterSeconds)
@@ -51,7 +56,7 @@ public enum CannedReply {
         }
         if close { writer.append("\r\nConnection: close") }
         writer.append("\r\n\r\n")
-        if !bodyless {
+        if !bodyless && hasContent {
             writer.append(text.sentence)
             writer.append("\n")
         }
@@ -65,6 +70,8 @@ public enum CannedReply {
 
         @_noLocks init(_ status: UInt16, _ cause: Cause) {
             switch status {
+            // Of an OPTIONS that asks us alone.
+            case 200: self = Text("200 OK", "")
             case 400 where cause == .plain:
                 self = Text("400 Bad Request", "this port speaks TLS; begin the address with https:// instead")
             case 400..<500: self = Text(client: status)
@@ -94,6 +101,8 @@ public enum CannedReply {
             self =
                 switch status {
                 case 404: Text("404 Not Found", "no service is registered for this host and path")
+                case 405:
+                    Text("405 Method Not Allowed", "a TRACE that ends here is not echoed; send it without Max-Forwards")
                 case 408: Text("408 Request Timeout", "the request took too long to arrive; send it again, faster")
                 case 413: Text("413 Content Too Large", "the body of the request is too large; send less at a time")
                 case 414: Text("414 URI Too Long", "the request's target is too long; shorten it, or send it as a body")

@@ -33,7 +33,13 @@ struct EditableLines {
             let lineEnd = bytes.endOfText(from: nameEnd) &+ 2
             let name = ByteRange(position, nameEnd)
             var kind = fields.kind(of: name, in: bytes)
-            if kind == .ordinary && fields.isNamed(name, in: bytes) { kind = .named }
+            if kind == .ordinary {
+                if fields.isNamed(name, in: bytes) {
+                    kind = .named
+                } else if fields.findings.editsMaxForwards {
+                    kind = fields.kindWithMaxForwards(name, in: bytes)
+                }
+            }
             if kind == .contentLength {
                 if hasSeenLength { kind = .repeatedLength }
                 hasSeenLength = true

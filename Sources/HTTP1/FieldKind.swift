@@ -17,6 +17,8 @@ enum FieldKind: UInt8 {
     case forwardedHost
     /// Only its being there matters, so that it is never noted.
     case date
+    /// Of OPTIONS and TRACE alone, and told by ``FieldSection/readMaxForwards(_:)``, not by the name.
+    case maxForwards
     /// A further Content-Length with the value of the first.
     case repeatedLength
     /// An ordinary field that Connection names.

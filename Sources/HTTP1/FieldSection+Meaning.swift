@@ -29,7 +29,7 @@ extension FieldSection {
             note(line)
         case .folded:
             return findings.isRequest ? takeFolded(line, bytes) : .none
-        case .ordinary, .date, .named, .repeatedLength:
+        case .ordinary, .date, .maxForwards, .named, .repeatedLength:
             break
         }
         return .none

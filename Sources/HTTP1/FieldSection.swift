@@ -46,6 +46,11 @@ struct FieldSection: ~Copyable {
         /// Connection takes Date away.
         var namesDate = false
 
+        /// What Max-Forwards says of an OPTIONS or a TRACE; -1 if that is nothing.
+        var maxForwards = -1
+        /// Whether lines of Max-Forwards are left out of the edited head, which notes do not tell.
+        var editsMaxForwards = false
+
         var noteCount = 0
         var notesOverflow = false
         var namedCount = 0
@@ -54,6 +59,9 @@ struct FieldSection: ~Copyable {
 
         /// Whether the notes do not tell all lines that an edited head leaves out.
         var needsSecondPass: Bool { @_noLocks get { notesOverflow || namedCount > 0 } }
+
+        /// Lets editors look at all lines again.
+        @_noLocks mutating func askForSecondPass() { notesOverflow = true }
     }
 
     var findings = Findings()

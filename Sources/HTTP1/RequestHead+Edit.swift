@@ -12,7 +12,7 @@ extension RequestHead {
     /// asks for the options of a whole host (§3.2.4): what a service gets that is no proxy. Fields that are meant for us go
     /// no further: Connection and what it names, Keep-Alive, Proxy-Connection, Proxy-Authenticate, Proxy-Authorization
     /// but for CONNECT's, whose proxy the service is, TE but for `trailers`, Upgrade unless ``isUpgrade`` and always its
-    /// `h2c` (RFC 9110 §7.6.1). X-Forwarded-For, -Proto and -Host are
+    /// `h2c` (RFC 9110 §7.6.1). Max-Forwards of OPTIONS and TRACE is one less (§7.6.2). X-Forwarded-For, -Proto and -Host are
     /// set; what a trusted client said in them is appended to and kept. The authority of an absolute target or of
     /// CONNECT's replaces Host (RFC 9112 §3.2.2), and a request without Host, which HTTP/1.0 allows and HTTP/1.1 does not,
     /// is completed.
@@ -100,7 +100,7 @@ extension RequestHead {
     @_noLocks private func leavesOut(_ kind: FieldKind, isTrusted: Bool, replacesHost: Bool) -> Bool {
         switch kind {
         case .connection, .keepAlive, .proxyConnection, .proxyAuthenticate: true
-        case .named, .repeatedLength, .trailerCodings, .forwardedFor: true
+        case .named, .repeatedLength, .maxForwards, .trailerCodings, .forwardedFor: true
         case .proxyAuthorization: method != .connect
         case .forwardedProto, .forwardedHost: !isTrusted
         case .upgrade: !isUpgrade || fields.findings.upgradesToHTTP2
@@ -117,6 +117,7 @@ extension RequestHead {
     ) {
         if isUpgrade { writeUpgrade(bytes, &writer) }
         if fields.findings.acceptsTrailers { writer.append("TE: trailers\r\n") }
+        if fields.findings.maxForwards > 0 { writeMaxForwards(&writer) }
         writeForwardedFor(bytes, forwarding, &writer)
         let isTrusted = forwarding.isTrusted
         if !isTrusted || !fields.findings.hasForwardedProto {
@@ -153,6 +154,12 @@ extension RequestHead {
             writer.append("\r\n")
         }
         writer.append("Connection: Upgrade\r\n")
+    }
+
+    @_noLocks @inline(never) private func writeMaxForwards(_ writer: inout ByteWriter) {
+        writer.append("Max-Forwards: ")
+        writer.append(decimal: fields.findings.maxForwards &- 1)
+        writer.append("\r\n")
     }
 
     /// Joins the lines of a trusted client in their order, and appends the client itself.

@@ -41,6 +41,10 @@ public struct RequestHead: ~Copyable, Sendable {
     /// Whether the request may be sent again without harm.
     public var isIdempotent: Bool { @_noLocks get { method.isIdempotent } }
 
+    /// What Max-Forwards says of an OPTIONS or a TRACE (RFC 9110 §7.6.2), at most `Int.max`: if it is 0, the request goes
+    /// no further and is answered here. -1 for other methods, and without a valid value.
+    public var maxForwards: Int { @_noLocks get { fields.findings.maxForwards } }
+
     /// The host to route by: of an absolute target or of CONNECT's, else of the Host field. Without port and trailing
     /// dot, in the client's case; an IPv6 literal keeps its brackets. Empty if there is none.
     public var host: ByteRange { @_noLocks get { line.authority.isEmpty ? fields.findings.host : line.host } }
@@ -81,11 +85,11 @@ public struct RequestHead: ~Copyable, Sendable {
             refusal = fields.findings.refusal
             return status
         }
-        return conclude()
+        return conclude(bytes)
     }
 
     /// Judges what only the whole head can show.
-    @_noLocks @inline(__always) private mutating func conclude() -> HeadStatus {
+    @_noLocks @inline(__always) private mutating func conclude(_ bytes: PaddedBytes) -> HeadStatus {
         let findings = fields.findings
         if minorVersion > 0 && !findings.hasHost { return refuse(.missingHost) }
         if findings.hasTransferEncoding {
@@ -99,6 +103,7 @@ public struct RequestHead: ~Copyable, Sendable {
         keepAlive = !findings.asksClose && (minorVersion > 0 || findings.asksKeepAlive)
         isUpgrade = findings.asksUpgrade && findings.hasUpgrade && minorVersion > 0 && method != .connect
         byteCount = Int(findings.end)
+        if method == .options || method == .trace { fields.readMaxForwards(bytes) }
         return .complete
     }
 

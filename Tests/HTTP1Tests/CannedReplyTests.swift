@@ -3,7 +3,7 @@ import Testing
 
 /// The proxy's own replies.
 @Suite struct CannedReplyTests {
-    private static let statuses: [UInt16] = [400, 404, 408, 413, 414, 417, 421, 431, 500, 501, 502, 503, 504, 505]
+    private static let statuses: [UInt16] = [400, 404, 405, 408, 413, 414, 417, 421, 431, 500, 501, 502, 503, 504, 505]
 
     private static let causes: [CannedReply.Cause] = [.none, .mayHaveRun, .notKept, .spent, .plain]
 
@@ -77,9 +77,24 @@ import Testing
                 + "Content-Length: 48\r\nConnection: close\r\n\r\nno service is registered for this host and path\n")
     }
 
+    @Test func anOptionsThatEndsHereGetsNoContent() {
+        for bodyless in [false, true] {
+            #expect(
+                reply(200, bodyless: bodyless)
+                    == "HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nContent-Length: 0\r\n\r\n")
+            #expect(reply(200, close: true, bodyless: bodyless).hasSuffix("0\r\nConnection: close\r\n\r\n"))
+        }
+        #expect(ScannedReply(reply(200), to: .options).head.framing == .none)
+    }
+
+    @Test func aTraceThatEndsHereIsToldWhatIsAllowed() {
+        #expect(reply(405).contains("\r\nAllow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, CONNECT\r\n"))
+        for status in Self.statuses where status != 405 { #expect(!reply(status).contains("Allow")) }
+    }
+
     @Test func aStatusWithoutTextIsWrittenAsAFaultOfOurs() {
         #expect(reply(599).hasPrefix("HTTP/1.1 500 "))
-        #expect(reply(200).hasPrefix("HTTP/1.1 500 "))
+        #expect(reply(201).hasPrefix("HTTP/1.1 500 "))
         #expect(reply(499).hasPrefix("HTTP/1.1 400 "))
     }
 

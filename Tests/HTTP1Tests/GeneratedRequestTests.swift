@@ -10,7 +10,8 @@ import Testing
         "Proxy-Authenticate", "Proxy-Authorization", "Expect", "X-Forwarded-For", "X-Forwarded-Proto",
         "X-Forwarded-Host",
         "Accept", "User-Agent", "Cookie", "Trailer", "X-Hop", "A", "Content-Type", "Forwarded", "X_Forwarded_For",
-        "X-Forwarded_Host", "x_forwarded-Proto", "Keep_Alive", "Proxy_Connection", "Proxy_Authorization",
+        "X-Forwarded_Host", "x_forwarded-Proto", "Keep_Alive", "Proxy_Connection", "Max-Forwards", "Max_Forwards",
+        "Proxy_Authorization",
         "Content_Length",
     ]
 
@@ -47,7 +48,9 @@ import Testing
     }
 
     private func generate(_ random: inout SeededGenerator) -> [UInt8] {
-        let method = random.pick(["GET", "GET", "POST", "PUT", "OPTIONS", "CONNECT", "HEAD", "get", "M-SEARCH"])
+        let method = random.pick([
+            "GET", "GET", "POST", "PUT", "OPTIONS", "TRACE", "CONNECT", "HEAD", "get", "M-SEARCH",
+        ])
         let target = random.chance(60) ? "/a/b" : random.pick(Self.targets)
         let version = random.pick(["HTTP/1.1", "HTTP/1.1", "HTTP/1.1", "HTTP/1.0", "HTTP/1.2", "HTTP/2.0", "HTTP/1.1 "])
         var text = random.chance(5) ? "\r\n" : ""
@@ -100,6 +103,7 @@ import Testing
         if scanned.head.framing != reference.framing || scanned.head.contentLength != reference.length {
             return "framing"
         }
+        if scanned.head.maxForwards != reference.maxForwards { return "maxForwards" }
         if scanned.head.lacksHost != reference.lacksHost { return "lacksHost" }
         if scanned.head.keepAlive != reference.keepAlive { return "keepAlive" }
         if scanned.head.isUpgrade != reference.isUpgrade { return "isUpgrade" }

@@ -15,6 +15,7 @@ extension ReferenceRequest {
         }
         if isUpgrade { lines.append(Array("Connection: Upgrade".utf8)) }
         if options("te").contains("trailers") { lines.append(Array("TE: trailers".utf8)) }
+        if maxForwards > 0 { lines.append(Array("Max-Forwards: \(maxForwards - 1)".utf8)) }
         let others = isTrusted ? values("x-forwarded-for").filter { !$0.isEmpty } : []
         lines.append(
             Array("X-Forwarded-For: ".utf8) + Array((others + [Array(address.utf8)]).joined(separator: [44, 32])))
@@ -38,8 +39,18 @@ extension ReferenceRequest {
         case "content-length":
             defer { hasLength = true }
             return !hasLength
+        case "max-forwards" where hasMaxForwards: return maxForwards <= 0 && !named.contains(name)
+        case "max_forwards" where hasMaxForwards: return false
         default: return !named.contains(name)
         }
+    }
+
+    private var hasMaxForwards: Bool { method == "OPTIONS" || method == "TRACE" }
+
+    /// What Max-Forwards says, -1 for nothing.
+    var maxForwards: Int {
+        let numbers = values("max-forwards").filter { !$0.isEmpty && $0.allSatisfy { (48...57).contains($0) } }
+        return hasMaxForwards ? numbers.map { Int(String(decoding: $0, as: UTF8.self)) ?? .max }.min() ?? -1 : -1
     }
 
     /// The members that go on, each with a space before it if the client had one there.

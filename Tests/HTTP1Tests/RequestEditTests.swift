@@ -206,6 +206,33 @@ import Testing
         #expect(named.contains("Proxy-Authorization: z\r\n") && !named.contains("Y: 1"))
     }
 
+    @Test func maxForwardsIsOneLessForTheNextHop() {
+        for method in ["OPTIONS", "TRACE"] {
+            for (values, rest) in [
+                (["1"], "0"), (["10"], "9"), (["010"], "9"), (["3", "2"], "1"), (["x", "7"], "6"),
+                (["99999999999999999999"], "9223372036854775806"),
+            ] {
+                let lines = values.map { "max-forwards: \($0)\r\n" }.joined()
+                let scanned = ScannedRequest(
+                    "\(method) / HTTP/1.1\r\nHost: a\r\nA: b\r\n\(lines)Keep-Alive: x\r\nMax_Forwards: 9\r\nC: d\r\n\r\n"
+                )
+                #expect(
+                    String(decoding: scanned.edited(), as: UTF8.self)
+                        == "\(method) / HTTP/1.1\r\nHost: a\r\nA: b\r\nC: d\r\nMax-Forwards: \(rest)\r\n" + forwarded
+                        + "X-Forwarded-Host: a\r\n\r\n")
+            }
+        }
+    }
+
+    @Test func maxForwardsPassesWhereItMeansNothing() {
+        expectFields(["Max-Forwards: 5", "max_forwards: 6"], kept: ["Max-Forwards: 5", "max_forwards: 6"])
+        #expect(edited("TRACE / HTTP/1.1", "Host: a", "Max-Forwards: x").contains("\r\nMax-Forwards: x\r\n"))
+        #expect(!edited("TRACE / HTTP/1.1", "Host: a", "MAX_FORWARDS: 5").contains("5"))
+        #expect(
+            edited("TRACE / HTTP/1.1", "Host: a", "Connection: max-forwards", "Max-Forwards: 5")
+                == "TRACE / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 4\r\n" + forwarded + "X-Forwarded-Host: a\r\n\r\n")
+    }
+
     @Test func aRepeatedLengthGoesOnOnce() {
         expectFields(["Content-Length: 5", "A: b", "Content-Length: 05"], kept: ["Content-Length: 5", "A: b"])
         expectFields(

@@ -159,6 +159,29 @@ import Testing
         }
     }
 
+    @Test func maxForwardsMeansSomethingInOptionsAndTraceAlone() {
+        for method in ["OPTIONS", "TRACE", "GET", "HEAD", "POST", "options", "CONNECT"] {
+            let target = method == "CONNECT" ? "a:1" : "/"
+            let scanned = request("\(method) \(target) HTTP/1.1", "Host: a", "Max-Forwards: 5")
+            #expect(scanned.maxForwards == (["OPTIONS", "TRACE"].contains(method) ? 5 : -1))
+        }
+        for (value, number) in [
+            ("0", 0), ("00", 0), ("1", 1), (" 7\t", 7), ("010", 10), ("9223372036854775807", Int.max),
+            ("9223372036854775808", Int.max), ("18446744073709551616", Int.max),
+            (String(repeating: "9", count: 99), Int.max),
+            ("", -1), ("-1", -1), ("+1", -1), ("1 2", -1), ("1,2", -1), ("x", -1), ("0x1", -1), ("1.0", -1),
+        ] {
+            #expect(request("TRACE / HTTP/1.1", "Host: a", "mAX-forwards: \(value)").maxForwards == number)
+            #expect(request("OPTIONS * HTTP/1.0", "Max-Forwards:\(value)", "X: y").maxForwards == number)
+        }
+        #expect(request("TRACE / HTTP/1.1", "Host: a").maxForwards == -1)
+        for other in ["Max_Forwards: 3", "Max-Forward: 3", "Max-Forwardss: 3"] {
+            #expect(request("TRACE / HTTP/1.1", "Host: a", other).maxForwards == -1)
+        }
+        let twice = request("OPTIONS / HTTP/1.1", "Host: a", "Max-Forwards: 3", "Max-Forwards: x", "Max-Forwards: 2")
+        #expect(twice.maxForwards == 2)
+    }
+
     @Test func aHeadMayBeScannedInTheSameValueAgain() {
         var head = RequestHead()
         let long = PaddedBuffer(

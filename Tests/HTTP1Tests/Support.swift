@@ -43,6 +43,7 @@ final class ScannedRequest {
     var keepAlive: Bool { head.keepAlive }
     var isUpgrade: Bool { head.isUpgrade }
     var lacksHost: Bool { head.lacksHost }
+    var maxForwards: Int { head.maxForwards }
     var expectsContinue: Bool { head.expectsContinue }
     var host: String { text(head.host) }
     var target: String { text(head.target) }

@@ -159,6 +159,9 @@ enum HTTP1Invariants {
         let host = one.lacksHost ? Array("192.0.2.1".utf8) : oneBytes.bytes(one.host)
         if host != twoBytes.bytes(two.host) { return "another host" }
         if oneBytes.bytes(one.methodName) != twoBytes.bytes(two.methodName) { return "another method" }
+        let left = one.maxForwards > 0 ? one.maxForwards - 1 : one.maxForwards
+        // A valid 0 is answered here; what Connection names is not passed on.
+        if two.maxForwards != left && one.maxForwards > 0 { return "another Max-Forwards" }
         if one.isUpgrade != two.isUpgrade || one.expectsContinue != two.expectsContinue { return "another wish" }
         return two.minorVersion == 1 ? nil : "another version than 1.1"
     }
