@@ -4,7 +4,7 @@ public enum CannedReply {
     public static var longest: Int { @_noLocks get { 1024 } }
 
     /// Why a request got 502, or 400, where more can be said.
-    public enum Cause: Sendable {
+    public enum Cause: Sendable, CaseIterable {
         case none
         /// It may have been executed, and must not be executed twice.
         case mayHaveRun
@@ -14,6 +14,23 @@ public enum CannedReply {
         case spent
         /// Of a 400: it came without TLS to a port that speaks it.
         case plain
+
+        // The service's reply is refused: the causes of a scan by what has to be mended (see ``Refusal/replyCause``).
+
+        /// Its head has more bytes than are taken.
+        case replyTooLarge
+        /// Its head has more fields, or names more in Connection, than are taken.
+        case replyTooManyFields
+        /// It does not begin with a status line.
+        case replyNotHTTP
+        /// A line of its head is no field line.
+        case replyBadFields
+        /// Where its body ends cannot be known.
+        case replyBadFraming
+        /// It is 101, and nobody asked for another protocol.
+        case replyUnaskedSwitch
+        /// The stream ended within its head.
+        case replyCutShort
     }
 
     /// Writes a whole reply.
@@ -84,6 +101,19 @@ public enum CannedReply {
             let sentence: StaticString =
                 switch cause {
                 case .none, .plain: "the service sent an invalid reply; look at its log"
+                case .replyTooLarge:
+                    "the head of the service's reply is too large; let the service send smaller fields, cookies for example"
+                case .replyTooManyFields:
+                    "the service's reply has too many fields; let the service send fewer, cookies for example"
+                case .replyNotHTTP:
+                    "the service's reply does not begin with a status line of HTTP/1; look at what listens there"
+                case .replyBadFields:
+                    "the service's reply has a line in its head that is no valid field; look at the fields that it sets"
+                case .replyBadFraming:
+                    "the service's reply does not say plainly where it ends; look at its Content-Length and Transfer-Encoding"
+                case .replyUnaskedSwitch:
+                    "the service switched to another protocol, which the request had not asked for; look at its log"
+                case .replyCutShort: "the service ended its stream within the head of its reply; look at its log"
                 case .mayHaveRun:
                     "the service broke off; the request may have been executed, so it was not sent to another one"
                 case .notKept: "the service broke off; the request was too large to be kept, please send it again"

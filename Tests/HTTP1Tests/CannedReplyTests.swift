@@ -5,7 +5,7 @@ import Testing
 @Suite struct CannedReplyTests {
     private static let statuses: [UInt16] = [400, 404, 405, 408, 413, 414, 417, 421, 431, 500, 501, 502, 503, 504, 505]
 
-    private static let causes: [CannedReply.Cause] = [.none, .mayHaveRun, .notKept, .spent, .plain]
+    private static let causes = CannedReply.Cause.allCases
 
     private func reply(
         _ status: UInt16, cause: CannedReply.Cause = .none, retry: Int = 0, close: Bool = false, bodyless: Bool = false,
@@ -102,6 +102,61 @@ import Testing
     func refusals() {
         for refusal in Refusal.allCases where refusal != .none {
             #expect(reply(refusal.status).hasPrefix("HTTP/1.1 \(refusal.status) "))
+        }
+    }
+
+    // MARK: Refused replies
+
+    @Test("each refusal of a reply has a cause, and its sentence says what is wrong")
+    func replyCauses() {
+        let start = "HTTP/1.1 200 OK\r\n"
+        let fields = String(repeating: "A: b\r\n", count: 129)
+        let options = (0..<17).map { "n\($0)" }.joined(separator: ",")
+        for (head, cause, words) in [
+            (start + "A: " + String(repeating: "x", count: 65_536), CannedReply.Cause.replyTooLarge, "too large"),
+            (start + fields + "\r\n", .replyTooManyFields, "too many fields"),
+            (start + "Connection: \(options)\r\n\r\n", .replyTooManyFields, "too many fields"),
+            ("SSH-2.0-Go\r\n", .replyNotHTTP, "status line"), ("HTTP/2 200\r\n\r\n", .replyNotHTTP, "status line"),
+            ("HTTP/1.1 OK\r\n\r\n", .replyNotHTTP, "status line"),
+            ("HTTP/1.1 20\r\n\r\n", .replyNotHTTP, "status line"),
+            (start + "A: b\n\r\n", .replyBadFields, "field"), (start + "A: b\rc\r\n\r\n", .replyBadFields, "field"),
+            (start + "A: \0\r\n\r\n", .replyBadFields, "field"), (start + "A: \u{1}\r\n\r\n", .replyBadFields, "field"),
+            (start + "A: b\r\n c\r\n\r\n", .replyBadFields, "field"), (start + "A\r\n\r\n", .replyBadFields, "field"),
+            (start + "A : b\r\n\r\n", .replyBadFields, "field"), (start + "(: b\r\n\r\n", .replyBadFields, "field"),
+            (start + "Content-Length: x\r\n\r\n", .replyBadFraming, "Content-Length"),
+            (start + "Content-Length: 1\r\nContent-Length: 2\r\n\r\n", .replyBadFraming, "Content-Length"),
+            (start + "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", .replyBadFraming, "Transfer-Encoding"),
+            (start + "Transfer-Encoding: x\r\n\r\n", .replyBadFraming, "Transfer-Encoding"),
+            (start + "Transfer-Encoding: chunked;\r\n\r\n", .replyBadFraming, "Transfer-Encoding"),
+            ("HTTP/1.0 200 x\r\nTransfer-Encoding: chunked\r\n\r\n", .replyBadFraming, "Transfer-Encoding"),
+            (start + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", .replyBadFraming, "ends"),
+        ] {
+            let scanned = ScannedReply(head)
+            #expect(scanned.status == .refused && scanned.head.refusal.replyCause == cause, "\(head.prefix(60))")
+            let text = reply(502, cause: cause)
+            #expect(text.hasPrefix("HTTP/1.1 502 Bad Gateway\r\n") && text.contains(words), "\(text)")
+        }
+        #expect(reply(502, cause: .replyUnaskedSwitch).contains("another protocol"))
+        #expect(reply(502, cause: .replyCutShort).contains("ended its stream within the head"))
+    }
+
+    @Test("every cause has a sentence of its own, and a cause changes nothing but a 502 and a 400")
+    func sentences() {
+        let texts = Set(Self.causes.map { reply(502, cause: $0) })
+        // What a port speaks is said with 400.
+        #expect(texts.count == Self.causes.count - 1)
+        for status in Self.statuses where status != 502 {
+            for cause in Self.causes where status != 400 || cause != .plain {
+                #expect(reply(status, cause: cause) == reply(status))
+            }
+        }
+    }
+
+    @Test func whatOnlyRequestsAreRefusedForIsNoCause() {
+        for refusal in [
+            Refusal.none, .badMethod, .missingHost, .targetTooLong, .foldedFramingName, .versionNotSupported,
+        ] {
+            #expect(refusal.replyCause == .none)
         }
     }
 }

@@ -173,6 +173,7 @@ enum HTTP1Invariants {
         var head = ResponseHead()
         let status = unsafe head.scan(buffer.raw, limits: limits, request: method)
         if (status == .refused) != (head.refusal != .none) { return "refused without a cause, or with one and not" }
+        if status == .refused && head.refusal.replyCause == .none { return "\(head.refusal) of a reply" }
         guard status == .complete else { return nil }
         let date = PaddedBuffer("Sun, 06 Nov 1994 08:49:37 GMT".utf8)
         for version in [UInt8(0), 1] {
