@@ -4,6 +4,7 @@ extension Loop {
     static let chunkedBodies: [Loop] = [
         follow("64 KiB in chunks of 4 KiB", chunkBytes: 4096, chunkCount: 16),
         follow("1 KiB in chunks of 16 bytes", chunkBytes: 16, chunkCount: 64),
+        followReply("1 KiB in chunks of 16 bytes", chunkBytes: 16, chunkCount: 64),
         takeOut("64 KiB in chunks of 4 KiB", chunkBytes: 4096, chunkCount: 16),
     ]
 
@@ -19,6 +20,25 @@ extension Loop {
                     let status = unsafe reader.advance(body, consumed: &consumed)
                     precondition(status == .finished, "a sample that is no body")
                     sum &+= consumed
+                }
+                return sum
+            }
+        }
+    }
+
+    /// The same of a reply, where sizes may have blanks behind them.
+    private static func followReply(_ what: String, chunkBytes: Int, chunkCount: Int) -> Loop {
+        Loop("HTTP1: follow a reply of \(what)") {
+            let body = unsafe padded(chunkedBody(chunkBytes: chunkBytes, chunkCount: chunkCount))
+            return { count in
+                var sum = 0
+                for _ in 0..<count {
+                    var reader = ChunkedReader()
+                    var consumed = 0
+                    var blanks = 0
+                    let status = unsafe reader.advanceReply(body, consumed: &consumed, blanks: &blanks)
+                    precondition(status == .finished, "a sample that is no body")
+                    sum &+= consumed &+ blanks
                 }
                 return sum
             }

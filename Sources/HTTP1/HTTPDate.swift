@@ -38,7 +38,7 @@ public enum HTTPDate {
 
     /// Three letters of a list of names.
     @_noLocks private static func appendName(_ names: StaticString, _ index: Int, _ writer: inout ByteWriter) {
-        for offset in 0..<3 { unsafe writer.append(names.utf8Start[3 &* index &+ offset]) }
+        for offset in 0..<3 { writer.append(Word.byte(of: names, at: 3 &* index &+ offset)) }
     }
 
     /// Two digits.

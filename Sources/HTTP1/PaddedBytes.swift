@@ -77,7 +77,7 @@ extension PaddedBytes {
         guard Int(range.count) == literal.utf8CodeUnitCount else { return false }
         for index in 0..<literal.utf8CodeUnitCount {
             let byte = Ascii.folded(self[range.lowerBound &+ index])
-            if unsafe literal.utf8Start[index] != byte { return false }
+            if byte != Word.byte(of: literal, at: index) { return false }
         }
         return true
     }

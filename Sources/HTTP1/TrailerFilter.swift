@@ -110,7 +110,7 @@ public struct TrailerFilter: Sendable, BitwiseCopyable {
     @_noLocks private func begins(_ name: StaticString) -> Bool {
         let count = Int(heldCount)
         if count > name.utf8CodeUnitCount { return false }
-        for index in 0..<count where unsafe name.utf8Start[index] != Ascii.folded(held[index]) { return false }
+        for index in 0..<count where Word.byte(of: name, at: index) != Ascii.folded(held[index]) { return false }
         return true
     }
 }

@@ -14,6 +14,12 @@ enum Word {
         return word
     }
 
+    /// One byte of a literal. - Precondition: it has more than `index`.
+    @_noLocks @inline(__always) static func byte(of literal: StaticString, at index: Int) -> UInt8 {
+        assert(index >= 0 && index < literal.utf8CodeUnitCount)
+        return unsafe literal.utf8Start[index]
+    }
+
     /// The first `count` bytes of a word, zeros behind them. - Precondition: `count` is 1 to 8.
     @_noLocks @inline(__always) static func first(_ count: Int, of word: UInt64) -> UInt64 {
         word & (UInt64.max &>> UInt64(truncatingIfNeeded: 64 &- count &* 8))
