@@ -36,8 +36,8 @@ public enum CannedReply {
     /// Writes a whole reply.
     ///
     /// - Parameters:
-    ///   - status: one of the statuses that have a text here; any other one is written as 500. 200 has no content: it is
-    ///     for an OPTIONS that goes no further. 405 is for a TRACE.
+    ///   - status: one of the statuses that have a text here; any other one is written as 500. 200, which has no
+    ///     content, is for an OPTIONS that goes no further, 405 for such a TRACE.
     ///   - cause: what more can be said of a 502.
     ///   - retryAfterSeconds: what Retry-After says (RFC 9110 §10.2.3); 0 for none.
     ///   - close: whether the connection ends with the reply.
@@ -102,7 +102,7 @@ public enum CannedReply {
                 switch cause {
                 case .none, .plain: "the service sent an invalid reply; look at its log"
                 case .replyTooLarge:
-                    "the head of the service's reply is too large; let the service send smaller fields, cookies for example"
+                    "the head of the service's reply is too large; let it send smaller fields, cookies for example"
                 case .replyTooManyFields:
                     "the service's reply has too many fields; let the service send fewer, cookies for example"
                 case .replyNotHTTP:
@@ -110,7 +110,7 @@ public enum CannedReply {
                 case .replyBadFields:
                     "the service's reply has a line in its head that is no valid field; look at the fields that it sets"
                 case .replyBadFraming:
-                    "the service's reply does not say plainly where it ends; look at its Content-Length and Transfer-Encoding"
+                    "the service's reply does not tell where it ends; look at its Content-Length and Transfer-Encoding"
                 case .replyUnaskedSwitch:
                     "the service switched to another protocol, which the request had not asked for; look at its log"
                 case .replyCutShort: "the service ended its stream within the head of its reply; look at its log"

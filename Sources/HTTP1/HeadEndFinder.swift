@@ -3,8 +3,8 @@
 ///
 /// Made for one head, and given **all** of it from its first byte on, whoever has looked at some of that before: begun
 /// in the middle, it takes the end of a line for empty lines before the head, or misses half of an empty line.
-/// ``advance(_:)`` is called with each piece of a request until it finds the end or ``byteCount`` has reached the limit,
-/// ``advanceInReply(_:)`` with those of a reply. Then the whole is scanned, which judges it. The finder stops at
+/// ``advance(_:)`` is called with each piece of a request until it finds the end or ``byteCount`` has reached the
+/// limit, ``advanceInReply(_:)`` with those of a reply. Then the whole is scanned, which judges it. The finder stops at
 /// everything that the scan of a request is sure to refuse: a line feed without a carriage return, or too many empty
 /// lines before the head.
 @frozen public struct HeadEndFinder: Sendable, BitwiseCopyable {
@@ -40,8 +40,8 @@
         return pass(piece)
     }
 
-    /// Looks at the next piece of a reply's head, whose lines may end with a line feed alone (RFC 9112 §2.2). Such a head
-    /// is scanned once ``ResponseHead/mendLineEnds(_:to:)`` has made its line ends whole.
+    /// Looks at the next piece of a reply's head, whose lines may end with a line feed alone (RFC 9112 §2.2). Such a
+    /// head is scanned once ``ResponseHead/mendLineEnds(_:to:)`` has made its line ends whole.
     ///
     /// - Parameter bytes: the piece; 64 more bytes behind it are readable.
     /// - Returns: the offset in this piece just after the end of the head, or -1 if the head goes on.

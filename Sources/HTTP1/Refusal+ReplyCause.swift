@@ -1,6 +1,6 @@
 extension Refusal {
-    /// What a client is told of a reply whose head is refused for this; ``CannedReply/Cause/none`` for what only requests
-    /// are refused for.
+    /// What a client is told of a reply whose head is refused for this; ``CannedReply/Cause/none`` for what only
+    /// requests are refused for.
     public var replyCause: CannedReply.Cause {
         @_noLocks get {
             switch self {

@@ -9,13 +9,13 @@ extension RequestHead {
     /// Writes the head as it goes on to the service.
     ///
     /// The version is always HTTP/1.1, and an absolute target goes on in origin-form (RFC 9112 §3.2.1), or as `*` if it
-    /// asks for the options of a whole host (§3.2.4): what a service gets that is no proxy. Fields that are meant for us go
-    /// no further: Connection and what it names, Keep-Alive, Proxy-Connection, Proxy-Authenticate, Proxy-Authorization
-    /// but for CONNECT's, whose proxy the service is, TE but for `trailers`, Upgrade unless ``isUpgrade`` and always its
-    /// `h2c` (RFC 9110 §7.6.1). Max-Forwards of OPTIONS and TRACE is one less (§7.6.2). X-Forwarded-For, -Proto and -Host are
-    /// set; what a trusted client said in them is appended to and kept. The authority of an absolute target or of
-    /// CONNECT's replaces Host (RFC 9112 §3.2.2), and a request without Host, which HTTP/1.0 allows and HTTP/1.1 does not,
-    /// is completed.
+    /// asks for the options of a whole host (§3.2.4): what a service gets that is no proxy. Fields that are meant for
+    /// us go no further: Connection and what it names, Keep-Alive, Proxy-Connection, Proxy-Authenticate,
+    /// Proxy-Authorization but for CONNECT's, whose proxy the service is, TE but for `trailers`, Upgrade unless
+    /// ``isUpgrade`` and always its `h2c` (RFC 9110 §7.6.1). Max-Forwards of OPTIONS and TRACE is one less (§7.6.2).
+    /// X-Forwarded-For, -Proto and -Host are set; what a trusted client said in them is appended to and kept. The
+    /// authority of an absolute target or of CONNECT's replaces Host (RFC 9112 §3.2.2), and a request without Host,
+    /// which HTTP/1.0 allows and HTTP/1.1 does not, is completed.
     ///
     /// - Parameters:
     ///   - bytes: what was scanned.

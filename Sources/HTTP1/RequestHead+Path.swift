@@ -1,6 +1,6 @@
 extension RequestHead {
-    /// The path to route by, of what goes on as the target: percent-decoded, then freed of dot segments (RFC 3986 §5.2.4). The query takes no part;
-    /// CONNECT and `*` give `/`.
+    /// The path to route by, of what goes on as the target: percent-decoded, then freed of dot segments (RFC 3986
+    /// §5.2.4). The query takes no part; CONNECT and `*` give `/`.
     ///
     /// A decoded slash is a slash, so that `%2e%2e%2f` climbs like `../`. Empty segments stay: `//` is not `/`.
     ///

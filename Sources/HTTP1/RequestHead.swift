@@ -1,9 +1,9 @@
 /// The head of a request: found, checked and understood in one pass (RFC 9112 §2 to §7).
 ///
 /// Plain data without references: made once, scanned many times. The order of calls is ``scan(_:limits:)`` until it is
-/// complete or refused, then ``routingPath(in:scratch:)`` and ``writeEdited(from:forwarding:host:to:)``, both with the bytes
-/// that were scanned. All ranges count from the start of those bytes, behind which 64 more have to be readable; what
-/// these hold never matters.
+/// complete or refused, then ``routingPath(in:scratch:)`` and ``writeEdited(from:forwarding:host:to:)``, both with the
+/// bytes that were scanned. All ranges count from the start of those bytes, behind which 64 more have to be readable;
+/// what these hold never matters.
 public struct RequestHead: ~Copyable, Sendable {
     var line = RequestLine()
     var fields = FieldSection()
@@ -20,8 +20,8 @@ public struct RequestHead: ~Copyable, Sendable {
     /// Whether another request may follow on the connection: asked for by default in HTTP/1.1, on demand in HTTP/1.0.
     public private(set) var keepAlive = false
 
-    /// Whether the client asks for another protocol: `Connection: upgrade` and an Upgrade field, in HTTP/1.1. `h2c` does
-    /// not count and is left out of the edited head: its requests would pass unrouted.
+    /// Whether the client asks for another protocol: `Connection: upgrade` and an Upgrade field, in HTTP/1.1. `h2c`
+    /// does not count and is left out of the edited head: its requests would pass unrouted.
     public private(set) var isUpgrade = false
 
     @_noLocks public init() {}
@@ -41,8 +41,8 @@ public struct RequestHead: ~Copyable, Sendable {
     /// Whether the request may be sent again without harm.
     public var isIdempotent: Bool { @_noLocks get { method.isIdempotent } }
 
-    /// What Max-Forwards says of an OPTIONS or a TRACE (RFC 9110 §7.6.2), at most `Int.max`: if it is 0, the request goes
-    /// no further and is answered here. -1 for other methods, and without a valid value.
+    /// What Max-Forwards says of an OPTIONS or a TRACE (RFC 9110 §7.6.2), at most `Int.max`: if it is 0, the request
+    /// goes no further and is answered here. -1 for other methods, and without a valid value.
     public var maxForwards: Int { @_noLocks get { fields.findings.maxForwards } }
 
     /// The host to route by: of an absolute target or of CONNECT's, else of the Host field. Without port and trailing

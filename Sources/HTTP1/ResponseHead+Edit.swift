@@ -20,8 +20,8 @@ extension ResponseHead {
     /// The version is always HTTP/1.1 (RFC 9110 §2.5: it tells what we speak). Fields that are meant for us go no
     /// further; neither does a framing that the reply cannot have (RFC 9110 §8.6, RFC 9112 §6.1): 1xx, 204 and 2xx to
     /// CONNECT have no body. 101 and 426 keep Upgrade, 407 keeps Proxy-Authenticate: what the two ends of a hop that we
-    /// relay say to each other (RFC 9110 §11.7.1, §15.5.22). A client of HTTP/1.0 gets no Transfer-Encoding, and is told if it
-    /// is kept.
+    /// relay say to each other (RFC 9110 §11.7.1, §15.5.22). A client of HTTP/1.0 gets no Transfer-Encoding, and is
+    /// told if it is kept.
     ///
     /// A reply without Date gets one: a recipient that has a clock adds it (RFC 9110 §6.6.1). 1xx needs none.
     ///

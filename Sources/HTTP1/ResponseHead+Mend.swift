@@ -1,7 +1,7 @@
 extension ResponseHead {
-    /// Makes the line ends of a reply's head whole, which some services end with a line feed alone (RFC 9112 §2.2 lets a
-    /// recipient take that for one). Called when a scan has refused the head with ``Refusal/bareLineFeed``; then the copy
-    /// is scanned. Never for requests: there two programs would see two heads.
+    /// Makes the line ends of a reply's head whole, which some services end with a line feed alone (RFC 9112 §2.2 lets
+    /// a recipient take that for one). Called when a scan has refused the head with ``Refusal/bareLineFeed``; then the
+    /// copy is scanned. Never for requests: there two programs would see two heads.
     ///
     /// - Parameters:
     ///   - head: a head from its first byte up to its end, as ``HeadEndFinder/advanceInReply(_:)`` finds it.

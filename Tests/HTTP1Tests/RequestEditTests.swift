@@ -214,7 +214,8 @@ import Testing
             ] {
                 let lines = values.map { "max-forwards: \($0)\r\n" }.joined()
                 let scanned = ScannedRequest(
-                    "\(method) / HTTP/1.1\r\nHost: a\r\nA: b\r\n\(lines)Keep-Alive: x\r\nMax_Forwards: 9\r\nC: d\r\n\r\n"
+                    "\(method) / HTTP/1.1\r\nHost: a\r\nA: b\r\n\(lines)Keep-Alive: x\r\n"
+                        + "Max_Forwards: 9\r\nC: d\r\n\r\n"
                 )
                 #expect(
                     String(decoding: scanned.edited(), as: UTF8.self)
