@@ -18,8 +18,12 @@ public struct TrailerFilter: Sendable, BitwiseCopyable {
     /// Bytes that are held back at most: the longest name.
     public static var longestHeld: Int { @_noLocks get { 17 } }
 
-    private var held = InlineArray<17, UInt8>(repeating: 0)
+    /// Of the bytes that are held, a bit for each, the first one lowest: whether it is an upper-case letter or `_`. With
+    /// the name that they begin this is all of them, in a word that each connection has room for.
+    private var spelling: UInt32 = 0
     private var heldCount: UInt8 = 0
+    /// The number of a name that begins with what is held.
+    private var candidate: UInt8 = 0
     private var place = Place.name
 
     @_noLocks public init() {}
@@ -49,68 +53,74 @@ public struct TrailerFilter: Sendable, BitwiseCopyable {
 
     /// Takes a byte of a name, or what ends it.
     @_noLocks private mutating func takeName(_ byte: UInt8, _ writer: inout ByteWriter) {
-        let isEnd = byte == Ascii.colon
-        if isEnd || Int(heldCount) == Self.longestHeld {
-            if isEnd && isWhole { return decide(.droppedLine) }
-            writeHeld(&writer)
+        let isWhole = Int(heldCount) == Self.name(candidate).utf8CodeUnitCount
+        if byte == Ascii.colon && isWhole { return decide(.droppedLine) }
+        if !hold(byte) {
+            for index in 0..<Int(heldCount) { writer.append(heldByte(index)) }
             writer.append(byte)
             return decide(.keptLine)
         }
-        held[Int(heldCount)] = byte
-        heldCount &+= 1
-        if isOfFamily { return decide(.droppedLine) }
-        if !mayBecomeWhole {
-            writeHeld(&writer)
-            decide(.keptLine)
+        if Int(heldCount) == Self.name(candidate).utf8CodeUnitCount && candidate < Self.familyCount {
+            decide(.droppedLine)
         }
     }
 
     @_noLocks private mutating func decide(_ place: Place) {
         heldCount = 0
+        spelling = 0
+        candidate = 0
         self.place = place
     }
 
-    @_noLocks private func writeHeld(_ writer: inout ByteWriter) {
-        for index in 0..<Int(heldCount) { writer.append(held[index]) }
+    /// - Returns: false if no name begins with what is held and the byte.
+    @_noLocks private mutating func hold(_ byte: UInt8) -> Bool {
+        let folded = Ascii.folded(byte)
+        let count = Int(heldCount)
+        let held = Self.name(candidate)
+        for number in 0..<Self.nameCount {
+            let name = Self.name(number)
+            guard count < name.utf8CodeUnitCount, Word.byte(of: name, at: count) == folded,
+                Self.beginEqually(name, held, count)
+            else { continue }
+            candidate = number
+            if folded != byte { spelling |= 1 &<< UInt32(count) }
+            heldCount &+= 1
+            return true
+        }
+        return false
+    }
+
+    @_noLocks private func heldByte(_ index: Int) -> UInt8 {
+        let folded = Word.byte(of: Self.name(candidate), at: index)
+        if spelling &>> UInt32(index) & 1 == 0 { return folded }
+        return folded == Ascii.dash ? Ascii.underscore : folded & ~0x20
     }
 
     // MARK: The names
 
-    /// Whether all that is held is the name of a field that is ours.
-    private var isWhole: Bool {
-        @_noLocks get {
-            switch heldCount {
-            case 2: begins("te")
-            case 4: begins("host")
-            case 6: begins("expect")
-            case 7: begins("upgrade")
-            case 10: begins("connection") || begins("keep-alive")
-            case 12: begins("max-forwards")
-            case 14: begins("content-length")
-            case 17: begins("transfer-encoding")
-            default: false
-            }
+    private static var nameCount: UInt8 { @_noLocks get { 11 } }
+    /// The first names are what all names of a family begin with.
+    private static var familyCount: UInt8 { @_noLocks get { 2 } }
+
+    /// None of them begins with another one.
+    @_noLocks private static func name(_ number: UInt8) -> StaticString {
+        switch number {
+        case 0: "proxy-"
+        case 1: "x-forwarded-"
+        case 2: "host"
+        case 3: "content-length"
+        case 4: "transfer-encoding"
+        case 5: "connection"
+        case 6: "keep-alive"
+        case 7: "te"
+        case 8: "upgrade"
+        case 9: "expect"
+        default: "max-forwards"
         }
     }
 
-    /// Whether all that is held is what the names of a family begin with that is ours.
-    private var isOfFamily: Bool {
-        @_noLocks get { heldCount == 6 && begins("proxy-") || heldCount == 12 && begins("x-forwarded-") }
-    }
-
-    private var mayBecomeWhole: Bool {
-        @_noLocks get {
-            begins("te") || begins("host") || begins("expect") || begins("upgrade") || begins("connection")
-                || begins("keep-alive") || begins("max-forwards") || begins("content-length")
-                || begins("transfer-encoding") || begins("proxy-") || begins("x-forwarded-")
-        }
-    }
-
-    /// Whether the name begins with what is held.
-    @_noLocks private func begins(_ name: StaticString) -> Bool {
-        let count = Int(heldCount)
-        if count > name.utf8CodeUnitCount { return false }
-        for index in 0..<count where Word.byte(of: name, at: index) != Ascii.folded(held[index]) { return false }
+    @_noLocks private static func beginEqually(_ one: StaticString, _ other: StaticString, _ count: Int) -> Bool {
+        for index in 0..<count where Word.byte(of: one, at: index) != Word.byte(of: other, at: index) { return false }
         return true
     }
 }

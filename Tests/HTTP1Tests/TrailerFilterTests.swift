@@ -85,6 +85,18 @@ import Testing
         }
     }
 
+    @Test("a name that passes is written as the client wrote it")
+    func spelling() {
+        for name in [
+            "cOnTeNt_LENGTHs", "Transfer_Encoding_", "X_fORWARDED", "pROXY", "T", "eXPECt-", "Max_Forward", "te_",
+        ] {
+            let bytes = Array((name + ": x\r\n\r\n").utf8)
+            #expect(filtered(bytes, cuts: []) == bytes && filtered(bytes, cuts: Array(1..<bytes.count)) == bytes)
+        }
+    }
+
+    @Test func aFilterIsSmall() { #expect(MemoryLayout<TrailerFilter>.stride == 8) }
+
     @Test func noMoreIsHeldThanIsSaid() {
         #expect(TrailerFilter.longestHeld <= 24)
         for name in Self.ours + Self.others {
