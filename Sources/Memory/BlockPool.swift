@@ -64,6 +64,28 @@ public struct BlockPool: ~Copyable {
         /// Blocks from here on have never been taken.
         @usableFromInline var untouched: Int
         @usableFromInline var inUse: Int
+        #if DEBUG
+        var callsUntilFailure = 0
+        #endif
+    }
+
+    /// For tests of debug builds: the call after so many others finds no room, once.
+    public func failOnce(after calls: Int) {
+        #if DEBUG
+        unsafe state.pointee.callsUntilFailure = calls + 1
+        #endif
+    }
+
+    /// Whether a test has wished for that.
+    @_noLocks @inline(__always)
+    private func failsForTest() -> Bool {
+        #if DEBUG
+        guard unsafe state.pointee.callsUntilFailure > 0 else { return false }
+        unsafe state.pointee.callsUntilFailure -= 1
+        return unsafe state.pointee.callsUntilFailure == 0
+        #else
+        return false
+        #endif
     }
 
     /// Blocks in use.
@@ -90,16 +112,20 @@ public struct BlockPool: ~Copyable {
     public var view: BlockView { unsafe BlockView(bytes: bytes, blocks: blocks, capacity: capacity) }
 
     /// Whether at least that many bytes can be added to any chain.
+    /// - Parameter spared: blocks that have to be left for what is more important.
     @inlinable @_noLocks
-    public func hasRoom(for count: Int) -> Bool {
-        (capacity - inUse) * Self.blockBytes >= count + Self.blockBytes
+    public func hasRoom(for count: Int, sparing spared: Int = 0) -> Bool {
+        (capacity - spared - inUse) * Self.blockBytes >= count + Self.blockBytes
     }
 
     /// Copies `source` to the end of the chain. False, and nothing done, when the pool has no room.
+    /// - Parameter spared: blocks that have to be left for what is more important.
     @_noLocks
-    public func append(_ source: UnsafeRawBufferPointer, to chain: inout Chain) -> Bool {
+    public func append(_ source: UnsafeRawBufferPointer, to chain: inout Chain, sparing spared: Int = 0) -> Bool {
         guard source.count > 0 else { return true }
-        guard hasRoom(for: source.count), var from = source.baseAddress else { return false }
+        guard hasRoom(for: source.count, sparing: spared), !failsForTest(), var from = source.baseAddress else {
+            return false
+        }
         var left = source.count
         while left > 0 {
             let room = self.room(at: chain)
@@ -123,7 +149,7 @@ public struct BlockPool: ~Copyable {
         precondition(count >= 0 && count <= Self.blockBytes)
         // A chain without a block has no place either, not even for nothing.
         if chain.tail < 0 || room(at: chain) < count {
-            guard inUse < capacity else { return nil }
+            guard inUse < capacity, !failsForTest() else { return nil }
             extend(&chain)
         }
         return unsafe writable(at: chain)

@@ -42,13 +42,27 @@ public struct Slab<Element: BitwiseCopyable>: ~Copyable {
     @inlinable
     public subscript(index: Int32) -> Element {
         unsafeAddress {
-            precondition(index >= 0 && Int(index) < capacity)
+            checkTaken(index)
             return unsafe UnsafePointer(elements + Int(index))
         }
         nonmutating unsafeMutableAddress {
-            precondition(index >= 0 && Int(index) < capacity)
+            checkTaken(index)
             return unsafe elements + Int(index)
         }
+    }
+
+    /// Debug builds trap when a slot is used that nobody has taken; release builds know the bounds alone.
+    @inlinable
+    func checkTaken(_ index: Int32) {
+        precondition(index >= 0 && Int(index) < capacity)
+        assert(isTaken(index), "a slot is used that is free")
+    }
+
+    /// Whether somebody has the slot: for those who look through all of them.
+    @inlinable
+    public func isTaken(_ index: Int32) -> Bool {
+        precondition(index >= 0 && Int(index) < capacity)
+        return unsafe generations[Int(index)] & Self.takenMark != 0
     }
 
     @inlinable

@@ -103,6 +103,32 @@ private let block = BlockPool.blockBytes
     pool.clear(&chain)
 }
 
+/// Frames have to find a block whatever passes through.
+@Test func `bytes leave the blocks that they are told to spare`() {
+    let pool = BlockPool(capacity: 3)
+    var bulk = Chain()
+    let first = unsafe pattern(block).withUnsafeBytes { unsafe pool.append($0, to: &bulk, sparing: 1) }
+    let second = unsafe pattern(1).withUnsafeBytes { unsafe pool.append($0, to: &bulk, sparing: 1) }
+    #expect(first && !second && bulk.count == block)
+    #expect(!pool.hasRoom(for: 1, sparing: 1) && pool.hasRoom(for: 1))
+    var frame = Chain()
+    let isReserved = unsafe pool.reserve(12, in: &frame) != nil
+    #expect(isReserved)
+    pool.clear(&bulk)
+    pool.clear(&frame)
+}
+
+#if DEBUG
+@Test func `a call can be made to find no room, once`() {
+    let pool = BlockPool(capacity: 3)
+    var chain = Chain()
+    pool.failOnce(after: 1)
+    let results = (0..<3).map { _ in pool.append([1], to: &chain) }
+    #expect(results == [true, false, true] && chain.count == 2)
+    pool.clear(&chain)
+}
+#endif
+
 @Test func `a place that was reserved and never used is given back with its chain`() {
     let pool = BlockPool(capacity: 4)
     var chain = Chain()

@@ -134,3 +134,24 @@ private struct Record: BitwiseCopyable, Equatable {
         slab.remove(3)
     }
 }
+
+/// Whoever goes on with a record that was freed in the middle of an event is found by the tests, and not by luck.
+@Test func `in debug builds a slot that is free cannot be used`() async {
+    var slab = Slab<UInt64>(capacity: 2)
+    let index = slab.insert(7)
+    let before = slab.isTaken(index)
+    slab.remove(index)
+    #expect(before && !slab.isTaken(index) && !slab.isTaken(1))
+    #if DEBUG
+    await #expect(processExitsWith: .failure) {
+        var slab = Slab<UInt64>(capacity: 2)
+        let index = slab.insert(7)
+        slab.remove(index)
+        _ = slab[index]
+    }
+    await #expect(processExitsWith: .failure) {
+        let slab = Slab<UInt64>(capacity: 2)
+        slab[1] = 1
+    }
+    #endif
+}
