@@ -20,6 +20,9 @@ struct StreamTable: ~Copyable {
     private let mask: Int
     private let shift: UInt64
     private(set) var count = 0
+    /// Entries that do not stand where their mark would have them. Most often there are none, and then removal moves
+    /// nothing: the neighbours of a stream are those that were opened before and after it.
+    private(set) var displaced = 0
 
     /// Memory for each stream of its capacity, in bytes, at most.
     static var bytesPerStream: Int { 4 * MemoryLayout<Entry>.stride }
@@ -57,30 +60,61 @@ struct StreamTable: ~Copyable {
         precondition(2 * count <= mask && slot >= 0)
         let mark = Self.mark(session, id)
         var position = home(mark)
+        let start = position
         while unsafe entries[position].number != 0 { position = (position &+ 1) & mask }
         unsafe entries[position] = Entry(mark: mark, number: slot + 1)
         count += 1
+        if position != start { displaced += 1 }
     }
 
     @_noLocks
     mutating func remove(session: Int32, id: UInt32, slot: Int32) {
-        var hole = home(Self.mark(session, id))
+        let start = home(Self.mark(session, id))
+        var hole = start
         while unsafe entries[hole].number != slot + 1 {
             precondition(unsafe entries[hole].number != 0, "a stream that is not in the table")
             hole = (hole &+ 1) & mask
         }
         count -= 1
+        if hole != start { displaced -= 1 }
+        guard displaced > 0 else { return unsafe entries[hole].number = 0 }
+        closeGap(hole)
+    }
+
+    /// Moves back what could not be found any more behind an empty entry.
+    @_noLocks @inline(never)
+    private mutating func closeGap(_ gap: Int) {
+        var hole = gap
         var next = (hole &+ 1) & mask
         while unsafe entries[next].number != 0 {
             let wanted = unsafe home(entries[next].mark)
             // It may move into the hole if its home does not lie behind the hole.
             if (next &- wanted) & mask >= (next &- hole) & mask {
                 unsafe entries[hole] = entries[next]
+                if hole == wanted { displaced -= 1 }
                 hole = next
             }
             next = (next &+ 1) & mask
         }
         unsafe entries[hole].number = 0
+    }
+
+    /// That every entry is found from its home, and the displaced ones are counted. Debug builds alone.
+    func checkInvariants() {
+        #if DEBUG
+        var (found, away) = (0, 0)
+        for position in 0...mask where unsafe entries[position].number != 0 {
+            found += 1
+            let start = unsafe home(entries[position].mark)
+            if start != position { away += 1 }
+            var place = start
+            while place != position {
+                assert(unsafe entries[place].number != 0, "a gap before an entry hides it")
+                place = (place &+ 1) & mask
+            }
+        }
+        assert(found == count && away == displaced)
+        #endif
     }
 
     /// The id with its upper bits mixed with the session. The lower ones stay, for `home`.

@@ -114,6 +114,7 @@ private struct Streams: ~Copyable {
             }
             #expect(streams.table.count == model.count, "seed \(seed), step \(step)")
             guard step % 50 == 0 else { continue }
+            streams.table.checkInvariants()
             for (key, slot) in model {
                 #expect(streams.find(key.session, key.id) == slot, "seed \(seed), step \(step)")
             }
