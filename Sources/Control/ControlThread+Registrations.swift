@@ -124,7 +124,7 @@ extension ControlThread {
         let fd = registration.descriptor.fd
         // It may have sent more than was read: closing now would reset the connection, and the sentence with it.
         _ = ck_shutdown(fd, CInt(SHUT_WR))
-        epoll.setReading(true, fd, registration.source)
+        guard epoll.setReading(true, fd, registration.source) else { return forget(registration) }
         pending.move(
             registration, to: .refused(bytesDropped: 0), deadline: now + PendingTable.lingerMilliseconds)
     }
@@ -159,7 +159,8 @@ extension ControlThread {
     }
 
     func forget(_ registration: PendingRegistration) {
-        epoll.remove(registration.descriptor.fd)
+        // Its descriptor is closed, in any case.
+        _ = epoll.remove(registration.descriptor.fd)
         pending.remove(registration)
     }
 
@@ -190,7 +191,8 @@ extension ControlThread {
         guard acceptResumesAt == nil else { return }
         acceptResumesAt = now + Self.acceptPauseMilliseconds
         for (index, socket) in controlSockets.enumerated() {
-            epoll.setReading(false, socket.fd, .controlSocket(index: index))
+            // If the kernel refuses, services are accepted and turned away instead.
+            _ = epoll.setReading(false, socket.fd, .controlSocket(index: index))
         }
         guard now >= nextComplaint else { return }
         nextComplaint = now + Self.complaintMilliseconds
@@ -200,7 +202,8 @@ extension ControlThread {
     func resumeAccepting() {
         acceptResumesAt = nil
         for (index, socket) in controlSockets.enumerated() {
-            epoll.setReading(true, socket.fd, .controlSocket(index: index))
+            let isReading = epoll.setReading(true, socket.fd, .controlSocket(index: index))
+            if !isReading { acceptResumesAt = now + Self.acceptPauseMilliseconds }
         }
     }
 }

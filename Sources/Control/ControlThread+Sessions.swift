@@ -33,9 +33,13 @@ extension ControlThread {
         }
     }
 
+    private static let noMemory = "The kernel has no memory for another session; try again in a moment."
+
     private func wait(_ registration: PendingRegistration, _ judged: JudgedRegistration) {
         if case .waiting = registration.phase { return }
-        epoll.setReading(false, registration.descriptor.fd, registration.source)
+        guard epoll.setReading(false, registration.descriptor.fd, registration.source) else {
+            return refuse(registration, Self.noMemory)
+        }
         pending.move(
             registration, to: .waiting(judged),
             deadline: now + UInt64(RegistrationLimits.deadlineMilliseconds))
@@ -51,7 +55,7 @@ extension ControlThread {
     /// Gives the connection to a reactor. `OK` follows when the snapshot with the session has been published.
     private func adopt(_ registration: PendingRegistration, _ judged: JudgedRegistration, listener slot: Int) {
         let definition = judged.definition
-        epoll.remove(registration.descriptor.fd)
+        guard epoll.remove(registration.descriptor.fd) else { return refuse(registration, Self.noMemory) }
         pending.remove(registration)
         let fd = registration.descriptor.giveAway()
         // A connection that has broken already cannot be prepared either; its reactor finds out.

@@ -31,7 +31,8 @@ extension ControlThread {
         let name = signal == SIGINT ? "SIGINT" : "SIGTERM"
         log.notice("stopping by \(name): requests under way have \(settings.drain) to end")
         phase = .draining(until: now + settings.drain.milliseconds)
-        for socket in controlSockets { epoll.remove(socket.fd) }
+        // They are closed next, in any case.
+        for socket in controlSockets { _ = epoll.remove(socket.fd) }
         // This removes the files of unix sockets, too: a successor may register its own from now on.
         controlSockets.removeAll()
         acceptResumesAt = nil

@@ -53,15 +53,18 @@ struct Epoll: ~Copyable {
     }
 
     /// Whether bytes to read end the wait. Failures always do.
-    func setReading(_ isReading: Bool, _ fd: Int32, _ source: EventSource) {
-        let events = isReading ? EPOLLIN.rawValue : 0
-        let result = ck_epoll_set(descriptor.fd, EPOLL_CTL_MOD, fd, events, source.rawValue)
-        precondition(result == 0, "the descriptor was added before")
+    /// - Returns: false if the kernel refuses, for want of memory for example: it is as before then.
+    func setReading(_ isReading: Bool, _ fd: Int32, _ source: EventSource) -> Bool {
+        succeeds(ck_epoll_set(descriptor.fd, EPOLL_CTL_MOD, fd, isReading ? EPOLLIN.rawValue : 0, source.rawValue))
     }
 
-    func remove(_ fd: Int32) {
-        let result = ck_epoll_set(descriptor.fd, EPOLL_CTL_DEL, fd, 0, 0)
-        precondition(result == 0, "the descriptor was added before")
+    /// - Returns: false if the kernel refuses: the descriptor can only be closed then, which removes it as well.
+    func remove(_ fd: Int32) -> Bool { succeeds(ck_epoll_set(descriptor.fd, EPOLL_CTL_DEL, fd, 0, 0)) }
+
+    /// Only a fault of ours traps.
+    private func succeeds(_ result: Int32) -> Bool {
+        precondition(result != -ENOENT && result != -EBADF && result != -EINVAL, "the descriptor was added before")
+        return result == 0
     }
 
     /// What has happened, at most so many milliseconds from now (negative: whenever).
