@@ -47,6 +47,33 @@ struct FailureFigures: Equatable {
         ),
         (.failedBroken, "request got 502, the reply was invalid", "requests got 502, the replies were invalid"),
         (
+            .failedTooLarge, "request got 502, the reply's head was too large",
+            "requests got 502, the replies' heads were too large"
+        ),
+        (
+            .failedTooManyFields, "request got 502, the reply had too many fields",
+            "requests got 502, the replies had too many fields"
+        ),
+        (
+            .failedNotHTTP, "request got 502, the reply did not begin as HTTP does",
+            "requests got 502, the replies did not begin as HTTP does"
+        ),
+        (
+            .failedBadFields, "request got 502, a field of the reply was invalid",
+            "requests got 502, fields of the replies were invalid"
+        ),
+        (
+            .failedBadFraming, "request got 502, the reply's length could be understood in two ways",
+            "requests got 502, the replies' lengths could be understood in two ways"
+        ),
+        (
+            .failedUnaskedSwitch, "request got 502, the reply was a 101 that nobody had asked for",
+            "requests got 502, the replies were 101s that nobody had asked for"
+        ),
+        (
+            .cutBrokenChunks, "reply was cut, its chunks were invalid", "replies were cut, their chunks were invalid"
+        ),
+        (
             .cut, "connection ended in the middle of a reply or a relay",
             "connections ended in the middle of a reply or a relay"
         ),

@@ -18,7 +18,7 @@ extension ControlThread {
             (.handshakesGivenUp, "given up by clients"), (.handshakesOfNoTLS, "without TLS"),
             (.handshakesExpired, "too slow"), (.splicedToSessions, "bytes spliced to services"),
             (.splicedToClients, "bytes spliced to clients"), (.pipesMissed, "pipes missed"),
-            (.framesCut, "frames cut"),
+            (.framesCut, "frames cut"), (.idleRelays, "relays idle"),
         ]
         log.notice("now: \(text(levels)); so far: \(text(sums))")
         for (slot, listener) in registry.listeners.open.sorted(by: { $0.slot < $1.slot }) {
@@ -49,6 +49,13 @@ extension ListenerCounter {
         case .failedSpent: "failed after all attempts"
         case .failedBroken: "failed by invalid replies"
         case .cut: "cut"
+        case .failedTooLarge: "failed by replies with too large heads"
+        case .failedTooManyFields: "with too many fields"
+        case .failedNotHTTP: "that were not HTTP"
+        case .failedBadFields: "with invalid fields"
+        case .failedBadFraming: "with ambiguous lengths"
+        case .failedUnaskedSwitch: "that switched unasked"
+        case .cutBrokenChunks: "cut for broken chunks"
         }
     }
 }

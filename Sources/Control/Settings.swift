@@ -33,6 +33,8 @@ public struct Settings: Sendable {
     public var stallTimeout = TimeSpan(milliseconds: defaults.stallTimeout)
     /// How long a service may take until its reply begins. Nil: as long as it likes.
     public var replyTimeout: TimeSpan?
+    /// How long a relay may be without a byte either way. Nil: as long as its ends like.
+    public var relayIdleTimeout: TimeSpan?
     /// Clients whose forwarding fields are believed.
     public var trustedNetworks: [TrustedNetwork] = []
 
@@ -67,6 +69,8 @@ public struct Settings: Sendable {
     public var allowsCoreDumps = false
     /// For tests: every connection is handed over to another reactor.
     public var forcesHandOver = false
+    /// For tests: the id of each session's first stream, an odd one.
+    public var firstStreamID: UInt32 = 1
 
     public init() {}
 
@@ -164,6 +168,7 @@ extension Settings {
         limits.idleTimeout = idleTimeout.milliseconds
         limits.stallTimeout = stallTimeout.milliseconds
         limits.replyTimeout = replyTimeout?.milliseconds ?? 0
+        limits.relayIdleTimeout = relayIdleTimeout?.milliseconds ?? 0
         limits.hold = hold.milliseconds
         limits.holdLimit = holdLimit
         limits.holdBytes = holdBytes.bytes
@@ -174,6 +179,7 @@ extension Settings {
         limits.bufferBytes = bufferLimit.bytes
         limits.trusted = trustedNetworks.map { $0.network }
         limits.forceHandOver = forcesHandOver
+        limits.firstStreamID = firstStreamID
         return limits
     }
 }

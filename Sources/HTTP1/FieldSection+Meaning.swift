@@ -22,7 +22,7 @@ extension FieldSection {
         case .expect:
             guard findings.isRequest else { return .none }
             note(line)
-            if bytes.equalsIgnoringCase("100-continue", in: value) { findings.expectsContinue = true }
+            takeExpect(value, bytes)
         case .forwardedFor, .forwardedProto, .forwardedHost:
             if findings.isRequest { takeForwarded(line) }
         case .keepAlive, .proxyConnection, .proxyAuthenticate, .proxyAuthorization:
@@ -104,6 +104,13 @@ extension FieldSection {
             }
         }
         return .none
+    }
+
+    /// RFC 9110 §10.1.1: a list, of which one member is known.
+    @_noLocks private mutating func takeExpect(_ value: ByteRange, _ bytes: PaddedBytes) {
+        if bytes.equalsIgnoringCase("100-continue", in: value) || bytes.listContains("100-continue", in: value) {
+            findings.expectsContinue = true
+        }
     }
 
     @_noLocks private mutating func takeUpgrade(_ value: ByteRange, _ bytes: PaddedBytes) {

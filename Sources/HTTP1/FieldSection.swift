@@ -171,7 +171,9 @@ struct FieldSection: ~Copyable {
     @_noLocks @inline(never)
     private func resolved(_ kind: FieldKind, _ name: ByteRange, in bytes: PaddedBytes) -> FieldKind {
         if kind == .date || !findings.isRequest { return .ordinary }
-        return FieldKind.unfolded(bytes, nameAt: name.lowerBound, count: Int(name.count))
+        let unfolded = FieldKind.unfolded(bytes, nameAt: name.lowerBound, count: Int(name.count))
+        // CONNECT carries Proxy-Authorization, but not what only becomes it: that goes as Proxy-Connection does.
+        return unfolded == .proxyAuthorization ? .proxyConnection : unfolded
     }
 
     /// Whether a Connection field names the field.

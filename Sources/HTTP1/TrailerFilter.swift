@@ -18,8 +18,8 @@ public struct TrailerFilter: Sendable, BitwiseCopyable {
     /// Bytes that are held back at most: the longest name.
     public static var longestHeld: Int { @_noLocks get { 17 } }
 
-    /// Of the bytes that are held, a bit for each, the first one lowest: whether it is an upper-case letter or `_`. With
-    /// the name that they begin this is all of them, in a word that each connection has room for.
+    /// Of the bytes that are held, a bit for each, the first one lowest: whether it is an upper-case letter or `_`.
+    /// With the name that they begin this is all of them, in a word that each connection has room for.
     private var spelling: UInt32 = 0
     private var heldCount: UInt8 = 0
     /// The number of a name that begins with what is held.

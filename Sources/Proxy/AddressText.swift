@@ -25,6 +25,41 @@ enum AddressText {
         return writer.count
     }
 
+    /// Writes the address and port that a client has come to, as Host has them. Returns the number of characters, at
+    /// most 47; 0 when it has none.
+    /// - Parameters:
+    ///   - addresses: the client's, ours (4 or 16 bytes each) and their ports, in network order (`Sockets.addresses`).
+    ///   - family: 4, 6, or anything else.
+    @_noLocks
+    static func writeHost(
+        ofOwn addresses: borrowing InlineArray<36, UInt8>, family: Int32, to space: UnsafeMutableRawBufferPointer
+    ) -> Int {
+        guard family == 4 || family == 6 else { return 0 }
+        let size = family == 4 ? 4 : 16
+        var bytes = InlineArray<16, UInt8>(repeating: 0)
+        for place in 0..<size { bytes[16 - size + place] = addresses[size + place] }
+        var text = Characters(repeating: 0)
+        let textCount = write(bytes, family: family, to: &text)
+        var count = 0
+        if family == 6 { unsafe put(0x5B, &count, space) }
+        for place in 0..<textCount { unsafe put(text[place], &count, space) }
+        if family == 6 { unsafe put(0x5D, &count, space) }
+        unsafe put(0x3A, &count, space)
+        let port = UInt16(addresses[2 * size + 2]) << 8 | UInt16(addresses[2 * size + 3])
+        var unit: UInt16 = port >= 10_000 ? 10_000 : port >= 1_000 ? 1_000 : port >= 100 ? 100 : port >= 10 ? 10 : 1
+        while unit > 0 {
+            unsafe put(0x30 + UInt8(truncatingIfNeeded: port / unit % 10), &count, space)
+            unit /= 10
+        }
+        return count
+    }
+
+    @_noLocks
+    private static func put(_ character: UInt8, _ count: inout Int, _ space: UnsafeMutableRawBufferPointer) {
+        unsafe space[count] = character
+        count += 1
+    }
+
     @_noLocks
     static func words(_ bytes: borrowing InlineArray<16, UInt8>) -> (high: UInt64, low: UInt64) {
         var high: UInt64 = 0

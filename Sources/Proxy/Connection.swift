@@ -20,6 +20,8 @@ enum RequestPhase {
     case body
     /// All of it was passed on.
     case finished
+    /// The reply came early and promised to go on: what is left of the body is read and dropped.
+    case skipped
     /// The connection is going to end; what the client still sends is read and dropped.
     case discarded
 }
@@ -39,6 +41,15 @@ enum ReceivePhase {
     case armed
     /// A cancel is under way: the last completion is still to come.
     case canceling
+}
+
+/// How far the client's direction has come to its end.
+enum ClientEnd {
+    case open
+    /// The client has finished, but bytes that nobody takes yet may lie before its end in the kernel.
+    case announced
+    /// No byte will come from the client.
+    case finished
 }
 
 /// Where a connection waits for a session.
@@ -77,6 +88,8 @@ struct Connection: BitwiseCopyable {
     /// The client's TLS; none: it speaks plain, or has said nothing yet.
     var tls = TLSState()
 
+    /// Bytes of a counted body that the client has still to send; once its request is discarded, what it may still
+    /// send at most.
     var requestLeft: UInt64 = 0
     var replyLeft: UInt64 = 0
 
@@ -108,7 +121,8 @@ struct Connection: BitwiseCopyable {
     var stream: Int32 = -1
     var listener: Int32
     var listenerGeneration: UInt32
-    var waitingSession: Int32 = -1
+    /// The session that it waits for, or that served it last.
+    var session: Int32 = -1
     /// The route that it waits for, by its lasting number; `Worker.unknownRoute`: one that nobody has registered yet.
     var waitingRoute: UInt32 = 0
     /// The pipe with bytes for the client, behind `outgoing`; -1: there is none.
@@ -134,8 +148,7 @@ struct Connection: BitwiseCopyable {
     var isClosing = false
     var isHandingOver = false
     var resetsOnClose = false
-    /// No byte will come from the client.
-    var clientFinished = false
+    var clientEnd = ClientEnd.open
     /// The client has been sent a FIN.
     var finishSent = false
     /// When all is sent, the connection ends.
@@ -177,6 +190,14 @@ struct Connection: BitwiseCopyable {
         self.lastProgress = now
     }
 
+    /// No byte will come from the client.
+    var clientFinished: Bool {
+        @_noLocks get {
+            if case .finished = clientEnd { return true }
+            return false
+        }
+    }
+
     // Counts that a bound keeps far below what four bytes hold.
 
     /// Bytes that the client has to be sent in the pipe and, copied, behind it.
@@ -202,7 +223,7 @@ struct Connection: BitwiseCopyable {
             switch request {
             case .discarded: return true
             case .head: return received.isEmpty
-            case .waiting, .body, .finished: return false
+            case .waiting, .body, .finished, .skipped: return false
             }
         }
     }

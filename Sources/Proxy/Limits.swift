@@ -30,6 +30,8 @@ public struct DataPlaneLimits: Sendable {
     public var stallTimeout: UInt64 = 60_000
     /// Until a reply begins; 0: for ever.
     public var replyTimeout: UInt64 = 0
+    /// Without a byte either way on a connection that is relayed; 0: for ever.
+    public var relayIdleTimeout: UInt64 = 0
     /// How long a client waits for a service that has gone.
     public var hold: UInt64 = 30_000
     /// Clients that wait, on each listener.
@@ -52,6 +54,12 @@ public struct DataPlaneLimits: Sendable {
     public var pipeBytes = 512 << 10
     /// For tests: every connection is handed over at least once.
     public var forceHandOver = false
+    /// For tests: the id of each session's first stream, an odd one.
+    public var firstStreamID: UInt32 = 1
+    /// For tests: after how many calls the pool of blocks has no room, once; debug builds alone. Negative: never.
+    var callsUntilNoBlock = -1
+    /// Streams of a reactor beyond two for each connection.
+    var spareStreams = 4096
 
     public init() {}
 
@@ -69,6 +77,8 @@ public struct DataPlaneLimits: Sendable {
     /// (Tests/EndToEnd, `TestTLSConnectionsCostNoMoreThanIsSaid`).
     static var tlsBytes: Int { @_noLocks get { 24 << 10 } }
     static var tlsHandshakeBytes: Int { @_noLocks get { 80 << 10 } }
+    /// What the proxy says in a handshake, at most: its certificates.
+    static var handshakeBytes: Int { @_noLocks get { 64 << 10 } }
     /// What a session may have waiting to be sent before its streams queue up.
     static var egressBytes: Int { @_noLocks get { 128 << 10 } }
     /// Payload of a frame at most: a frame that is begun keeps all others of its session waiting.
@@ -77,6 +87,10 @@ public struct DataPlaneLimits: Sendable {
     static var extraCreditOfSession: Int { @_noLocks get { 64 << 20 } }
     /// Payload of a frame that is spliced, at most.
     static var splicedFrameBytes: Int { @_noLocks get { 256 << 10 } }
+    /// What is copied in a turn of sessions that are read frame by frame, of all of them together.
+    static var copiedBytesPerTurn: Int { @_noLocks get { 4 << 20 } }
+    /// How often it is looked which session holds how much, while memory is scarce.
+    static var shareMilliseconds: UInt64 { @_noLocks get { 50 } }
     /// What is spliced from or to a session before it is another one's turn.
     static var splicedBytesPerTurn: Int { @_noLocks get { 1 << 20 } }
     /// Less than this is copied: a frame of it is not worth two more system calls (measured: even between 4 and 8 KiB,
@@ -110,6 +124,10 @@ public struct DataPlaneLimits: Sendable {
     static var lateMilliseconds: UInt64 { @_noLocks get { 16 } }
     /// Streams of a session that are kept open for the next request (`reuse-streams`).
     static var idleStreams: Int32 { @_noLocks get { 64 } }
+    /// What may be left of a counted body when the reply comes, so that the connection can go on behind it.
+    static var skippedBytes: UInt64 { @_noLocks get { 256 << 10 } }
+    /// What is read of a client that was told to go, at most.
+    static var discardedBytes: UInt64 { @_noLocks get { 1 << 20 } }
     /// How long a client that was told to go may take to do so.
     static var closingMilliseconds: UInt64 { @_noLocks get { 2_000 } }
     /// What a kernel sends without having heard of the peer, ten segments: so much unacknowledged has all been sent.
@@ -139,13 +157,28 @@ public struct DataPlaneLimits: Sendable {
     static var acceptPauseMilliseconds: UInt64 { @_noLocks get { 100 } }
     static var sessionTickMilliseconds: UInt64 { @_noLocks get { 1_000 } }
 
-    /// Every waiting byte lies in a block: what the limit allows and a quarter more, where the stalled are reset, what
-    /// the receive buffers can bring in two turns (a cancel takes effect in the next), and a reserve for replies of
-    /// ours.
+    /// Every waiting byte lies in a block: what the limit allows and a quarter more, where the stalled are reset; what
+    /// the sockets can bring in the three turns until a reset has given its blocks back; and what is spared for replies
+    /// of ours and for frames.
     var blocksPerReactor: Int {
-        let received = 2 * (receiveBuffers * receiveBufferBytes + Self.sessionBuffers * Self.sessionBufferBytes)
-        let bytes = bufferBytes + bufferBytes / 4 + received + (16 << 20)
-        return bytes / BlockPool.blockBytes + connections / 4
+        let received = receiveBuffers * receiveBufferBytes + Self.sessionBuffers * Self.sessionBufferBytes
+        let bytes = waitingBytes + 3 * (received + Self.copiedBytesPerTurn)
+        return bytes / BlockPool.blockBytes + sparedBlocks
+    }
+
+    /// Blocks that bytes which merely pass through may not use: those for frames, and those for heads and for small
+    /// replies to clients that have nothing else to be sent.
+    var sparedBlocks: Int {
+        @_noLocks get { sparedFrameBlocks + 1_024 + connections / 4 }
+    }
+
+    /// Blocks that a request may need at once: an edited head, and what comes with it.
+    var blocksOfRequest: Int { (2 * headBytes + receiveBufferBytes + 2 * Self.frameBytes) / BlockPool.blockBytes + 4 }
+
+    /// Blocks for nothing but frames, the end of each session's chains with it: a session that could not write one
+    /// would be lost.
+    var sparedFrameBlocks: Int {
+        @_noLocks get { 1_024 + 2 * sessions }
     }
 
     /// A quarter of all that may lie in blocks. Of each reactor, for one may serve all clients; what all of them hold
@@ -170,7 +203,7 @@ public struct DataPlaneLimits: Sendable {
     }
 
     /// Streams of a reactor: one a connection, as many that linger, and some more.
-    public var streamsPerReactor: Int { 2 * connections + 4096 }
+    public var streamsPerReactor: Int { 2 * connections + spareStreams }
 
     /// Completions that can be under way: every buffer, and for each connection a send, a cancel and an end.
     public var completionEntries: Int { max(4 * ringEntries, 2 * receiveBuffers + 4096) }
@@ -196,7 +229,7 @@ public struct DataPlaneLimits: Sendable {
     }
 
     /// What may lie in blocks: beyond `bufferBytes` services have to stop, and with a quarter more clients are reset.
-    public var waitingBytes: Int { bufferBytes + bufferBytes / 4 }
+    public var waitingBytes: Int { @_noLocks get { bufferBytes + bufferBytes / 4 } }
 
     /// What may lie in pipes, in the kernel's memory: of all reactors.
     public var pipedBytes: Int { reactors * pipes * pipeBytes }

@@ -40,7 +40,7 @@ public struct Command: BitwiseCopyable, Sendable {
     var sender: UInt8 = 0
     var handOvers: UInt8 = 0
     var mode = ConnectionMode.http
-    var clientFinished = false
+    var clientEnd = ClientEnd.open
     var hasServed = false
     var phaseSince: UInt64 = 0
     var attempts: UInt8 = 0
@@ -98,6 +98,8 @@ public enum Counter: Int, CaseIterable, Sendable {
     case pipesInUse
     /// Sessions that ended within a frame, one of theirs or of ours.
     case framesCut
+    /// Relays that ended because nothing had moved for too long.
+    case idleRelays
 }
 
 /// Figures of one listener on one reactor, each a word that the reactor alone writes. They begin at 0 when the listener
@@ -120,13 +122,22 @@ public enum ListenerCounter: Int, CaseIterable, Sendable {
     case failedNotKept
     /// The same because they had been tried often enough, or for as long as anybody waits.
     case failedSpent
-    /// The same because the service's reply was none.
+    /// The same because the service's reply was none: for want of memory, or its head was no whole one.
     case failedBroken
     /// Relays and begun replies that ended with their service.
     case cut
+    /// Replies whose head was refused, by what was wrong with it.
+    case failedTooLarge
+    case failedTooManyFields
+    case failedNotHTTP
+    case failedBadFields
+    case failedBadFraming
+    case failedUnaskedSwitch
+    /// Begun replies whose chunks were none.
+    case cutBrokenChunks
 
     /// Words from one listener's figures to the next one's.
-    public static var stride: Int { @_noLocks get { 16 } }
+    public static var stride: Int { @_noLocks get { 32 } }
 
     var place: Int {
         @_noLocks get { Int(unsafe unsafeBitCast(self, to: UInt8.self)) }

@@ -11,6 +11,8 @@ struct Stream: BitwiseCopyable {
     /// The beginning of a reply's head.
     var partial = Chain()
     var headEnd = HeadEndFinder()
+    /// For the trailer fields of the request.
+    var trailers = TrailerFilter()
     /// Since when it serves nobody.
     var unusedSince: UInt64 = 0
     /// It waits for its next request (`reuse-streams`).
@@ -95,7 +97,8 @@ struct Session: BitwiseCopyable {
     var isAnnounced = false
     /// The service has said GoAway.
     var isDraining = false
-    /// When it has had its time to accept what came before that.
+    var goAwayAt: UInt64 = 0
+    /// When it is looked at next for what it has not accepted of what came before that.
     var takeBackAt = UInt64.max
     var reusesStreams = false
     /// Raw streams begin with the client's address.
@@ -164,7 +167,9 @@ struct Session: BitwiseCopyable {
     var takenBack = IndexList()
 
     @_noLocks
-    init(limits: SessionLimits) { self.state = SessionState(role: .opener, limits: limits) }
+    init(limits: SessionLimits, firstStreamID: UInt32) {
+        self.state = SessionState(role: .opener, limits: limits, firstStreamID: firstStreamID)
+    }
 }
 
 /// Why a session ended; what the control thread logs.

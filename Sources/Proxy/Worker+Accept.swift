@@ -10,7 +10,7 @@ extension Worker {
         if !completion.hasMore { unsafe slot.pointee.isArmed = false }
         if completion.result >= 0 {
             accepted(completion.result, listener: listener)
-        } else if completion.result != KernelError.canceled, completion.result != KernelError.wouldBlock {
+        } else if !isOfOneClient(completion.result) {
             // No descriptor or no memory: try again when a connection ends, or soon.
             pauseAccept()
         }
@@ -19,6 +19,19 @@ extension Worker {
             finishListener(listener)
         } else if !isAcceptPaused, !isDraining {
             armAccept(listener)
+        }
+    }
+
+    /// Whether an accept has failed for no other reason than that one client, whose connection was already over
+    /// (accept(2), "Error handling"), or that it was to be asked again.
+    @_noLocks
+    private func isOfOneClient(_ result: Int32) -> Bool {
+        switch result {
+        case KernelError.canceled, KernelError.wouldBlock, KernelError.interrupted: true
+        case KernelError.connectionAborted, KernelError.protocolFailed, KernelError.notPermitted: true
+        case KernelError.networkDown, KernelError.noProtocolOption, KernelError.hostDown: true
+        case KernelError.hostUnreachable, KernelError.networkUnreachable, KernelError.timedOut: true
+        default: false
         }
     }
 
@@ -43,6 +56,7 @@ extension Worker {
     /// Gives an accepted client a slot. False: there are as many as there may be.
     @_noLocks
     private mutating func admit(_ client: ParkedClient) -> Bool {
+        if connections.isFull { freeEnded() }
         guard !connections.isFull else { return false }
         let open = totals.add(1, at: 0)
         guard Int(truncatingIfNeeded: open) <= limits.connections else {

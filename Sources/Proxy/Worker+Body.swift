@@ -7,12 +7,14 @@ extension Worker {
     /// Passes on bytes of a request's body. Returns how many were taken.
     @_noLocks
     mutating func passBody(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
+        if isInTrailers(connection) { return unsafe passTrailers(connection, bytes) }
         let room = sendingRoom(connection, wanted: bytes.count)
         guard room > 0 else { return 0 }
         let stream = connections[connection].stream
         let count = unsafe takeBody(connection, bytes, atMost: room)
         // A broken chunk has ended the exchange: nothing of it goes on.
-        guard count > 0, connections[connection].stream == stream else { return bytes.count }
+        guard connections[connection].stream == stream else { return bytes.count }
+        guard count > 0 else { return isInTrailers(connection) ? unsafe passTrailers(connection, bytes) : bytes.count }
         connections[connection].lastProgress = now
         let none = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
         let passed = unsafe UnsafeRawBufferPointer(rebasing: bytes[..<count])
@@ -30,14 +32,22 @@ extension Worker {
         switch connections[connection].requestFraming {
         case .counted:
             let count = Int(min(UInt64(limit), connections[connection].requestLeft))
+            noteBody(connection, count)
             connections[connection].requestLeft -= UInt64(count)
             if connections[connection].requestLeft == 0 { connections[connection].request = .finished }
             return count
         case .chunked:
             guard limit > 0 else { return 0 }
+            noteBody(connection, limit)
             return unsafe takeChunks(connection, UnsafeRawBufferPointer(rebasing: bytes[..<limit]))
         case .none, .untilClose: return 0
         }
+    }
+
+    /// The body has begun: the client does not wait for 100, or not any more.
+    @_noLocks
+    private func noteBody(_ connection: Int32, _ count: Int) {
+        if count > 0 { connections[connection].expectsContinue = false }
     }
 
     @_noLocks
@@ -48,6 +58,46 @@ extension Worker {
         case .finished: connections[connection].request = .finished
         case .broken: giveUp(connection, status: 400)
         }
+        return consumed
+    }
+
+    /// Whether what the client sends next is trailer fields, which are not all the service's.
+    @_noLocks
+    func isInTrailers(_ connection: Int32) -> Bool {
+        guard case .chunked = connections[connection].requestFraming, case .body = connections[connection].request
+        else {
+            return false
+        }
+        return connections[connection].requestChunks.isInTrailers
+    }
+
+    /// Passes on trailer fields but those that only the head may carry. Returns how many bytes were taken. A window too
+    /// small for what is held back takes none; its next growth calls (`receive`).
+    @_noLocks @inline(never)
+    private mutating func passTrailers(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
+        // As much as the bytes and what is held back may come to, which the window and the scratch space bound.
+        let room = sendingRoom(connection, wanted: bytes.count + TrailerFilter.longestHeld)
+        guard room > TrailerFilter.longestHeld else { return 0 }
+        let piece = unsafe bytes[..<(min(room, edited.count) - TrailerFilter.longestHeld)]
+        var consumed = 0
+        let status = unsafe connections[connection].requestChunks.advanceTrailers(
+            UnsafeRawBufferPointer(rebasing: piece), consumed: &consumed)
+        switch status {
+        case .more: break
+        case .finished: connections[connection].request = .finished
+        case .broken:
+            giveUp(connection, status: 400)
+            return bytes.count
+        }
+        let taken = unsafe UnsafeRawBufferPointer(rebasing: piece[..<consumed])
+        let stream = connections[connection].stream
+        let count = unsafe streams[stream].trailers.pass(taken, to: edited)
+        if count > 0 {
+            let none = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
+            unsafe writeFrame(stream, UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(edited)[..<count]), none)
+        }
+        connections[connection].lastProgress = now
+        unsafe keepPassed(connection, taken)
         return consumed
     }
 
@@ -72,7 +122,7 @@ extension Worker {
 
     /// Whether the pool has blocks for a frame and what may come with it.
     var hasEgressBlocks: Bool {
-        @_noLocks get { pool.hasRoom(for: 2 * DataPlaneLimits.frameBytes) }
+        @_noLocks get { pool.inUse + 2 * DataPlaneLimits.frameBytes / BlockPool.blockBytes < blocksForBytes }
     }
 
     /// Writes a data frame with these bytes, for which the window has room.

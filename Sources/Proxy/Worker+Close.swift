@@ -21,11 +21,39 @@ extension Worker {
         dropPipe(connection)
         pool.clear(&connections[connection].received)
         let record = connections[connection]
+        closingBytes += record.outgoing.count + record.sealed.count
         let aside = Token(kind: Operation.aside, generation: 0, index: connection)
         if case .armed = record.receive { cancelReceive(connection) }
         if record.isSending { ring.cancel(token(Operation.send, connection: connection), aside) }
         if record.isPolling { ring.cancel(token(Operation.poll, connection: connection), aside) }
         finishClose(connection)
+    }
+
+    /// Ends the connection by a reset, behind what has come for the client: as much of it as its socket takes.
+    @_noLocks
+    mutating func cutOff(_ connection: Int32) {
+        offerUnsent(connection)
+        close(connection, reset: true)
+    }
+
+    /// Offers what waits to the client's socket at once. What a send under way keeps back stays behind it.
+    @_noLocks
+    private mutating func offerUnsent(_ connection: Int32) {
+        let isTLS = connections[connection].tls.exists
+        guard !connections[connection].isSending, !connections[connection].isClosing else { return }
+        if isTLS { _ = seal(connection) }
+        while true {
+            let chain = isTLS ? connections[connection].sealed : connections[connection].outgoing
+            let front = unsafe pool.front(of: chain)
+            guard front.count > 0 else { break }
+            let sent = unsafe Sockets.sendNow(connections[connection].fd, front)
+            guard sent > 0 else { return }
+            _ = dropSent(connection, sent)
+        }
+        // Behind it lies what is in a pipe, and what was copied behind that.
+        guard !isTLS, connections[connection].pipe >= 0 else { return }
+        emptyPipe(connection)
+        if connections[connection].pipe < 0, !connections[connection].outgoing.isEmpty { offerUnsent(connection) }
     }
 
     /// Closes the descriptor if nothing is under way on it.
@@ -41,44 +69,39 @@ extension Worker {
         forget(connection)
     }
 
-    /// The slot is free: the connection has been closed, or handed over.
+    /// The connection has been closed, or handed over. Its record stays until no event can be at it any more, so that
+    /// whoever was in the middle of something finds that it is closing.
     @_noLocks
     mutating func forget(_ connection: Int32) {
         dropKept(connection)
+        if connections[connection].isClosing {
+            closingBytes -= connections[connection].outgoing.count + connections[connection].sealed.count
+        }
         pool.clear(&connections[connection].received)
         pool.clear(&connections[connection].outgoing)
         pool.clear(&connections[connection].sealed)
         tls.free(connections[connection].tls)
-        timers.cancel(connection)
-        dirtyConnections.remove(connection)
-        servable.remove(connection)
-        starvedConnections.remove(connection)
-        postponed.remove(connection)
-        // Whoever looks through all slots knows by it that nobody is there.
+        connections[connection].tls = TLSState()
         connections[connection].fd = -1
-        connections.remove(connection)
-        set(.connections, to: connections.count)
-        hasFreedSlot = true
+        connections[connection].isClosing = true
+        connectionLinks.append(connection, to: &ended)
     }
 
-    /// The process holds more than it may: of the connections here whose bytes nobody takes, the one with most ends.
+    /// The slots of those that have ended in this turn are free. Between two events, when nobody holds their numbers.
     @_noLocks
-    mutating func resetLargest() {
-        var largest = Int32(-1)
-        var most = 0
-        for connection in 0..<Int32(connections.touched) {
-            let record = connections[connection]
-            // What lies in a pipe is the kernel's: to give it up would free no block.
-            let behind = record.pipe >= 0 ? unsafe behindPipes[Int(record.pipe)].count : 0
-            let held =
-                record.outgoing.count + record.sealed.count + behind + record.received.count + record.kept.count
-            guard record.fd >= 0, !record.isClosing, held > most else { continue }
-            guard record.lastProgress + 1_000 < now else { continue }
-            most = held
-            largest = connection
+    mutating func freeEnded() {
+        guard !ended.isEmpty else { return }
+        while true {
+            let connection = connectionLinks.removeFirst(from: &ended)
+            guard connection >= 0 else { break }
+            timers.cancel(connection)
+            dirtyConnections.remove(connection)
+            servable.remove(connection)
+            starvedConnections.remove(connection)
+            postponed.remove(connection)
+            connections.remove(connection)
         }
-        guard largest >= 0, most > 0 else { return }
-        bump(.resets)
-        close(largest, reset: true)
+        set(.connections, to: connections.count)
+        hasFreedSlot = true
     }
 }

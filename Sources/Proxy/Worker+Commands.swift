@@ -39,7 +39,7 @@ extension Worker {
         guard case .free = unsafe slot.pointee.phase else {
             preconditionFailure("the control thread gave a session's slot out twice")
         }
-        unsafe slot.pointee = Session(limits: limits.session)
+        unsafe slot.pointee = Session(limits: limits.session, firstStreamID: limits.firstStreamID)
         unsafe slot.pointee.fd = command.fd
         unsafe slot.pointee.generation = command.session.generation
         unsafe slot.pointee.phase = .live
@@ -112,7 +112,7 @@ extension Worker {
             acceptQueued(listener)
             unsafe Sockets.stopListening(listeners[Int(listener)].fd)
         }
-        for connection in 0..<Int32(connections.touched) where connections[connection].fd >= 0 {
+        for connection in 0..<Int32(connections.touched) where connections.isTaken(connection) {
             if let end = silenceEnd(connections[connection]), end <= now {
                 close(connection, reset: false)
             } else {
@@ -146,7 +146,7 @@ extension Worker {
         guard !record.isClosing, !record.isHandingOver, !record.isSending, !record.hasUnsent else { return nil }
         guard record.received.isEmpty, !record.isMidHead else { return nil }
         switch (record.mode, record.request, record.reply) {
-        case (.http, .head, .none), (.undecided, _, _):
+        case (.http, .head, .none), (.http, .skipped, .none), (.undecided, _, _):
             // What lies in the kernel is said: its receive has found no buffer, or is told of in the next turn.
             return Sockets.hasBytes(record.fd) ? nil : record.phaseSince + DataPlaneLimits.drainPatienceMilliseconds
         default: return nil

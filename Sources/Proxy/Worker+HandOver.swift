@@ -36,7 +36,7 @@ extension Worker {
         command.sender = UInt8(truncatingIfNeeded: index)
         command.handOvers = record.handOvers &+ 1
         command.mode = record.mode
-        command.clientFinished = record.clientFinished
+        command.clientEnd = record.clientEnd
         command.hasServed = record.hasServed
         command.phaseSince = record.phaseSince
         command.attempts = record.attempts
@@ -73,7 +73,7 @@ extension Worker {
         tls.adopt(command.tls)
         record.handOvers = command.handOvers
         record.mode = command.mode
-        record.clientFinished = command.clientFinished
+        record.clientEnd = command.clientEnd
         record.hasServed = command.hasServed
         record.phaseSince = command.phaseSince
         record.attempts = command.attempts
@@ -83,6 +83,7 @@ extension Worker {
         var back = Command(.takeBack)
         back.chain = command.chain
         giveBack(back, to: Int(command.sender))
+        if connections.isFull { freeEnded() }
         let connection = kept ? connections.insert(record) : -1
         guard connection >= 0 else {
             pool.clear(&record.received)
@@ -115,7 +116,7 @@ extension Worker {
         var block = command.chain.head
         while block >= 0 {
             let (bytes, next) = unsafe view.block(block)
-            guard unsafe pool.append(bytes, to: &chain) else { return false }
+            guard unsafe pool.append(bytes, to: &chain, sparing: limits.sparedBlocks) else { return false }
             block = next
         }
         return true

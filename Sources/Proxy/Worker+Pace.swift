@@ -8,7 +8,7 @@ extension Worker {
     /// else overtakes those.
     @_noLocks
     mutating func mayOpen(_ session: Int32, for connection: Int32) -> Bool {
-        guard canOpen(session) else { return false }
+        guard canOpen(session) || canReuse(session, for: connection) else { return false }
         if unsafe sessions[Int(session)].isOnProbation, unsafe sessions[Int(session)].state.liveStreams > 0 {
             return false
         }

@@ -53,17 +53,19 @@ extension Worker {
         }
     }
 
-    /// What is dropped is no progress.
+    /// What is dropped is no progress, and neither is what only comes to lie behind other bytes: else a client that
+    /// says a little now and then could wait for ever for a service that takes nothing.
     @_noLocks
     mutating func noteReceived(_ connection: Int32) {
         if case .discarded = connections[connection].request { return }
-        connections[connection].lastProgress = now
+        if connections[connection].received.isEmpty { connections[connection].lastProgress = now }
     }
 
     /// Puts bytes aside that cannot go on now.
     @_noLocks
     private mutating func keep(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
-        guard unsafe pool.append(bytes, to: &connections[connection].received) else {
+        guard unsafe pool.append(bytes, to: &connections[connection].received, sparing: limits.sparedBlocks)
+        else {
             bump(.resets)
             close(connection, reset: true)
             return
@@ -78,6 +80,11 @@ extension Worker {
         while !connections[connection].isClosing, !connections[connection].isHandingOver {
             let chain = connections[connection].received
             guard !chain.isEmpty else { return }
+            // A head that lies aside in pieces is put together below, and never taken from its first piece.
+            if case .undecided = connections[connection].mode {
+                guard unsafe sniff(connection, pool.front(of: chain)) else { return }
+                continue
+            }
             if case .http = connections[connection].mode, case .head = connections[connection].request {
                 guard feedHead(connection) else { return }
                 continue
@@ -121,12 +128,34 @@ extension Worker {
         case .head: unsafe beginRequest(connection, bytes)
         case .waiting, .finished: 0
         case .body: unsafe passBody(connection, bytes)
-        case .discarded: bytes.count
+        case .skipped: skip(connection, bytes.count)
+        case .discarded: drop(connection, bytes.count)
         }
     }
 
-    /// Which kind of route the client's first bytes want. False: too early to tell.
+    /// Bytes of a body whose reply is out already. Returns how many belong to it; behind the last one the next request
+    /// may begin.
     @_noLocks
+    private mutating func skip(_ connection: Int32, _ available: Int) -> Int {
+        let count = min(UInt64(available), connections[connection].requestLeft)
+        connections[connection].requestLeft -= count
+        if connections[connection].requestLeft == 0 {
+            connections[connection].request = .head
+            becomeIdle(connection)
+        }
+        return Int(count)
+    }
+
+    /// Bytes that are nobody's. Who sends too many of them is not read any more.
+    @_noLocks
+    private mutating func drop(_ connection: Int32, _ count: Int) -> Int {
+        connections[connection].requestLeft -= min(UInt64(count), connections[connection].requestLeft)
+        if connections[connection].requestLeft == 0 { stopReceiving(connection) }
+        return count
+    }
+
+    /// Which kind of route the client's first bytes want. False: too early to tell.
+    @_noLocks @inline(never)
     private mutating func sniff(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Bool {
         switch unsafe RequestSniffer.judge(bytes) {
         case .http:
@@ -191,7 +220,7 @@ extension Worker {
     @_noLocks
     mutating func watchForReset(_ connection: Int32) {
         let record = connections[connection]
-        guard !record.isPolling, !record.finishSent else { return }
+        guard !record.isPolling else { return }
         connections[connection].isPolling = true
         ring.pollForHangUp(record.fd, token(Operation.poll, connection: connection))
     }
@@ -213,8 +242,9 @@ extension Worker {
         if !connections[connection].isClosing, completion.result > 0 {
             if completion.result & brokenEvents != 0 {
                 clientVanished(connection)
-            } else if completion.result & 0x2000 != 0, mayHaveLeft(connection) {  // POLLRDHUP
-                leaveUnserved(connection)
+            } else if completion.result & 0x2000 != 0 {  // POLLRDHUP
+                if case .open = connections[connection].clientEnd { connections[connection].clientEnd = .announced }
+                if mayHaveLeft(connection) { leaveUnserved(connection) }
             }
         }
         settle(connection)
@@ -231,7 +261,7 @@ extension Worker {
     /// The client sends no more (FIN).
     @_noLocks
     mutating func clientFinished(_ connection: Int32) {
-        connections[connection].clientFinished = true
+        connections[connection].clientEnd = .finished
         // The reactor that it goes to learns of it and sees what is left to do.
         guard !connections[connection].isHandingOver else { return }
         switch connections[connection].mode {
@@ -239,11 +269,18 @@ extension Worker {
             connections[connection].phaseSince = now
             // A client that has said nothing and waits is gone; what it has said is delivered, and its end after it.
             if isWaiting(connection), connections[connection].received.isEmpty { close(connection, reset: false) }
-        case .undecided: close(connection, reset: false)
+        case .undecided:
+            connections[connection].phaseSince = now
+            // The beginning of a method and nothing behind it is no request.
+            if connections[connection].received.isEmpty {
+                close(connection, reset: false)
+            } else {
+                becomeRaw(connection)
+            }
         case .http:
             switch connections[connection].request {
             // What lies aside may be the rest of the body; `settle` sees when it was not.
-            case .finished, .body, .discarded: break
+            case .finished, .body, .skipped, .discarded: break
             case .head where connections[connection].hasUnsent || connections[connection].isSending:
                 connections[connection].closesAfterFlush = true
             case .head where connections[connection].hasRequestAside:

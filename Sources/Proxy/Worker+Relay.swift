@@ -38,7 +38,9 @@ extension Worker {
         if !connections[connection].received.isEmpty { feedReceived(connection) }
         // The client may have said nothing, or the queue of the session have kept even its first bytes back: the
         // service must learn of the stream.
-        if !connections[connection].isClosing, !streams[stream].state.isAnnounced { announce(stream) }
+        guard !connections[connection].isClosing, connections[connection].stream == stream else { return }
+        if !streams[stream].state.isAnnounced { announce(stream) }
+        watchRelay(connection)
     }
 
     /// The service learns of the stream by an empty frame.
@@ -55,14 +57,17 @@ extension Worker {
     mutating func passOn(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
         let stream = connections[connection].stream
         guard stream >= 0 else { return 0 }
-        // The service has ended the stream for good, and nobody reads what the client still says.
-        if streams[stream].state.isReset, !streams[stream].isTakenBack { return bytes.count }
+        // The service has ended the stream for good, and nobody reads what the client still says; or its end was said.
+        if streams[stream].state.isReset && !streams[stream].isTakenBack || streams[stream].state.finSent {
+            return bytes.count
+        }
         let count = sendingRoom(connection, wanted: bytes.count)
         guard count > 0 else { return 0 }
         let none = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
         let passed = unsafe UnsafeRawBufferPointer(rebasing: bytes[..<count])
         unsafe writeFrame(stream, passed, none)
         unsafe keepPassed(connection, passed)
+        connections[connection].lastProgress = now
         return count
     }
 
@@ -77,7 +82,8 @@ extension Worker {
             connections[connection].finishSent = true
             Sockets.finish(record.fd)
         }
-        if connections[connection].finishSent, streams[stream].state.finSent { close(connection, reset: false) }
+        if connections[connection].finishSent, streams[stream].state.finSent { return close(connection, reset: false) }
+        watchRelay(connection)
     }
 
     /// The service's FIN has come, and all bytes before it.

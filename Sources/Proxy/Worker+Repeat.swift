@@ -39,7 +39,8 @@ extension Worker {
         let before = Self.blocks(connections[connection].kept.count)
         let size = connections[connection].kept.count + bytes.count
         guard size <= DataPlaneLimits.keptBytes, keptBlocks < limits.keptBlocks, !isOverBufferLimit,
-            hasEgressBlocks, unsafe pool.append(bytes, to: &connections[connection].kept)
+            hasEgressBlocks,
+            unsafe pool.append(bytes, to: &connections[connection].kept, sparing: limits.sparedBlocks)
         else { return dropKept(connection) }
         keptBlocks += Self.blocks(size) - before
     }
@@ -143,7 +144,7 @@ extension Worker {
         noteFailure()
         if case .relay = connections[connection].mode {
             count(.cut, connection)
-            return close(connection, reset: true)
+            return cutOff(connection)
         }
         switch obstacle {
         case .none, .replyBegun:

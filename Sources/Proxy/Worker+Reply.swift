@@ -10,7 +10,6 @@ extension Worker {
         let connection = streams[stream].connection
         guard connection >= 0 else { return false }
         connections[connection].owedCredit += UInt32(truncatingIfNeeded: bytes.count)
-        connections[connection].lastProgress = now
         switch connections[connection].mode {
         case .relay:
             unsafe send(connection, bytes)
@@ -48,21 +47,26 @@ extension Worker {
         _ stream: Int32,
         _ bytes: UnsafeRawBufferPointer
     ) -> Int {
-        let method = connections[connection].method
-        if streams[stream].partial.isEmpty {
-            switch unsafe responseHead.scan(bytes, limits: headLimits, request: method) {
-            case .complete:
-                unsafe passReplyHead(connection, bytes)
-                return responseHead.byteCount
-            case .refused: failExchange(connection)
-            case .incomplete:
-                streams[stream].headEnd = HeadEndFinder()
-                _ = unsafe streams[stream].headEnd.advance(bytes)
-                if unsafe !pool.append(bytes, to: &streams[stream].partial) { failExchange(connection) }
-            }
+        guard streams[stream].partial.isEmpty else { return unsafe continueReplyHead(connection, stream, bytes) }
+        switch unsafe responseHead.scan(bytes, limits: headLimits, request: connections[connection].method) {
+        case .complete:
+            unsafe passReplyHead(connection, bytes)
+            return responseHead.byteCount
+        case .refused where !hasBareLineFeed:
+            failExchange(connection, responseHead.refusal.replyCause)
             return bytes.count
+        case .refused, .incomplete:
+            streams[stream].headEnd = HeadEndFinder()
+            return unsafe continueReplyHead(connection, stream, bytes)
         }
-        return unsafe continueReplyHead(connection, stream, bytes)
+    }
+
+    /// Lines that end with LF alone are mended, once the head is whole.
+    private var hasBareLineFeed: Bool {
+        @_noLocks get {
+            if case .bareLineFeed = responseHead.refusal { return true }
+            return false
+        }
     }
 
     /// A head in pieces: only as much is taken as belongs to it, and it is scanned once it is whole.
@@ -72,24 +76,44 @@ extension Worker {
         _ stream: Int32,
         _ bytes: UnsafeRawBufferPointer
     ) -> Int {
-        let end = unsafe streams[stream].headEnd.advance(bytes)
+        let end = unsafe streams[stream].headEnd.advanceInReply(bytes)
         let count = end >= 0 ? end : bytes.count
-        let piece = unsafe UnsafeRawBufferPointer(rebasing: bytes[..<count])
-        guard unsafe pool.append(piece, to: &streams[stream].partial),
-            streams[stream].partial.count <= limits.headBytes
-        else {
-            failExchange(connection)
+        guard unsafe keepPart(UnsafeRawBufferPointer(rebasing: bytes[..<count]), of: stream) else {
+            failExchange(connection, .none)
+            return bytes.count
+        }
+        guard streams[stream].partial.count <= limits.headBytes else {
+            failExchange(connection, .replyTooLarge)
             return bytes.count
         }
         guard end >= 0 else { return bytes.count }
         let size = unsafe pool.copy(streams[stream].partial, to: assembly)
         pool.clear(&streams[stream].partial)
-        let whole = unsafe UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(assembly)[..<size])
-        switch unsafe responseHead.scan(whole, limits: headLimits, request: connections[connection].method) {
-        case .complete where responseHead.byteCount == size: unsafe passReplyHead(connection, whole)
-        case .complete, .refused, .incomplete: failExchange(connection)
-        }
+        unsafe takeWholeHead(connection, UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(assembly)[..<size]))
         return count
+    }
+
+    @_noLocks
+    private mutating func takeWholeHead(_ connection: Int32, _ whole: UnsafeRawBufferPointer) {
+        let method = connections[connection].method
+        switch unsafe responseHead.scan(whole, limits: headLimits, request: method) {
+        case .complete where responseHead.byteCount == whole.count: return unsafe passReplyHead(connection, whole)
+        case .refused where hasBareLineFeed: break
+        case .complete, .refused, .incomplete: return failExchange(connection, responseHead.refusal.replyCause)
+        }
+        // No request is being routed, so the space of paths is free.
+        let count = unsafe ResponseHead.mendLineEnds(whole, to: pathSpace)
+        guard count >= 0 else { return failExchange(connection, .replyTooLarge) }
+        let mended = unsafe UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(pathSpace)[..<count])
+        switch unsafe responseHead.scan(mended, limits: headLimits, request: method) {
+        case .complete where responseHead.byteCount == count: unsafe passReplyHead(connection, mended)
+        case .complete, .refused, .incomplete: failExchange(connection, responseHead.refusal.replyCause)
+        }
+    }
+
+    @_noLocks
+    private mutating func keepPart(_ bytes: UnsafeRawBufferPointer, of stream: Int32) -> Bool {
+        unsafe pool.append(bytes, to: &streams[stream].partial, sparing: limits.sparedBlocks)
     }
 
     /// A complete head, in `responseHead` and `bytes`, goes to the client as it must look there.
@@ -108,7 +132,7 @@ extension Worker {
         dropKept(connection)
         let stream = connections[connection].stream
         noteAnswered(stream, streams[stream].session)
-        if responseHead.isSwitching { return unsafe passSwitch(connection, bytes) }
+        if responseHead.isSwitching || isTunnel(connection) { return unsafe passSwitch(connection, bytes) }
         connections[connection].replyFraming = responseHead.framing
         connections[connection].replyLeft = responseHead.contentLength
         connections[connection].replyChunks = ChunkedReader()
@@ -117,11 +141,6 @@ extension Worker {
         connections[connection].serviceKeepsStream = responseHead.keepAlive
         decidePersistence(connection)
         let close = !connections[connection].keepsAlive
-        if isTunnel(connection) {
-            unsafe sendHead(connection, bytes, close: false)
-            becomeRelay(connection)
-            return
-        }
         unsafe sendHead(connection, bytes, close: close)
         switch responseHead.framing {
         case .none: finishReply(connection)
@@ -148,24 +167,37 @@ extension Worker {
             connections[connection].keepsAlive = false
         case .none, .counted, .chunked: break
         }
-        // Who was promised 100-continue and gets something else may send its body or not: nobody can tell.
-        if connections[connection].expectsContinue, case .body = connections[connection].request {
+        if case .body = connections[connection].request, !maySkipRest(connection) {
             connections[connection].keepsAlive = false
         }
+        // RFC 9931 §6: what follows a CONNECT was meant for its tunnel, and is no request.
+        if isConnect(connection) { connections[connection].keepsAlive = false }
         if isDraining { connections[connection].keepsAlive = false }
+    }
+
+    /// The reply comes before the end of the request. Whether what is left of the body is so little, and so certain to
+    /// come, that the connection can go on behind it; who is told to go on must not be left.
+    @_noLocks
+    private func maySkipRest(_ connection: Int32) -> Bool {
+        // Who was promised 100-continue and gets something else may send its body or not: nobody can tell.
+        guard case .counted = connections[connection].requestFraming, !connections[connection].expectsContinue else {
+            return false
+        }
+        return connections[connection].requestLeft <= DataPlaneLimits.skippedBytes
     }
 
     /// A successful reply to CONNECT: what follows is a relay.
     @_noLocks
     private func isTunnel(_ connection: Int32) -> Bool {
-        if case .connect = connections[connection].method { return responseHead.status / 100 == 2 }
-        return false
+        isConnect(connection) && responseHead.status / 100 == 2
     }
 
-    /// 101, which only an upgrade may get.
+    /// 101, which only an upgrade may get, or a 2xx to CONNECT: what follows is a relay. Within trailer fields there is
+    /// no place where the other protocol could begin.
     @_noLocks
     private mutating func passSwitch(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
-        guard connections[connection].isUpgrade else { return failExchange(connection) }
+        let isAsked = connections[connection].isUpgrade || !responseHead.isSwitching
+        guard isAsked, !isInTrailers(connection) else { return failExchange(connection, .replyUnaskedSwitch) }
         unsafe sendHead(connection, bytes, close: false)
         becomeRelay(connection)
     }
@@ -184,7 +216,8 @@ extension Worker {
             close: close,
             clientMinorVersion: connections[connection].isHTTP10 ? 0 : 1
         )
-        let count = unsafe responseHead.writeEdited(from: bytes, edit: edit, to: edited)
+        let count = unsafe responseHead.writeEdited(
+            from: bytes, edit: edit, date: UnsafeRawBufferPointer(dateSpace), to: edited)
         unsafe send(connection, UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(edited)[..<count]))
     }
 
@@ -212,12 +245,14 @@ extension Worker {
     private mutating func takeReplyChunks(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
         if connections[connection].decodesChunks { return unsafe decodeReplyChunks(connection, bytes) }
         var consumed = 0
-        let status = unsafe connections[connection].replyChunks.advance(bytes, consumed: &consumed)
+        var blanks = 0
+        let status = unsafe connections[connection].replyChunks.advanceReply(
+            bytes, consumed: &consumed, blanks: &blanks)
         unsafe send(connection, UnsafeRawBufferPointer(rebasing: bytes[..<consumed]))
         switch status {
-        case .more: return bytes.count
+        case .more: return blanks > 0 ? consumed + blanks : bytes.count
         case .finished: finishReply(connection)
-        case .broken: failExchange(connection)
+        case .broken: failExchange(connection, .none)
         }
         return max(1, consumed)
     }
@@ -235,7 +270,7 @@ extension Worker {
         switch status {
         case .more: return bytes.count
         case .finished: finishReply(connection)
-        case .broken: failExchange(connection)
+        case .broken: failExchange(connection, .none)
         }
         return max(1, offset)
     }
@@ -247,17 +282,33 @@ extension Worker {
         connections[connection].reply = .none
         var isEarly = false
         if case .body = connections[connection].request { isEarly = true }
-        if isEarly {
-            // The rest of the body is nobody's: the client is told to go, and what it still sends is dropped.
+        if isEarly, connections[connection].keepsAlive {
+            skipRest(connection)
+        } else if isEarly || isConnect(connection) {
             discard(connection)
         } else if !connections[connection].keepsAlive || isDraining {
-            connections[connection].request = .discarded
+            discardRest(connection)
             connections[connection].closesAfterFlush = true
             markDirty(connection: connection)
         } else {
             connections[connection].request = .head
             becomeIdle(connection)
         }
+    }
+
+    /// The reply was early and promised that the connection goes on: behind what is left of the body.
+    @_noLocks
+    private mutating func skipRest(_ connection: Int32) {
+        connections[connection].request = .skipped
+        connections[connection].phaseSince = now
+        schedule(connection, at: now + pollingPeriod)
+        servable.append(connection)
+    }
+
+    @_noLocks
+    func isConnect(_ connection: Int32) -> Bool {
+        if case .connect = connections[connection].method { return true }
+        return false
     }
 
     /// Between requests.
@@ -285,15 +336,29 @@ extension Worker {
     /// The reply is none that could be passed on: 502 if nothing of it was, else the connection ends, so that nobody
     /// takes it for complete.
     @_noLocks
-    mutating func failExchange(_ connection: Int32) {
+    mutating func failExchange(_ connection: Int32, _ cause: CannedReply.Cause) {
         noteFailure()
         leaveStream(connection)
         if case .head = connections[connection].reply {
-            count(.failedBroken, connection)
-            refuse(connection, status: 502)
+            count(counter(of: cause), connection)
+            refuse(connection, status: 502, cause: cause)
         } else {
-            count(.cut, connection)
+            count(.cutBrokenChunks, connection)
             cut(connection)
+        }
+    }
+
+    /// Where a reply that is refused is counted.
+    @_noLocks
+    private func counter(of cause: CannedReply.Cause) -> ListenerCounter {
+        switch cause {
+        case .replyTooLarge: .failedTooLarge
+        case .replyTooManyFields: .failedTooManyFields
+        case .replyNotHTTP: .failedNotHTTP
+        case .replyBadFields: .failedBadFields
+        case .replyBadFraming: .failedBadFraming
+        case .replyUnaskedSwitch: .failedUnaskedSwitch
+        default: .failedBroken
         }
     }
 
@@ -311,12 +376,12 @@ extension Worker {
     /// and what was sent arrives; a reply that ends with its connection can only be cut by a reset.
     @_noLocks
     mutating func cut(_ connection: Int32) {
-        if case .untilClose = connections[connection].replyFraming { return close(connection, reset: true) }
+        if case .untilClose = connections[connection].replyFraming { return cutOff(connection) }
         connections[connection].reply = .none
-        if connections[connection].decodesChunks { return close(connection, reset: true) }
+        if connections[connection].decodesChunks { return cutOff(connection) }
         // Something is missing: close_notify would say the contrary.
         connections[connection].hasSaidEnd = true
-        connections[connection].request = .discarded
+        discardRest(connection)
         connections[connection].closesAfterFlush = true
         settle(connection)
     }
@@ -325,13 +390,7 @@ extension Worker {
     @_noLocks
     mutating func refuse(_ connection: Int32, status: UInt16, cause: CannedReply.Cause = .none) {
         if case .http = connections[connection].mode {
-            var bodyless = false
-            if case .head = connections[connection].method, status == 502 || status == 503 || status == 504 {
-                bodyless = true
-            }
-            reply(
-                connection, status: status, cause: cause, retryAfter: status == 503 ? 1 : 0, close: true,
-                bodyless: bodyless)
+            reply(connection, status: status, cause: cause, retryAfter: status == 503 ? 1 : 0, close: true)
             leaveStream(connection)
             discard(connection)
         } else {
@@ -346,7 +405,7 @@ extension Worker {
         endKeeping(connection)
         pool.clear(&connections[connection].received)
         connections[connection].isMidHead = false
-        connections[connection].request = .discarded
+        discardRest(connection)
         connections[connection].reply = .none
         connections[connection].closesAfterFlush = true
         connections[connection].lingers = true
@@ -357,11 +416,13 @@ extension Worker {
 
     @_noLocks
     mutating func reply(
-        _ connection: Int32, status: UInt16, cause: CannedReply.Cause = .none, retryAfter: Int, close: Bool,
-        bodyless: Bool
+        _ connection: Int32, status: UInt16, cause: CannedReply.Cause = .none, retryAfter: Int, close: Bool
     ) {
+        var bodyless = false
+        if case .head = connections[connection].method { bodyless = true }
         let count = unsafe CannedReply.write(
-            status: status, cause: cause, retryAfterSeconds: retryAfter, close: close, bodyless: bodyless, to: edited)
+            status: status, cause: cause, retryAfterSeconds: retryAfter, close: close, bodyless: bodyless,
+            date: UnsafeRawBufferPointer(dateSpace), to: edited)
         unsafe send(connection, UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(edited)[..<count]))
     }
 }

@@ -13,12 +13,28 @@ extension Worker {
         switch unsafe requestHead.scan(bytes, limits: headLimits) {
         case .complete: return unsafe route(connection, bytes)
         case .refused:
-            refuse(connection, status: requestHead.refusal.status)
+            refuseHead(connection, status: requestHead.refusal.status)
             return bytes.count
         case .incomplete:
             if !connections[connection].isMidHead { beginHead(connection) }
             return 0
         }
+    }
+
+    /// The head in `requestHead` cannot go on. What its method is may be known: replies to HEAD have no content.
+    @_noLocks
+    private mutating func refuseHead(_ connection: Int32, status: UInt16) {
+        connections[connection].method = requestHead.method
+        refuse(connection, status: status)
+    }
+
+    /// What is there of a head did not become one in time.
+    @_noLocks
+    mutating func refuseLateHead(_ connection: Int32) {
+        let count = unsafe pool.copy(connections[connection].received, to: assembly)
+        _ = unsafe requestHead.scan(
+            UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(assembly)[..<count]), limits: headLimits)
+        refuseHead(connection, status: 408)
     }
 
     /// Requests of a pipeline begin one after the other, and not before the client takes its replies.
@@ -64,7 +80,7 @@ extension Worker {
             dropReceived(connection, used)
             return true
         case .refused:
-            refuse(connection, status: requestHead.refusal.status)
+            refuseHead(connection, status: requestHead.refusal.status)
             return false
         case .incomplete:
             beginHead(connection)
@@ -79,10 +95,11 @@ extension Worker {
     private mutating func route(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
         connections[connection].isMidHead = false
         guard let path = unsafe requestHead.routingPath(in: bytes, scratch: pathSpace) else {
-            refuse(connection, status: 400)
+            refuseHead(connection, status: 400)
             return bytes.count
         }
         if !connections[connection].countsAsWaiting { noteRequest(connection) }
+        if requestHead.maxForwards == 0 { return unsafe answerAsLast(connection, bytes) }
         let host = requestHead.host
         let hostBytes = unsafe UnsafeRawBufferPointer(rebasing: bytes[host.lowerBound..<host.upperBound])
         let listener = isOrphan(connection) ? limits.listeners : Int(connections[connection].listener)
@@ -114,13 +131,21 @@ extension Worker {
         return unsafe answer(connection, status: 404, bytes)
     }
 
-    /// Answers a request by ourselves. The connection goes on if the request had no body.
+    /// RFC 9110 §7.6.2: nobody behind us is to see it. An echo would tell what cookies say.
+    @_noLocks @inline(never)
+    private mutating func answerAsLast(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
+        if case .options = requestHead.method { return unsafe answer(connection, status: 200, bytes) }
+        return unsafe answer(connection, status: 405, bytes)
+    }
+
+    /// Answers a request by ourselves. The connection goes on if the request had no body, and was not for a tunnel.
     @_noLocks
     private mutating func answer(_ connection: Int32, status: UInt16, _ bytes: UnsafeRawBufferPointer) -> Int {
-        if case .none = requestHead.framing, requestHead.keepAlive, !requestHead.isUpgrade, !isDraining {
-            var bodyless = false
-            if case .head = requestHead.method { bodyless = true }
-            reply(connection, status: status, retryAfter: 0, close: false, bodyless: bodyless)
+        // A client of HTTP/1.0 would have to be told that it may.
+        var mayGoOn = requestHead.keepAlive && requestHead.minorVersion > 0 && !requestHead.isUpgrade && !isDraining
+        if case .connect = requestHead.method { mayGoOn = false }
+        if case .none = requestHead.framing, mayGoOn {
+            reply(connection, status: status, retryAfter: 0, close: false)
             stopWaiting(connection)
             connections[connection].request = .head
             connections[connection].hasServed = true
@@ -196,7 +221,23 @@ extension Worker {
             let address = unsafe UnsafeRawBufferPointer(rebasing: text[..<count])
             return unsafe Forwarding(address: address, isTLS: isTLS, isTrusted: isTrusted)
         }
+        guard !requestHead.lacksHost else { return unsafe writeHeadWithHost(connection, bytes, forwarding) }
         return unsafe requestHead.writeEdited(from: bytes, forwarding: forwarding, to: edited)
+    }
+
+    /// A request of HTTP/1.0 need not say for which host it is; in HTTP/1.1 it is for the address that it came to.
+    @_noLocks @inline(never)
+    private mutating func writeHeadWithHost(
+        _ connection: Int32, _ bytes: UnsafeRawBufferPointer, _ forwarding: borrowing Forwarding
+    ) -> Int {
+        var addresses = InlineArray<36, UInt8>(repeating: 0)
+        var span = addresses.mutableSpan
+        let fd = connections[connection].fd
+        let family = unsafe span.withUnsafeMutableBufferPointer { unsafe Sockets.addresses(fd, to: $0.baseAddress!) }
+        // The path that was routed by is not needed any more.
+        let count = unsafe AddressText.writeHost(ofOwn: addresses, family: family, to: pathSpace)
+        let host = unsafe UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(pathSpace)[..<count])
+        return unsafe requestHead.writeEdited(from: bytes, forwarding: forwarding, host: host, to: edited)
     }
 
     /// The client's address as text, and whether what it says of others is believed.

@@ -166,12 +166,39 @@ extension Worker {
         return mayOpen(session, for: connection)
     }
 
-    @_noLocks
+    @_noLocks @inline(__always)
     mutating func canOpen(_ session: Int32) -> Bool {
         guard session >= 0, !streams.isFull else { return false }
         let slot = unsafe sessions + Int(session)
-        guard unsafe slot.pointee.refusedUntil <= now else { return false }
+        guard unsafe slot.pointee.refusedUntil <= now, mayHoldMore(session) else { return false }
+        if unsafe !slot.pointee.state.hasGoneRound, unsafe slot.pointee.state.canOpenStream { return true }
+        return canOpenByOddID(session)
+    }
+
+    /// The ids have gone round, or the next one rests, or the queue of the service looks full.
+    @_noLocks @inline(never)
+    private mutating func canOpenByOddID(_ session: Int32) -> Bool {
+        let slot = unsafe sessions + Int(session)
+        if unsafe slot.pointee.state.hasGoneRound { passOverIDsInUse(session) }
+        if unsafe slot.pointee.state.awaitsPongForIDs { askForIDs(session) }
         return unsafe slot.pointee.state.canOpenStream || slot.pointee.state.mayProbe(now: now)
+    }
+
+    /// The ids have gone round: those of streams that live or linger are not given out again. There are far more ids
+    /// than streams.
+    @_noLocks
+    private func passOverIDsInUse(_ session: Int32) {
+        let slot = unsafe sessions + Int(session)
+        while unsafe table.find(session: session, id: slot.pointee.state.nextStreamID, in: streams) >= 0 {
+            unsafe slot.pointee.state.passOverStreamID()
+        }
+    }
+
+    /// The next id rests until the service has answered a ping; who wants a stream waits for that.
+    @_noLocks
+    private mutating func askForIDs(_ session: Int32) {
+        guard let ping = unsafe (sessions + Int(session)).pointee.state.pingForIDs() else { return }
+        writePing(ping, session)
     }
 
     /// The reactor with the fewest connections of those that own sessions of the route, this one apart; -1: none, or
@@ -213,10 +240,19 @@ extension Worker {
         return own >= 8 && own * 10 > connectionCount(ofReactor: other) * 12
     }
 
+    /// Whether an idle stream of the session can carry the connection's request: one that may be sent again.
+    @_noLocks
+    func canReuse(_ session: Int32, for connection: Int32) -> Bool {
+        guard session >= 0, connections[connection].isIdempotent, case .http = connections[connection].mode else {
+            return false
+        }
+        return unsafe !sessions[Int(session)].idle.isEmpty && sessions[Int(session)].refusedUntil <= now
+    }
+
     /// A stream for a request: an idle one if the request may be sent again and the service wants that, else a new one.
     @_noLocks
     mutating func streamForRequest(_ connection: Int32, _ session: Int32) -> Int32 {
-        if connections[connection].isIdempotent, unsafe !sessions[Int(session)].idle.isEmpty {
+        if canReuse(session, for: connection) {
             let stream = unsafe unusedLinks.removeFirst(from: &(sessions + Int(session)).pointee.idle)
             streams[stream].isIdle = false
             streams[stream].connection = connection

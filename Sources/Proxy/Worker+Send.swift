@@ -1,3 +1,4 @@
+import HTTP1
 import Memory
 import Reactor
 import TLS
@@ -9,6 +10,13 @@ extension Worker {
     mutating func send(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
         guard !connections[connection].isClosing, bytes.count > 0 else { return }
         var bytes = unsafe bytes
+        let mayStay = pool.inUse + bytes.count / BlockPool.blockBytes + 1 < blocksForBytes
+        guard mayStay || isSpared(connection, bytes.count) else {
+            bump(.resets)
+            return close(connection, reset: true)
+        }
+        // The client's time to take them begins. What only comes to lie behind other bytes is no progress.
+        if !connections[connection].hasUnsent { connections[connection].lastProgress = now }
         if connections[connection].tls.exists, unsafe !sealWhole(connection, &bytes) {
             return close(connection, reset: true)
         }
@@ -21,6 +29,13 @@ extension Worker {
         if sent > 0 { creditSent(connection, sent) }
         if connections[connection].unsentBytes > limits.pipeBytes + DataPlaneLimits.pileBytes { notePileUp(connection) }
         markDirty(connection: connection)
+    }
+
+    /// Heads and small replies have blocks for themselves, where their client has nothing else to be sent.
+    @_noLocks @inline(never)
+    private func isSpared(_ connection: Int32, _ count: Int) -> Bool {
+        guard count <= BlockPool.blockBytes, !connections[connection].hasUnsent else { return false }
+        return pool.hasRoom(for: count, sparing: limits.sparedFrameBlocks)
     }
 
     @_noLocks
@@ -132,7 +147,7 @@ extension Worker {
 
     /// Forgets bytes that the kernel has taken. Returns how many of the stream's they were.
     @_noLocks
-    private mutating func dropSent(_ connection: Int32, _ count: Int) -> Int {
+    mutating func dropSent(_ connection: Int32, _ count: Int) -> Int {
         guard connections[connection].tls.exists else {
             pool.drop(count, from: &connections[connection].outgoing)
             return count
@@ -171,9 +186,12 @@ extension Worker {
         if record.clientFinished, record.received.isEmpty {
             switch record.request {
             case .body: return clientVanished(connection)
-            case .head: connections[connection].closesAfterFlush = true
-            case .waiting, .finished, .discarded: break
+            case .head, .skipped: connections[connection].closesAfterFlush = true
+            case .finished: passRequestEnd(connection)
+            case .waiting, .discarded: break
             }
+        } else if record.clientFinished, case .finished = record.request, hasNothingBehind(connection) {
+            passRequestEnd(connection)
         }
         if connections[connection].closesAfterFlush, !record.sealed.isEmpty { markDirty(connection: connection) }
         guard connections[connection].closesAfterFlush, !record.hasUnsent, !record.isSending else { return }
@@ -189,6 +207,40 @@ extension Worker {
         linger(connection)
     }
 
+    /// Whether what lies aside, behind which nothing comes, is for no service: empty lines, a part of a head, what is
+    /// none, and everything behind a request that ends the connection. What lies behind CONNECT or an upgrade is for
+    /// the tunnel.
+    @_noLocks @inline(never)
+    private mutating func hasNothingBehind(_ connection: Int32) -> Bool {
+        guard !connections[connection].isUpgrade, !isConnect(connection) else { return false }
+        guard connections[connection].keepsAlive else { return true }
+        let front = unsafe pool.front(of: connections[connection].received)
+        var finder = HeadEndFinder()
+        var block = connections[connection].received.head
+        while block >= 0 {
+            guard unsafe finder.advance(pool.bytes(of: block)) < 0 else { break }
+            block = pool.next(of: block)
+        }
+        guard block >= 0 else { return true }
+        var bytes = unsafe front
+        if finder.byteCount > front.count {
+            let count = unsafe pool.copy(connections[connection].received, to: assembly)
+            unsafe bytes = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(assembly)[..<count])
+        }
+        if case .complete = unsafe requestHead.scan(bytes, limits: headLimits) { return false }
+        return true
+    }
+
+    /// The client has finished and its last request is whole: the service may learn that nobody is there to ask for
+    /// more. Not before it has accepted the stream: such a FIN would never be acknowledged, and a stream with one could
+    /// not be taken back. Whatever the service still replies is passed on.
+    @_noLocks
+    private mutating func passRequestEnd(_ connection: Int32) {
+        let stream = connections[connection].stream
+        guard stream >= 0, streams[stream].state.isAcknowledged, streams[stream].state.canSendFin else { return }
+        sendFin(stream)
+    }
+
     /// What the client still sends is taken and dropped for a while, or a reset would overtake the reply (RFC 9112
     /// §9.6).
     @_noLocks
@@ -198,13 +250,21 @@ extension Worker {
             if !record.finishSent { Sockets.finish(record.fd) }
             connections[connection].finishSent = true
             connections[connection].lingers = true
-            connections[connection].request = .discarded
+            if case .discarded = record.request {} else { discardRest(connection) }
             pool.clear(&connections[connection].received)
             connections[connection].phaseSince = now
             connections[connection].unacknowledged = UInt16.max
             schedule(connection, at: now + min(pollingPeriod, DataPlaneLimits.closingMilliseconds))
         }
+        guard connections[connection].requestLeft > 0 else { return }
         if case .idle = record.receive, !starvedConnections.contains(connection) { armReceive(connection) }
+    }
+
+    /// What the client still sends is nobody's. It is read, within a bound, so that no reset overtakes its reply.
+    @_noLocks
+    mutating func discardRest(_ connection: Int32) {
+        connections[connection].request = .discarded
+        connections[connection].requestLeft = DataPlaneLimits.discardedBytes
     }
 
     /// A client that has finished waits in vain: it gets what it was sent before, and its request is nobody's.

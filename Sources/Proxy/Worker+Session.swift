@@ -125,7 +125,9 @@ extension Worker {
         if case .data = header.type { hasPayload = header.length > 0 }
         unsafe slot.pointee.payloadStream = hasPayload && !event.contains(.late) ? stream : -1
         unsafe slot.pointee.finishesAfterPayload = false
-        if event.isEmpty { return }
+        // Trailer fields may wait for more than the window that there was.
+        let mayGoOn = !hasPayload && waitsInTrailers(streams[stream].connection)
+        if event.isEmpty, !mayGoOn { return }
         if event.contains(.acknowledged), !wasAcknowledged {
             unsafe slot.pointee.state.acknowledged(header.streamID)
             noteAcceptance(session)
@@ -135,7 +137,12 @@ extension Worker {
         if event.contains(.acknowledgedLate) { return takenBackTooLate(stream, session) }
         if event.contains(.reset) { return streamReset(session, stream, isRefused: event.contains(.refused)) }
         let connection = streams[stream].connection
-        if event.contains(.windowOpened), connection >= 0 { continueSending(connection) }
+        if event.contains(.windowOpened) || mayGoOn, connection >= 0 {
+            let generation = streams.generation(of: stream)
+            continueSending(connection)
+            // What lay aside may have ended the exchange, and the stream with it.
+            guard streams.generation(of: stream) == generation else { return }
+        }
         if event.contains(.finished) {
             // With bytes in the same frame, the end comes after them.
             if hasPayload {
@@ -146,6 +153,11 @@ extension Worker {
         } else if connection >= 0, !wasAcknowledged, connections[connection].clientFinished {
             settle(connection)
         }
+    }
+
+    @_noLocks
+    private func waitsInTrailers(_ connection: Int32) -> Bool {
+        connection >= 0 && !connections[connection].received.isEmpty && isInTrailers(connection)
     }
 
     /// The stream has a window again for what lies aside.
@@ -189,7 +201,9 @@ extension Worker {
         case .refuseStream(let id): writeHeader(FrameHeader.reset(id), session, isControl: true)
         case .drain:
             unsafe slot.pointee.isDraining = true
-            takeBack(session, openedBefore: now, provesDelivery: false)
+            unsafe slot.pointee.goAwayAt = now
+            drainingSessions += 1
+            if hasWillingSibling(session) { takeBack(session, openedBefore: now, provesDelivery: false) }
             unsafe slot.pointee.takeBackAt = now + DataPlaneLimits.goAwayMilliseconds
             scheduleTick(session)
             unsafe sessionTallies.store(slot.pointee.tally.word, at: Int(session))
@@ -243,6 +257,7 @@ extension Worker {
         let slot = unsafe sessions + Int(session)
         guard case .live = unsafe slot.pointee.phase else { return }
         unsafe slot.pointee.phase = .ending
+        if unsafe slot.pointee.isDraining { drainingSessions -= 1 }
         while unsafe !slot.pointee.streams.isEmpty { unsafe loseStream(slot.pointee.streams.first) }
         unsafe sessionTallies.store(slot.pointee.tally.word, at: Int(session))
         unsafe report(
@@ -279,7 +294,7 @@ extension Worker {
         unsafe pool.clear(&slot.pointee.flight)
         unsafe ring.close(slot.pointee.fd, Token(kind: Operation.aside, generation: 0, index: session))
         timers.cancel(Int32(limits.connections) + session)
-        unsafe slot.pointee = Session(limits: limits.session)
+        unsafe slot.pointee = Session(limits: limits.session, firstStreamID: limits.firstStreamID)
         dirtySessions.remove(session)
         starvedSessions.remove(session)
         splicingReaders.remove(session)

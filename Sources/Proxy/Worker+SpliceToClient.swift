@@ -79,9 +79,11 @@ extension Worker {
             case .dry: return waitForBytes(session, hasSpliced)
             case .copied: break
             }
+            guard copiesLeft > 0 else { return splicingReaders.append(session) }
             let count = readNext(session)
             guard count > 0 else { return count < 0 ? waitForBytes(session, hasSpliced) : () }
             left -= count
+            copiesLeft -= count
         }
     }
 

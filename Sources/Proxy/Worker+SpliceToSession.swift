@@ -201,7 +201,8 @@ extension Worker {
         let sent = unsafe pipes.empty(pipe, into: slot.pointee.fd)
         if sent > 0 { unsafe slot.pointee.lastSent = now }
         guard pipes.bytes(in: pipe) == 0 else {
-            guard sent > 0 || sent == Int(KernelError.wouldBlock) else { return waitToSend(session, sent) }
+            // Nothing moved is no error: that, too, is for the send to find out.
+            guard sent >= 0 || sent == Int(KernelError.wouldBlock) else { return waitToSend(session, sent) }
             // The send of its first bytes waits for room, as a poll would.
             guard unsafe pipes.takeBlock(pipe, to: &slot.pointee.flight, of: pool) > 0 else {
                 loseSession(session, .noMemory)

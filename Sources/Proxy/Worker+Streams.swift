@@ -16,9 +16,10 @@ extension Worker {
         connections[connection].stream = -1
         streams[stream].connection = -1
         streams[stream].unusedSince = now
-        guard streams[stream].state.canSendFin else { return free(stream) }
-        if mayKeep(connection, stream) { return keep(stream) }
-        sendFin(stream, mayWait: true)
+        if streams[stream].state.canSendFin {
+            if mayKeep(connection, stream) { return keep(stream) }
+            sendFin(stream, mayWait: true)
+        }
         if streams[stream].state.isFinished { return free(stream) }
         linger(stream)
     }
@@ -39,11 +40,19 @@ extension Worker {
             unsafe session.pointee.idle.count < DataPlaneLimits.idleStreams
         else { return false }
         guard case .finished = connections[connection].request, !streams[stream].state.finReceived else { return false }
+        // A service may not have read all of a body before it replied.
+        guard case .none = connections[connection].requestFraming, !isScarceOfStreams else { return false }
         if case .untilClose = connections[connection].replyFraming { return false }
         // The next head has to fit whole.
         return unsafe connections[connection].serviceKeepsStream
             && Int(streams[stream].state.sendWindow) >= edited.count
             && streams[stream].state.isAcknowledged
+    }
+
+    /// Streams that serve nobody must not take the slots that clients need: neither those of services that never send
+    /// their FIN, nor those that are kept for the next request.
+    private var isScarceOfStreams: Bool {
+        @_noLocks get { streams.capacity - streams.count < limits.connections }
     }
 
     @_noLocks
@@ -56,6 +65,7 @@ extension Worker {
             writeHeader(header, session, isControl: true)
         }
         unsafe unusedLinks.append(stream, to: &(sessions + Int(session)).pointee.idle)
+        if unsafe !sessions[Int(session)].openers.isEmpty { markDirty(session: session) }
     }
 
     /// The stream waits for the service's FIN, with a bound on how many do.
@@ -63,9 +73,7 @@ extension Worker {
     private mutating func linger(_ stream: Int32) {
         let session = unsafe sessions + Int(streams[stream].session)
         unsafe unusedLinks.append(stream, to: &session.pointee.lingering)
-        // Services that never send their FIN must not take the slots that clients need.
-        let isScarce = streams.capacity - streams.count < limits.connections
-        if unsafe isScarce || session.pointee.lingering.count > DataPlaneLimits.lingeringStreams {
+        if unsafe isScarceOfStreams || session.pointee.lingering.count > DataPlaneLimits.lingeringStreams {
             unsafe abandon(session.pointee.lingering.first)
         }
     }
@@ -80,7 +88,12 @@ extension Worker {
             if streams[stream].state.canSendReset {
                 streams[stream].state.sendReset()
                 writeHeader(FrameHeader.reset(id), streams[stream].session, isControl: false)
-                if !streams[stream].state.isAcknowledged { unsafe session.pointee.state.aborted(id) }
+                // Something of it may still be on its way, so its id rests.
+                if streams[stream].state.isAcknowledged {
+                    unsafe session.pointee.state.noteReset(id)
+                } else {
+                    unsafe session.pointee.state.aborted(id)
+                }
             } else if !streams[stream].state.isAnnounced {
                 unsafe session.pointee.state.withdrawn(id)
             }

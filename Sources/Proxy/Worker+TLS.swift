@@ -29,6 +29,11 @@ extension Worker {
             unsafe judgePlain(connection, bytes)
             return false
         }
+        // What it has to say goes into blocks, too.
+        guard pool.hasRoom(for: DataPlaneLimits.handshakeBytes, sparing: limits.sparedBlocks) else {
+            handshakeFailed(connection)
+            return false
+        }
         let state = tls.begin()
         guard state.exists else {
             handshakeFailed(connection)
@@ -49,7 +54,8 @@ extension Worker {
     /// A request without TLS gets a sentence that says so, everything else an end.
     @_noLocks
     private mutating func judgePlain(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
-        guard unsafe pool.append(bytes, to: &connections[connection].received) else {
+        guard unsafe pool.append(bytes, to: &connections[connection].received, sparing: limits.sparedBlocks)
+        else {
             return close(connection, reset: true)
         }
         let count = unsafe pool.copy(connections[connection].received, to: assembly)
@@ -63,6 +69,9 @@ extension Worker {
             bump(.handshakesOfNoTLS)
             bump(.handshakesFailed)
             leaveHandshake(connection)
+            _ = unsafe requestHead.scan(
+                UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(assembly)[..<count]), limits: headLimits)
+            connections[connection].method = requestHead.method
             refuse(connection, status: 400, cause: .plain)
         }
     }

@@ -39,6 +39,61 @@ extension Worker {
         if let barrier { writePing(barrier, session) }
     }
 
+    /// The session has said GoAway. It may still accept what came before that, and its replies are used, until another
+    /// session can take what it has not accepted, or until nobody would wait any longer.
+    @_noLocks
+    mutating func takeBackFromDraining(_ session: Int32) {
+        let slot = unsafe sessions + Int(session)
+        let end = unsafe slot.pointee.goAwayAt + limits.hold
+        unsafe slot.pointee.takeBackAt = .max
+        guard unsafe slot.pointee.state.liveStreams > 0 else { return }
+        if hasWillingSibling(session) {
+            takeBack(session, openedBefore: now, provesDelivery: true)
+        } else if now >= end {
+            endUnaccepted(session)
+        } else {
+            unsafe slot.pointee.takeBackAt = min(end, now + DataPlaneLimits.sessionTickMilliseconds)
+        }
+    }
+
+    /// The snapshot is new, and may have a session that can take what others have not accepted.
+    @_noLocks
+    mutating func takeBackFromAllDraining() {
+        guard drainingSessions > 0 else { return }
+        for session in 0..<Int32(limits.sessions) {
+            guard case .live = unsafe sessions[Int(session)].phase, unsafe sessions[Int(session)].isDraining else {
+                continue
+            }
+            // Those that have just said so keep their moment.
+            let slot = unsafe sessions + Int(session)
+            guard unsafe now >= slot.pointee.goAwayAt + DataPlaneLimits.goAwayMilliseconds else { continue }
+            takeBackFromDraining(session)
+            scheduleTick(session)
+        }
+    }
+
+    /// Nobody has come for what the session has not accepted, and its clients have waited for as long as those that are
+    /// held. There is no time left for another attempt, so no proof is waited for.
+    @_noLocks
+    private mutating func endUnaccepted(_ session: Int32) {
+        let slot = unsafe sessions + Int(session)
+        var stream = unsafe slot.pointee.streams.first
+        while stream >= 0 {
+            let next = streamLinks.next(of: stream)
+            let connection = streams[stream].connection
+            let state = streams[stream].state
+            if connection >= 0, !state.isAcknowledged, !streams[stream].isTakenBack {
+                if isRepeatable(connection) {
+                    leaveStream(connection)
+                    expireWait(connection)
+                } else {
+                    loseExchange(connection, isUndelivered: false)
+                }
+            }
+            stream = next
+        }
+    }
+
     /// Writes a ping of ours behind everything else, resets included: its answer, or a later one's, shows that all of
     /// it has been read. One that overtook them would prove what is not true.
     @_noLocks
@@ -84,6 +139,8 @@ extension Worker {
     @_noLocks
     mutating func barrierAnswered(_ session: Int32) {
         let slot = unsafe sessions + Int(session)
+        // Ids may have waited for it.
+        if unsafe !slot.pointee.openers.isEmpty { markDirty(session: session) }
         if unsafe slot.pointee.slowPing != 0, unsafe slot.pointee.slowPingAnsweredAt == 0,
             unsafe slot.pointee.state.isAnswered(slot.pointee.slowPing)
         {

@@ -18,6 +18,7 @@ extension Worker {
             guard !isDraining else { return DataPlaneLimits.drainPatienceMilliseconds }
             var shortest = min(limits.idleTimeout, min(limits.stallTimeout, limits.headTimeout))
             if limits.replyTimeout > 0 { shortest = min(shortest, limits.replyTimeout) }
+            if limits.relayIdleTimeout > 0 { shortest = min(shortest, limits.relayIdleTimeout) }
             return min(5_000, max(50, shortest / 8))
         }
     }
@@ -32,20 +33,22 @@ extension Worker {
             expire(connection)
             guard !connections[connection].isClosing, !timers.isScheduled(connection) else { return }
         }
-        if case .relay = connections[connection].mode, !isWaiting(connection) { return }
+        if case .relay = connections[connection].mode, !isWaiting(connection), !isWatched(connection) { return }
         timers.schedule(connection, at: min(max(deadline, now + 16), now + pollingPeriod))
     }
 
     /// A client that reads slowly makes no room in its socket's buffer for minutes: that it acknowledges is progress,
     /// too.
     @_noLocks
-    private mutating func noteProgress(_ connection: Int32) {
+    mutating func noteProgress(_ connection: Int32) {
         let record = connections[connection]
-        guard case .http = record.mode, record.isSending || record.hasUnsent || record.finishSent else { return }
+        let isHTTP: Bool
+        if case .http = record.mode { isHTTP = true } else { isHTTP = false }
+        guard record.isSending || record.hasUnsent || isHTTP && record.finishSent else { return }
         let left = UInt16(clamping: (Sockets.unacknowledged(record.fd) + 1023) >> 10)
         guard left != record.unacknowledged else { return }
         connections[connection].unacknowledged = left
-        if record.finishSent {
+        if record.finishSent, isHTTP {
             connections[connection].phaseSince = now
         } else {
             connections[connection].lastProgress = now
@@ -72,8 +75,7 @@ extension Worker {
         if isWaiting(connection) { return waitDeadline(connection) }
         switch record.mode {
         case .undecided: return record.phaseSince + DataPlaneLimits.sniffMilliseconds
-        case .relay:
-            return record.clientFinished ? record.phaseSince + DataPlaneLimits.finHoldMilliseconds : .max
+        case .relay: return relayDeadline(connection)
         case .http: break
         }
         if record.isSending || record.hasUnsent { return record.lastProgress + limits.stallTimeout }
@@ -81,15 +83,105 @@ extension Worker {
         case .discarded:
             // What lies in the socket's buffer is on its way; when it has arrived, the client has a moment to go.
             let hasAll = record.finishSent && record.unacknowledged == 0
+            guard record.requestLeft > 0 || !record.finishSent else {
+                return record.phaseSince + (hasAll ? 0 : DataPlaneLimits.closingMilliseconds)
+            }
             return record.phaseSince + (hasAll ? DataPlaneLimits.closingMilliseconds : limits.stallTimeout)
+        case .skipped: return record.phaseSince + limits.stallTimeout
         case .head:
             return record.isMidHead || !record.hasServed
                 ? record.phaseSince + limits.headTimeout : record.phaseSince + limits.idleTimeout
-        case .body: return record.lastProgress + limits.stallTimeout
-        case .waiting, .finished:
-            guard limits.replyTimeout > 0, case .head = record.reply else { return .max }
-            return record.phaseSince + limits.replyTimeout
+        case .body: return bodyDeadline(connection)
+        case .waiting, .finished: return replyDeadline(record)
         }
+    }
+
+    @_noLocks
+    private func replyDeadline(_ record: Connection) -> UInt64 {
+        if case .body = record.reply { return idleDeadline(record) }
+        guard limits.replyTimeout > 0, case .head = record.reply else { return .max }
+        return record.phaseSince + limits.replyTimeout
+    }
+
+    /// A body stands still only while nobody else has the next move. Who waits for 100 is kept waiting by the service;
+    /// once the reply has begun both may be silent for as long as the two of them like.
+    @_noLocks
+    private func bodyDeadline(_ connection: Int32) -> UInt64 {
+        let record = connections[connection]
+        let stall = record.lastProgress + limits.stallTimeout
+        guard !isWaitingForService(connection) else { return stall }
+        if case .body = record.reply { return replyDeadline(record) }
+        return record.expectsContinue ? replyDeadline(record) : stall
+    }
+
+    /// Bytes of the client wait that the service does not take.
+    @_noLocks
+    private func isWaitingForService(_ connection: Int32) -> Bool {
+        !connections[connection].received.isEmpty || hasBulkWaiting(connection)
+    }
+
+    @_noLocks
+    private func idleDeadline(_ record: Connection) -> UInt64 {
+        limits.relayIdleTimeout > 0 ? record.lastProgress + limits.relayIdleTimeout : .max
+    }
+
+    // MARK: relays
+
+    /// A relay of which nothing is to be watched needs no timer.
+    @_noLocks
+    private func isWatched(_ connection: Int32) -> Bool { limits.relayIdleTimeout > 0 || hasEndedDirection(connection) }
+
+    @_noLocks
+    private func hasEndedDirection(_ connection: Int32) -> Bool {
+        guard case .open = connections[connection].clientEnd else { return true }
+        let stream = connections[connection].stream
+        return stream >= 0 && streams[stream].state.finReceived
+    }
+
+    /// While both directions are open, a relay may stand still for as long as its ends like. With one of them ended it
+    /// may be silent, but bytes may not wait for ever for a side that takes none: nobody else would ever end it.
+    @_noLocks
+    private func relayDeadline(_ connection: Int32) -> UInt64 {
+        let record = connections[connection]
+        var deadline = idleDeadline(record)
+        guard hasEndedDirection(connection) else { return deadline }
+        if isRelayStuck(connection) { deadline = min(deadline, record.lastProgress + limits.stallTimeout) }
+        let stream = record.stream
+        guard record.clientFinished, stream >= 0, streams[stream].state.canSendFin else { return deadline }
+        return min(deadline, record.phaseSince + DataPlaneLimits.finHoldMilliseconds)
+    }
+
+    /// Bytes wait that the side which they are for does not take.
+    @_noLocks
+    private func isRelayStuck(_ connection: Int32) -> Bool {
+        connections[connection].hasUnsent || isWaitingForService(connection)
+    }
+
+    /// The relay has a timer from when one of its directions has ended, or always if it must not be idle for ever.
+    @_noLocks
+    mutating func watchRelay(_ connection: Int32) {
+        guard isWatched(connection), !timers.isScheduled(connection) else { return }
+        timers.schedule(connection, at: now + pollingPeriod)
+    }
+
+    @_noLocks
+    private mutating func relayExpired(_ connection: Int32) {
+        settle(connection)
+        guard !connections[connection].isClosing, !connections[connection].isHandingOver else { return }
+        if isRelayStuck(connection), hasEndedDirection(connection),
+            now >= connections[connection].lastProgress + limits.stallTimeout
+        {
+            bump(.resets)
+            close(connection, reset: true)
+        } else if now >= idleDeadline(connections[connection]) {
+            endIdleRelay(connection)
+        }
+    }
+
+    @_noLocks
+    private mutating func endIdleRelay(_ connection: Int32) {
+        bump(.idleRelays)
+        close(connection, reset: connections[connection].hasUnsent)
     }
 
     /// Its patience has ended.
@@ -100,7 +192,7 @@ extension Worker {
         if record.isShaking { return handshakeExpired(connection) }
         switch record.mode {
         case .undecided: return isDraining ? close(connection, reset: false) : becomeRaw(connection)
-        case .relay: return settle(connection)
+        case .relay: return relayExpired(connection)
         case .http: break
         }
         if record.isSending || record.hasUnsent {
@@ -109,17 +201,33 @@ extension Worker {
         }
         switch record.request {
         case .discarded: close(connection, reset: false)
+        case .skipped: discard(connection)
         case .head:
             // Silence between requests is the end of the connection; silence within a head is told.
             if record.isMidHead || !record.received.isEmpty {
-                refuse(connection, status: 408)
+                refuseLateHead(connection)
             } else {
                 close(connection, reset: false)
             }
-        case .body:
-            giveUp(connection, status: record.received.isEmpty && !hasBulkWaiting(connection) ? 408 : 504)
-        case .waiting, .finished: giveUp(connection, status: 504)
+        case .body: bodyExpired(connection)
+        case .waiting, .finished: replyExpired(connection)
         }
+    }
+
+    @_noLocks
+    private mutating func bodyExpired(_ connection: Int32) {
+        guard !isWaitingForService(connection) else { return giveUp(connection, status: 504) }
+        if case .body = connections[connection].reply { return replyExpired(connection) }
+        giveUp(connection, status: connections[connection].expectsContinue ? 504 : 408)
+    }
+
+    /// The reply has not begun in time, or it has and nothing has moved since for too long.
+    @_noLocks
+    private mutating func replyExpired(_ connection: Int32) {
+        guard case .body = connections[connection].reply else { return giveUp(connection, status: 504) }
+        bump(.idleRelays)
+        leaveStream(connection)
+        cut(connection)
     }
 
     /// Once a second at least: is the session alive, and do its unused streams end? Oftener if something was due.
@@ -136,10 +244,7 @@ extension Worker {
             return loseSession(session, .unresponsive)
         }
         endUnused(session)
-        if unsafe slot.pointee.takeBackAt <= now {
-            unsafe slot.pointee.takeBackAt = .max
-            takeBack(session, openedBefore: now, provesDelivery: true)
-        }
+        if unsafe slot.pointee.takeBackAt <= now { takeBackFromDraining(session) }
         watchAcceptance(session)
         raisePace(session)
         if unsafe !slot.pointee.openers.isEmpty { routeOpeners(session) }

@@ -1,3 +1,4 @@
+import HTTP1
 import Memory
 import Reactor
 import Routing
@@ -49,10 +50,20 @@ extension Worker {
     mutating func beginTurn() {
         nowMicroseconds = Sockets.nowMicroseconds()
         now = nowMicroseconds / 1_000
+        if now >= dateDue { writeDate() }
         completionsInTurn = ring.completionCount()
         snapshot = mailbox.beginTurn()
         recentSession = -1
+        copiesLeft = DataPlaneLimits.copiedBytesPerTurn
         bump(.turns)
+    }
+
+    /// One text a second, in whole seconds of the wall's clock.
+    @_noLocks @inline(never)
+    private mutating func writeDate() {
+        let milliseconds = Sockets.wallMilliseconds()
+        unsafe HTTPDate.write(secondsSinceEpoch: milliseconds / 1_000, to: dateSpace)
+        dateDue = now + 1_000 - milliseconds % 1_000
     }
 
     mutating func takeCommands() {
@@ -109,6 +120,7 @@ extension Worker {
     /// What the turn has brought together goes out, each socket's bytes in one send.
     private mutating func endTurn() {
         if drainsInTurn { drain() }
+        freeEnded()
         if hasFreedSlot {
             hasFreedSlot = false
             resumeAccept()
@@ -120,6 +132,8 @@ extension Worker {
         sessionBuffers.publish()
         rearmStarved()
         accountBlocks()
+        freeEnded()
+        checkInvariants()
         set(.pipesInUse, to: pipes.borrowed)
         mailbox.endTurn()
         if isDraining { reportIfDrained() }
@@ -151,11 +165,11 @@ extension Worker {
             set(.keptBlocks, to: keptBlocks)
         }
         let bytes = Int(truncatingIfNeeded: total) * BlockPool.blockBytes
+        if bytes > limits.bufferBytes / 2 || isScarce { weigh(bytes) }
         if bytes > limits.bufferBytes {
             isOverBufferLimit = true
-            if bytes > limits.bufferBytes + limits.bufferBytes / 4, pool.inUse * limits.reactors > Int(total) / 2 {
-                resetLargest()
-            }
+            let excess = bytes - closingBytes - limits.waitingBytes
+            if excess > 0, pool.inUse * limits.reactors > Int(total) / 2 { resetStalled(excess) }
         } else if isOverBufferLimit, bytes < limits.bufferBytes / 8 * 7 {
             isOverBufferLimit = false
             giveWithheldCredit()

@@ -26,7 +26,7 @@ extension Worker {
     mutating func waitForSession(_ connection: Int32, _ session: Int32) {
         guard enterWait(connection) else { return }
         connections[connection].wait = .session
-        connections[connection].waitingSession = session
+        connections[connection].session = session
         noteRoute(of: session)
         unsafe connectionLinks.append(connection, to: &(sessions + Int(session)).pointee.openers)
         waitingForSessions += 1
@@ -110,7 +110,7 @@ extension Worker {
             connectionLinks.remove(connection, from: &waiting)
             set(.waiting, to: Int(waiting.count))
         case .session:
-            let session = Int(connections[connection].waitingSession)
+            let session = Int(connections[connection].session)
             unsafe connectionLinks.remove(connection, from: &(sessions + session).pointee.openers)
             waitingForSessions -= 1
         }
@@ -141,6 +141,7 @@ extension Worker {
             count(.released, connection)
         }
         stopWaiting(connection)
+        connections[connection].session = streams[stream].session
         connections[connection].waitedSince = 0
         // The time of the wait is not the service's.
         connections[connection].phaseSince = now
@@ -151,6 +152,7 @@ extension Worker {
     /// sibling of it has come.
     @_noLocks
     mutating func routeWaiting() {
+        takeBackFromAllDraining()
         var left = waiting.count
         while left > 0, let connection = Optional(waiting.first), connection >= 0 {
             left -= 1
@@ -205,10 +207,10 @@ extension Worker {
             return routeOpenersAnew(session)
         }
         var left = unsafe slot.pointee.openers.count
-        while left > 0, canOpen(session), hasPace(session) {
+        while left > 0, hasPace(session) {
             left -= 1
             let connection = unsafe slot.pointee.openers.first
-            guard connection >= 0 else { return }
+            guard connection >= 0, canOpen(session) || canReuse(session, for: connection) else { return }
             leaveList(connection)
             routeAgain(connection, waitedFor: Self.noRoute)
         }

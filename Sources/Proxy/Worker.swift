@@ -75,6 +75,10 @@ struct Worker: ~Copyable {
     let sessions: UnsafeMutablePointer<Session>
     let listeners: UnsafeMutablePointer<ListenerSlot>
     let pool: BlockPool
+    /// Blocks in use up to which bytes that pass through may have more, and up to which another stream may be opened:
+    /// sums of limits, at hand for each request.
+    let blocksForBytes: Int
+    let blocksForStreams: Int
     let tls: TLSEngine
     var table: StreamTable
     /// Connections: in a session's list of the ready or of the openers, or waiting for a route.
@@ -87,8 +91,12 @@ struct Worker: ~Copyable {
     var waiting = IndexList()
     /// How many wait for a session, in the lists of the sessions.
     var waitingForSessions = 0
+    /// Sessions that have said GoAway and still live.
+    var drainingSessions = 0
     /// Connections whose handshake goes on, the one that has been at it for longest first.
     var shaking = IndexList()
+    /// Connections that have ended in this turn, whose slots are free at its end.
+    var ended = IndexList()
     /// A node a connection, then one a session, then one for accepting again.
     var timers: TimerWheel
 
@@ -139,6 +147,9 @@ struct Worker: ~Copyable {
     let pathSpace: UnsafeMutableRawBufferPointer
     let bellSpace: UnsafeMutableRawBufferPointer
     let bulkSpace: UnsafeMutableRawBufferPointer
+    /// The time as `Date` has it, and when it is written anew.
+    let dateSpace: UnsafeMutableRawBufferPointer
+    var dateDue: UInt64 = 0
     var requestHead = RequestHead()
     var responseHead = ResponseHead()
 
@@ -166,6 +177,15 @@ struct Worker: ~Copyable {
     /// Blocks that `totals` knows of.
     var blocksReported = 0
     var isOverBufferLimit = false
+    /// More than a half of the limit is in use: what a session holds is looked at before it gets another stream.
+    var isScarce = false
+    /// When that was weighed last, and what the sessions hold, in KiB; only while it is scarce.
+    var weighedAt: UInt64 = 0
+    let heldBySession: UnsafeMutablePointer<Int32>
+    /// Bytes of connections that are closing: their blocks come back when the kernel has let go of them.
+    var closingBytes = 0
+    /// What may still be copied in this turn of sessions that are read frame by frame.
+    var copiesLeft = 0
     /// Highest listener slot in use, plus one.
     var listenerCount = 0
     var trustedCount: Int
@@ -188,11 +208,13 @@ struct Worker: ~Copyable {
         self.gather = GatherSpace(sends: limits.ringEntries)
         self.connections = Slab(capacity: limits.connections)
         self.streams = Slab(capacity: limits.streamsPerReactor)
-        unsafe self.sessions = .allocate(capacity: limits.sessions)
-        for slot in 0..<limits.sessions { unsafe (sessions + slot).initialize(to: Session(limits: limits.session)) }
+        unsafe self.sessions = Self.freeSessions(limits)
+        unsafe self.heldBySession = Region.array(of: Int32.self, count: limits.sessions)
         unsafe self.listeners = .allocate(capacity: limits.listeners)
         unsafe listeners.initialize(repeating: ListenerSlot(), count: limits.listeners)
-        self.pool = BlockPool(capacity: limits.blocksPerReactor)
+        self.pool = Self.blocks(limits)
+        self.blocksForBytes = limits.blocksPerReactor - limits.sparedBlocks
+        self.blocksForStreams = blocksForBytes - limits.blocksOfRequest
         self.tls = TLSEngine(pool: pool)
         self.table = StreamTable(capacity: limits.streamsPerReactor)
         self.connectionLinks = IndexLinks(capacity: limits.connections)
@@ -234,10 +256,29 @@ struct Worker: ~Copyable {
         unsafe self.edited = Self.space(headSpace)
         unsafe self.pathSpace = Self.space(limits.headBytes)
         unsafe self.bellSpace = Self.space(8)
+        unsafe self.dateSpace = Self.space(HTTPDate.byteCount)
         unsafe self.bulkSpace = Self.space(DataPlaneLimits.bulkSpaceBytes)
         self.trustedCount = limits.trusted.count
-        unsafe self.trusted = .allocate(capacity: max(1, limits.trusted.count))
-        for (place, network) in limits.trusted.enumerated() { unsafe (trusted + place).initialize(to: network) }
+        unsafe self.trusted = Self.networks(limits.trusted)
+    }
+
+    private static func blocks(_ limits: DataPlaneLimits) -> BlockPool {
+        let pool = BlockPool(capacity: limits.blocksPerReactor)
+        if limits.callsUntilNoBlock >= 0 { pool.failOnce(after: limits.callsUntilNoBlock) }
+        return pool
+    }
+
+    private static func networks(_ networks: [Network]) -> UnsafeMutablePointer<Network> {
+        let copies = UnsafeMutablePointer<Network>.allocate(capacity: max(1, networks.count))
+        for (place, network) in networks.enumerated() { unsafe (copies + place).initialize(to: network) }
+        return unsafe copies
+    }
+
+    private static func freeSessions(_ limits: DataPlaneLimits) -> UnsafeMutablePointer<Session> {
+        let free = Session(limits: limits.session, firstStreamID: limits.firstStreamID)
+        let sessions = UnsafeMutablePointer<Session>.allocate(capacity: limits.sessions)
+        unsafe sessions.initialize(repeating: free, count: limits.sessions)
+        return unsafe sessions
     }
 
     private static func space(_ count: Int) -> UnsafeMutableRawBufferPointer {

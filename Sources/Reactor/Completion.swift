@@ -35,4 +35,13 @@ public enum KernelError {
     public static var connectionReset: Int32 { @_noLocks get { -ECONNRESET } }
     public static var brokenPipe: Int32 { @_noLocks get { -EPIPE } }
     public static var noEntry: Int32 { @_noLocks get { -ENOENT } }
+    public static var connectionAborted: Int32 { @_noLocks get { -ECONNABORTED } }
+    public static var protocolFailed: Int32 { @_noLocks get { -EPROTO } }
+    public static var notPermitted: Int32 { @_noLocks get { -EPERM } }
+    public static var networkDown: Int32 { @_noLocks get { -ENETDOWN } }
+    public static var noProtocolOption: Int32 { @_noLocks get { -ENOPROTOOPT } }
+    public static var hostDown: Int32 { @_noLocks get { -EHOSTDOWN } }
+    public static var hostUnreachable: Int32 { @_noLocks get { -EHOSTUNREACH } }
+    public static var networkUnreachable: Int32 { @_noLocks get { -ENETUNREACH } }
+    public static var timedOut: Int32 { @_noLocks get { -ETIMEDOUT } }
 }

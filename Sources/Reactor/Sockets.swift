@@ -33,6 +33,10 @@ public enum Sockets {
     @_noLocks
     public static func unacknowledged(_ fd: Int32) -> Int { Int(ck_unacknowledged(fd)) }
 
+    /// How many bytes the peer's kernel has acknowledged since the connection began; 0 if it is none of TCP.
+    @_noLocks
+    public static func acknowledged(_ fd: Int32) -> UInt64 { ck_acknowledged(fd) }
+
     /// Whether the peer has sent bytes that nobody has received.
     @_noLocks
     public static func hasBytes(_ fd: Int32) -> Bool { ck_has_bytes(fd) }
@@ -67,6 +71,10 @@ public enum Sockets {
     /// The same in milliseconds.
     @_noLocks
     public static func nowMilliseconds() -> UInt64 { ck_now_microseconds() / 1_000 }
+
+    /// The wall's clock, in milliseconds since 1970.
+    @_noLocks
+    public static func wallMilliseconds() -> UInt64 { ck_wall_milliseconds() }
 
     /// A millisecond, for a thread that may wait for another one.
     public static func pause() { ck_pause_milliseconds(1) }

@@ -86,7 +86,7 @@ extension SessionState {
 
     @_noLocks
     private mutating func release(_ id: UInt32) {
-        precondition(isOpened(id), "a stream that was never opened")
+        assert(isOpened(id), "a stream that was never opened")
         precondition(live > 0, "a stream was reported twice")
         live -= 1
     }

@@ -141,7 +141,8 @@ struct ClientFlags: ParsableArguments {
     @Option(
         parsing: .unconditional,
         help: .init(
-            "How long a body may stand still. (default: \(defaults.stallTimeout))",
+            "How long a request's body may stand still, and bytes may wait for a side that takes none. "
+                + "(default: \(defaults.stallTimeout))",
             valueName: "time"),
         transform: value(TimeSpan.init(parsing:)))
     var stallTimeout = defaults.stallTimeout
@@ -151,6 +152,15 @@ struct ClientFlags: ParsableArguments {
         help: .init("How long a service may take until its reply begins. (default: off)", valueName: "time|off"),
         transform: value(timeOrOff))
     var replyTimeout: TimeSpan?
+
+    @Option(
+        parsing: .unconditional,
+        help: .init(
+            "How long a relay (raw, upgraded, CONNECT) or a reply that has begun may be without a byte either way. "
+                + "(default: off)",
+            valueName: "time|off"),
+        transform: value(timeOrOff))
+    var relayIdleTimeout: TimeSpan?
 
     @Option(
         parsing: .unconditionalSingleValue,
@@ -194,6 +204,7 @@ struct ClientFlags: ParsableArguments {
         settings.idleTimeout = idleTimeout
         settings.stallTimeout = stallTimeout
         settings.replyTimeout = replyTimeout
+        settings.relayIdleTimeout = relayIdleTimeout
         settings.trustedNetworks = trustForwarded
     }
 }
@@ -294,6 +305,10 @@ struct MachineFlags: ParsableArguments {
     @Flag(help: .hidden)
     var forceHandOver = false
 
+    /// For tests: the id of each session's first stream.
+    @Option(parsing: .unconditional, help: .hidden, transform: value(streamID))
+    var firstStreamId: UInt32 = 1
+
     func apply(to settings: inout Settings) {
         settings.reactors = reactors
         settings.pinsReactors = pin
@@ -309,6 +324,7 @@ struct MachineFlags: ParsableArguments {
         settings.logLevel = logLevel
         settings.allowsCoreDumps = allowCoreDumps
         settings.forcesHandOver = forceHandOver
+        settings.firstStreamID = firstStreamId
     }
 }
 
@@ -334,6 +350,14 @@ private func number(_ text: String) throws(UnusableValue) -> Int {
 }
 
 @Sendable
+private func streamID(_ text: String) throws(UnusableValue) -> UInt32 {
+    guard let id = UInt32(text), id & 1 == 1 else {
+        throw UnusableValue("the ids of streams that we open are odd, from 1 to \(UInt32.max)")
+    }
+    return id
+}
+
+@Sendable
 private func rateOrAdaptive(_ text: String) throws(UnusableValue) -> Int? {
     guard text != "adaptive" else { return nil }
     guard let rate = Int(text) else { throw UnusableValue("a rate is a whole number, or the word adaptive") }
@@ -349,5 +373,5 @@ private func timeOrOff(_ text: String) throws(UnusableValue) -> TimeSpan? {
     } catch {
         throw UnusableValue("\(error.description), or the word off")
     }
-    throw UnusableValue("no reply begins at once; give a time, or the word off")
+    throw UnusableValue("it must be longer than nothing; give a time, or the word off")
 }

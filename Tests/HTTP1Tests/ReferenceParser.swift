@@ -188,7 +188,9 @@ struct ReferenceRequest {
     /// A name as a proxy has to read it: `_` is taken for `-` where that gives a name that it acts on.
     static func kind(_ name: some Collection<UInt8>) -> String {
         let folded = lower(name).replacing("_", with: "-")
-        return foldable.contains(folded) ? folded : lower(name)
+        guard foldable.contains(folded) else { return lower(name) }
+        // What only becomes it never passes.
+        return folded == "proxy-authorization" && folded != lower(name) ? "proxy-connection" : folded
     }
 
     func options(_ name: String) -> [String] { values(name).flatMap(Self.members) }

@@ -193,7 +193,7 @@ import Testing
     }
 
     @Test func credentialsForAProxyGoOnWithConnectAlone() {
-        for name in ["Proxy-Authorization", "proxy-authorization", "Proxy_Authorization"] {
+        for name in ["Proxy-Authorization", "proxy-authorization"] {
             let connect = edited("CONNECT a:1 HTTP/1.1", "Host: a:1", "\(name): Basic x", "Proxy-Authenticate: y")
             #expect(
                 connect == "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\(name): Basic x\r\n" + forwarded
@@ -201,6 +201,7 @@ import Testing
             #expect(
                 !edited("GET http://a/ HTTP/1.1", "Host: a", "Connection: y", "\(name): Basic x").contains("Basic"))
         }
+        #expect(!edited("CONNECT a:1 HTTP/1.1", "Host: a:1", "Proxy_Authorization: Basic x").contains("Basic"))
         let named = edited(
             "CONNECT a:1 HTTP/1.1", "Host: a", "Connection: Proxy-Authorization, y", "Proxy-Authorization: z", "Y: 1")
         #expect(named.contains("Proxy-Authorization: z\r\n") && !named.contains("Y: 1"))

@@ -9,8 +9,13 @@ struct TestSocket {
 
     init(fd: Int32) { self.fd = fd }
 
-    init(connectedTo port: UInt16) throws {
+    /// - Parameter receiveBuffer: how much the kernel takes that the test does not; nil: as much as it likes.
+    init(connectedTo port: UInt16, receiveBuffer: Int32? = nil) throws {
         fd = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        if var size = receiveBuffer {
+            let count = socklen_t(MemoryLayout<Int32>.size)
+            try #require(unsafe setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, count) == 0)
+        }
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = port.bigEndian

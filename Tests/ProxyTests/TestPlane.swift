@@ -13,6 +13,8 @@ final class TestPlane {
     var publisher: SnapshotPublisher
     var services: [FakeService] = []
     var clients: [TestClient] = []
+    /// Clients that only hold their connections.
+    var idle: [TestSocket] = []
     private var generation: UInt64 = 1
     private var sessionFDs: [Int32] = []
     private var routes: [(listener: Int, route: RouteDefinition)] = []
@@ -114,6 +116,8 @@ final class TestPlane {
         for peer in plane.peers { peer.doorbell.ring() }
     }
 
+    func port(of listener: Int) throws -> UInt16 { try #require(ports[listener]) }
+
     func connect(_ listener: Int) throws -> Int {
         clients.append(TestClient(socket: try TestSocket(connectedTo: #require(ports[listener]))))
         return clients.count - 1
@@ -136,6 +140,7 @@ final class TestPlane {
         dataPlane.join()
         for service in services { service.socket.close() }
         for client in clients { client.socket.close() }
+        for socket in idle { socket.close() }
     }
 }
 

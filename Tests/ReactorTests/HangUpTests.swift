@@ -42,6 +42,20 @@ import Testing
     #expect(reset & Int32(POLLERR) != 0)
 }
 
+/// With both directions ended a poll would have something to tell at any time.
+@Test func `the ends of both directions are reported once, and a reset after them`() throws {
+    let test = try TestRing()
+    let pair = try SocketPair(tcpWithSendBuffer: nil)
+    Sockets.finish(pair.ours.fd)
+    pair.peer.write([1])
+    Sockets.finish(pair.peer.fd)
+    test.ring.pollForHangUp(pair.ours.fd, Token(Kind.poll))
+    let ends = try #require(test.completions().first)
+    #expect(ends.result & Int32(POLLRDHUP) != 0 && ends.result & Int32(POLLERR) == 0)
+    #expect(ends.hasMore)
+    #expect(test.completionsSoon().isEmpty)
+}
+
 @Test func `a reset shows as an error`() throws {
     let test = try TestRing()
     let pair = try SocketPair(tcpWithSendBuffer: nil)

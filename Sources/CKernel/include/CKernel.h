@@ -190,6 +190,12 @@ CK_HOT static inline uint64_t ck_now_microseconds(void) {
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
+CK_HOT static inline uint64_t ck_wall_milliseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return now.tv_sec < 0 ? 0 : (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
 // Socket calls of the data plane. Each returns >= 0 or -errno.
 
 CK_HOT static inline int ck_shutdown(int fd, int how) { return shutdown(fd, how) == 0 ? 0 : -errno; }
@@ -280,6 +286,8 @@ CK_HOT ssize_t ck_send_now(int fd, const void *bytes, size_t count);
 CK_HOT ssize_t ck_send_last(int fd, const void *bytes, size_t count);
 /// How many bytes the peer's kernel has not acknowledged, a FIN counted as one.
 CK_HOT int ck_unacknowledged(int fd);
+/// How many bytes the peer's kernel has acknowledged so far; 0 if it is no TCP connection.
+CK_HOT uint64_t ck_acknowledged(int fd);
 /// Whether the peer has sent bytes that nobody has received.
 CK_HOT bool ck_has_bytes(int fd);
 /// The peer as text: address and port, or process and user. Returns the count of characters or -errno.
