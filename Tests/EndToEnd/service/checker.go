@@ -18,7 +18,8 @@ type Checker struct {
 	streams    map[uint32]*streamRecord
 	unaccepted []uint32 // in the order of their opening; those aborted by the proxy stay, they lie in the backlog
 	aborted    int      // how many of them are aborted
-	highest    uint32
+	first      uint32   // the id that was opened first; 0: none yet
+	last       uint32   // the one that was opened last
 	violations []string
 }
 
@@ -26,6 +27,12 @@ type streamRecord struct {
 	window                     int64 // what the proxy may still send
 	finSent, resetSent, opened bool  // by the proxy
 	accepted                   bool  // the service said anything on it
+	finReceived, resetReceived bool  // said by the service
+}
+
+// isOver is whether the service's library has forgotten the stream.
+func (r *streamRecord) isOver() bool {
+	return r.resetSent || r.resetReceived || r.finSent && r.finReceived
 }
 
 // NewChecker returns a checker for one session, to be fed from the first byte after the handshake.
@@ -38,6 +45,13 @@ func (c *Checker) Violations() []string {
 	c.lock.Lock()
 	defer c.lock.Unlock()
 	return append([]string(nil), c.violations...)
+}
+
+// Opened are the ids of the streams that were opened first and last.
+func (c *Checker) Opened() (first, last uint32) {
+	c.lock.Lock()
+	defer c.lock.Unlock()
+	return c.first, c.last
 }
 
 // Wrap returns the connection with the checker listening on it.
@@ -88,11 +102,17 @@ func (c *Checker) proxySent(frame Frame) {
 }
 
 func (c *Checker) proxyOpened(frame Frame) {
-	if frame.Stream%2 != 1 || frame.Stream <= c.highest {
-		c.violation(frame, "an id that is even or not above the last one, %d", c.highest)
+	// Ids go round: what is above is a matter of serial arithmetic.
+	old := c.streams[frame.Stream]
+	isAbove := c.last == 0 || int32(frame.Stream-c.last) > 0
+	if frame.Stream%2 != 1 || !isAbove || old != nil && !old.isOver() {
+		c.violation(frame, "an id that is even, in use or not above the last one, %d", c.last)
 		return
 	}
-	c.highest = frame.Stream
+	if c.first == 0 {
+		c.first = frame.Stream
+	}
+	c.last = frame.Stream
 	c.streams[frame.Stream] = &streamRecord{window: InitialWindow, opened: true}
 	c.unaccepted = append(c.unaccepted, frame.Stream)
 	// When all of them are aborted a probe a second is allowed. No test of ours lasts for more than a few of those.
@@ -144,11 +164,18 @@ func (c *Checker) serviceSent(frame Frame) {
 	if frame.Type == TypeWindowUpdate {
 		stream.window += int64(frame.Length)
 	}
+	stream.finReceived = stream.finReceived || frame.Flags&FlagFIN != 0
+	stream.resetReceived = stream.resetReceived || frame.Flags&FlagRST != 0
 	if frame.Flags&FlagRST != 0 {
 		c.forget(func(id uint32) bool { return id == frame.Stream })
 	} else if !stream.accepted {
-		// Streams are accepted in the order of their ids, so this one vouches for all before it.
-		c.forget(func(id uint32) bool { return id <= frame.Stream })
+		// Streams are accepted in the order of their opening, so this one vouches for all before it.
+		isLater := false
+		c.forget(func(id uint32) bool {
+			matches := !isLater
+			isLater = isLater || id == frame.Stream
+			return matches
+		})
 	}
 }
 

@@ -71,6 +71,9 @@ func (l *Listener) Done() <-chan struct{} { return l.session.CloseChan() }
 // Streams is the number of streams that are not closed on both sides.
 func (l *Listener) Streams() int { return l.session.NumStreams() }
 
+// Opened are the ids of the streams that were opened first and last.
+func (l *Listener) Opened() (first, last uint32) { return l.checker.Opened() }
+
 // GoAway tells the proxy to open no more streams.
 func (l *Listener) GoAway() error { return l.session.GoAway() }
 

@@ -166,6 +166,34 @@ func TestGrantedWindowsMayBeUsed(t *testing.T) {
 	}
 }
 
+func TestIDsGoRoundAndStreamsAreAcceptedInTheOrderOfTheirOpening(t *testing.T) {
+	const last = 1<<32 - 1
+	checker := NewChecker()
+	sent := func(frames ...Frame) {
+		for _, frame := range frames {
+			checker.fromProxy.feed(frame.Header(), checker.proxySent)
+		}
+	}
+	open := func(id uint32) { sent(WindowUpdate(FlagSYN, id, 0)) }
+	for id := uint32(last - 2*200); id != 401; id += 2 {
+		open(id)
+		if id == 1 {
+			checker.toProxy.feed(WindowUpdate(FlagACK, id, 0).Header(), checker.serviceSent)
+		}
+	}
+	if violations := checker.Violations(); len(violations) > 0 {
+		t.Fatalf("violations: %q", violations)
+	}
+	if first, end := checker.Opened(); len(checker.unaccepted) != 199 || first != last-2*200 || end != 399 {
+		t.Errorf("%d are not accepted, the first one is %d, the last one %d", len(checker.unaccepted), first, end)
+	}
+	// 401 would be next; one from before the border is not above it.
+	open(last)
+	if len(checker.Violations()) != 1 {
+		t.Errorf("violations: %q", checker.Violations())
+	}
+}
+
 func TestWakingConnectionEndsABlockedRead(t *testing.T) {
 	listener, session := open(t, Definition{Port: 1})
 	stream, err := session.Open()
