@@ -125,9 +125,6 @@ func TestAServiceThatDoesNotAcceptGetsAtMost256Streams(t *testing.T) {
 		for index := 0; index < clients; index++ {
 			dial(t, port).send("x")
 		}
-		isOpening := func(frame service.Frame) bool {
-			return frame.Type <= service.TypeWindowUpdate && frame.Flags&service.FlagSYN != 0
-		}
 		var opened []uint32
 		for len(opened) < 256 {
 			opened = append(opened, peer.await("a stream", isOpening).Stream)
@@ -174,6 +171,7 @@ func TestFINOfARawClientWaitsForTheServicesFirstFrame(t *testing.T) {
 	})
 }
 
+// That of a client that has not ended itself; http_client_end_test.go is about those that have.
 func TestFINOfARequestComesWithTheEndOfTheReply(t *testing.T) {
 	eachWaiting(t, nil, func(t *testing.T, p *proxy) {
 		port := freePort(t)
@@ -181,7 +179,6 @@ func TestFINOfARequestComesWithTheEndOfTheReply(t *testing.T) {
 		isFIN := func(frame service.Frame) bool { return frame.Flags&service.FlagFIN != 0 }
 		w := dial(t, port)
 		w.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-		w.CloseWrite()
 		stream := peer.awaitStream()
 		peer.SetReadDeadline(time.Now().Add(1500 * time.Millisecond))
 		if frame, err := peer.Await(isFIN); !isTimeout(err) {
@@ -205,9 +202,6 @@ func TestSYNTravelsWithTheRequestAndAtOnceForRawClients(t *testing.T) {
 	each(t, nil, func(t *testing.T, p *proxy) {
 		httpPort, rawPort := freePort(t), freePort(t)
 		web, plain := p.dialPeer(onPath(httpPort, "/")), p.dialPeer(raw(rawPort))
-		isOpening := func(frame service.Frame) bool {
-			return frame.Type <= service.TypeWindowUpdate && frame.Flags&service.FlagSYN != 0
-		}
 		// A raw service may be the one that speaks first, so that its stream does not wait for a byte of the client.
 		dial(t, rawPort)
 		plain.await("a stream", isOpening)
