@@ -58,6 +58,8 @@ public struct DataPlaneLimits: Sendable {
     public var firstStreamID: UInt32 = 1
     /// For tests: after how many calls the pool of blocks has no room, once; debug builds alone. Negative: never.
     var callsUntilNoBlock = -1
+    /// For tests: blocks of a reactor beyond those that are spared.
+    var blocksForTest: Int?
     /// Streams of a reactor beyond two for each connection.
     var spareStreams = 4096
 
@@ -163,7 +165,7 @@ public struct DataPlaneLimits: Sendable {
     var blocksPerReactor: Int {
         let received = receiveBuffers * receiveBufferBytes + Self.sessionBuffers * Self.sessionBufferBytes
         let bytes = waitingBytes + 3 * (received + Self.copiedBytesPerTurn)
-        return bytes / BlockPool.blockBytes + sparedBlocks
+        return (blocksForTest ?? bytes / BlockPool.blockBytes) + sparedBlocks
     }
 
     /// Blocks that bytes which merely pass through may not use: those for frames, and those for heads and for small

@@ -78,6 +78,29 @@ struct ScarcityTests {
         return (lost == 0 && ended == 0 && !failed && failingCall > 100, lost)
     }
 
+    /// With the blocks that a request may need, and two for the session's frames, clients are served one after the
+    /// other. With one less than the request's nobody is: they wait unsent, and are told at the end of the hold. Either
+    /// way no session is lost.
+    @Test(arguments: [(2, "HTTP/1.1 200"), (-1, "HTTP/1.1 503")])
+    func aRequestThatWouldLackABlockWaitsUnsent(spare: Int, reply: String) throws {
+        let plane = try TestPlane(reactors: 1) {
+            $0.hold = 200
+            $0.blocksForTest = $0.blocksOfRequest + spare
+        }
+        defer { plane.stop() }
+        try plane.listen(0)
+        try plane.serve(
+            .http(domainSuffix: "", pathPrefix: "/"), listener: 0, routeID: 1, reactor: 0, slot: 0,
+            answer: FakeService.http("x"))
+        for _ in 0..<3 {
+            let client = try plane.connect(0)
+            plane.clients[client].toSend = Array("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".utf8)
+            try plane.pump { plane.clients[client].hasEnded }
+            #expect(plane.clients[client].text.hasPrefix(reply))
+        }
+        #expect(plane.services[0].opened == (spare < 0 ? 0 : 3) && !plane.services[0].isLost)
+    }
+
     /// Clients that read nothing of what they have asked for fill the buffers. They lose their connections, and clients
     /// of another service notice nothing, and neither does any session.
     @Test(arguments: [1, 2])

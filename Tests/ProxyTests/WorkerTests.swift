@@ -1,12 +1,12 @@
 import CKernel
 import Glibc
 import Memory
-import Reactor
 import Routing
 import TLS
 import Testing
 
 @testable import Proxy
+@testable import Reactor
 
 /// A worker whose turns the test takes step by step, so that other threads do what they do just between two steps.
 private struct SteppedWorker: ~Copyable {
@@ -76,6 +76,22 @@ struct WorkerTests {
         #expect(stepped.worker.waiting.count == 1)
         #expect(stepped.worker.connections.count == 1)
         stepped.leave()
+    }
+
+    /// A client that has gone before it was accepted is its own affair; only want of descriptors or memory is
+    /// everybody's.
+    @Test func anAcceptThatFailsForOneClientPausesNobody() throws {
+        let ofOne = [KernelError.connectionAborted, KernelError.protocolFailed, KernelError.notPermitted]
+        for (results, pauses) in [(ofOne, false), ([-EMFILE, -ENFILE, -ENOMEM, -ENOBUFS], true)] {
+            for result in results {
+                var stepped = try SteppedWorker()
+                stepped.worker.beginTurn()
+                stepped.worker.acceptCompleted(
+                    Completion(token: stepped.worker.acceptToken(0), result: result, flags: 2))
+                #expect(stepped.worker.isAcceptPaused == pauses, "\(result)")
+                stepped.leave()
+            }
+        }
     }
 
     /// A ring that is full is submitted in the middle of a turn, and what comes by that may be newer than the snapshot.
