@@ -199,12 +199,20 @@ extension Worker {
         // The next request has waited until less was unsent, and nobody has looked at it.
         if record.hasRequestAside { return servable.append(connection) }
         guard saysEnd(connection) else { return }
-        // A client that says no more needs no time, and neither does one for which all that it lacks is on its way.
-        let mayLinger = record.lingers || Sockets.unacknowledged(record.fd) > DataPlaneLimits.bytesOnTheirWay
-        guard !record.clientFinished, mayLinger else {
-            return close(connection, reset: false)
-        }
+        // A client that says no more needs no time, and neither does one for which all that it lacks is on its way: but
+        // a reset in place of the end would make a reply that ends with its connection look cut.
+        let mayLinger = record.lingers || endsByClosing(record)
+        guard !record.clientFinished,
+            mayLinger || Sockets.unacknowledged(record.fd) > DataPlaneLimits.bytesOnTheirWay
+        else { return close(connection, reset: false) }
         linger(connection)
+    }
+
+    /// Whether nothing but the end of the connection has told the client that its last reply was whole.
+    @_noLocks
+    private func endsByClosing(_ record: Connection) -> Bool {
+        if case .untilClose = record.replyFraming { return true }
+        return record.decodesChunks
     }
 
     /// Whether what lies aside, behind which nothing comes, is for no service: empty lines, a part of a head, what is
