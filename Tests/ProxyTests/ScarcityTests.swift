@@ -164,24 +164,4 @@ struct ScarcityTests {
         }
         #expect(plane.plane.sum(.held) == 0)
     }
-
-    /// What cannot get a new stream may have an idle one.
-    @Test func anIdleStreamServesWhereNoNewOneMayBeOpened() throws {
-        let plane = try TestPlane(reactors: 1) {
-            $0.connections = 2
-            $0.spareStreams = 2
-        }
-        defer { plane.stop() }
-        try plane.listen(0)
-        try plane.serve(
-            .http(domainSuffix: "", pathPrefix: "/"), listener: 0, routeID: 1, reactor: 0, slot: 0, reuseStreams: true,
-            answer: FakeService.http("x"))
-        let client = try plane.connect(0)
-        for round in 0..<10 {
-            plane.clients[client].received = []
-            plane.clients[client].toSend = Array("GET /\(round) HTTP/1.1\r\nHost: x\r\n\r\n".utf8)
-            try plane.pump { plane.clients[client].text.hasSuffix("x /\(round)") }
-        }
-        #expect(plane.services[0].opened == 1)
-    }
 }
