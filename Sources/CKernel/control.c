@@ -95,6 +95,13 @@ bool ck_has_bytes(int fd) {
     return ioctl(fd, SIOCINQ, &count) == 0 && count > 0;
 }
 
+int ck_peer_process(int fd) {
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    // A TCP socket answers too, with no process.
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 ? (int)peer.pid : 0;
+}
+
 int ck_describe_peer(int fd, char *text, int capacity) {
     struct sockaddr_storage peer;
     socklen_t size = sizeof peer;

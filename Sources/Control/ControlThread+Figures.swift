@@ -19,11 +19,12 @@ extension ControlThread {
             (.handshakesExpired, "too slow"), (.splicedToSessions, "bytes spliced to services"),
             (.splicedToClients, "bytes spliced to clients"), (.pipesMissed, "pipes missed"),
             (.framesCut, "frames cut"), (.idleRelays, "relays idle"),
+            (.idleEnded, "idle clients ended for others"),
         ]
         log.notice("now: \(text(levels)); so far: \(text(sums))")
         for (slot, listener) in registry.listeners.open.sorted(by: { $0.slot < $1.slot }) {
-            let waiting = plane.waitingOnListener.load(slot)
-            let bytes = plane.waitingBytesOnListener.load(slot)
+            let waiting = plane.waitingClients.onListener(slot)
+            let bytes = plane.waitingBytes.onListener(slot)
             let figures = ListenerCounter.allCases.map { "\($0.label) \(plane.sum($0, ofListener: slot))" }
             log.notice(
                 "on \(listener.address): waiting \(waiting) with \(bytes) bytes; \(figures.joined(separator: ", "))")

@@ -68,12 +68,30 @@ extension ControlThread {
         command.session = added.handle
         command.flags = definition.reusesStreams ? Command.reusesStreams : 0
         if definition.wantsClientAddress { command.flags |= Command.tellsClientAddress }
+        if definition.wantsLoopMarks { command.flags |= Command.marksLoops }
+        command.program = program(of: definition, fd)
         command.hand(over: judged.behind)
         plane.send(command, to: added.handle.reactor)
         for sibling in added.siblings { send(.probeSession, for: sibling) }
         announcements.append(
             Announcement(session: added.handle, response: response(to: definition, listener: slot).encoded()))
         untold[added.handle] = news(of: added, judged.identity)
+    }
+
+    /// A number for the program that the service is: by what it says of itself, else by its process if that can be
+    /// known, else it is one of its own. That two get the same one is rare, and costs nothing but a preference.
+    private func program(of definition: CanonicalDefinition, _ fd: Int32) -> UInt16 {
+        var hasher = Hasher()
+        let process = ck_peer_process(fd)
+        if let instance = definition.instance {
+            hasher.combine(instance)
+        } else if process > 0 {
+            hasher.combine(process)
+        } else {
+            hasher.combine(fd)
+            hasher.combine(now)
+        }
+        return max(1, UInt16(truncatingIfNeeded: hasher.finalize()))
     }
 
     private func send(_ kind: Command.Kind, for session: SessionHandle) {
@@ -89,6 +107,7 @@ extension ControlThread {
                 RegistrationAttribute.port: "\(listener.address.port)",
                 RegistrationAttribute.reactors: "\(registry.bounds.reactors)",
             ]
+            if definition.wantsLoopMarks { response.attributes?[RegistrationAttribute.loopMarks] = "true" }
             if definition.wantsClientAddress {
                 response.attributes?[RegistrationAttribute.clientAddress] = RegistrationAttribute.proxyProtocol
             }
@@ -119,7 +138,7 @@ extension ControlThread {
             registered: "registered \(route) for \(session.service): \(count), reactor \(added.handle.reactor)",
             identity: identity)
         guard let milliseconds = added.heldFor else { return news }
-        let waiting = registry.routes[session.route].map { plane.waitingOnListener.load($0.listener) } ?? 0
+        let waiting = registry.routes[session.route].map { plane.waitingClients.onListener($0.listener) } ?? 0
         let clients = counted(Int(clamping: waiting), "client")
         news.released = "released \(route) after \(milliseconds) ms: \(clients) waited on its listener"
         return news

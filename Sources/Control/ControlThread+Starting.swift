@@ -47,6 +47,8 @@ extension ControlThread {
     private static func makeDataPlane(
         _ limits: DataPlaneLimits, _ mailboxes: [SnapshotMailbox], processors: [Int]
     ) throws(StartFailure) -> DataPlane {
+        var limits = limits
+        limits.loopMark = max(1, ck_random())
         guard let plane = Plane(limits: limits, mailboxes: mailboxes) else {
             throw StartFailure(.system, "There are no descriptors for \(limits.reactors) reactors; raise ulimit -n.")
         }

@@ -155,6 +155,8 @@ public enum CannedReply {
                 case 503: Text("503 Service Unavailable", "the service is not there at the moment; try again soon")
                 case 504:
                     Text("504 Gateway Timeout", "the service did not reply in time; try again, or look at its log")
+                case 508:
+                    Text("508 Loop Detected", "the request has come back again and again; its service leads here")
                 case 505: Text("505 HTTP Version Not Supported", "only HTTP/1.1 and HTTP/1.0 are spoken here")
                 default: Text("500 Internal Server Error", "the proxy failed; its log may tell why")
                 }

@@ -15,6 +15,8 @@ enum FieldKind: UInt8 {
     case forwardedFor
     case forwardedProto
     case forwardedHost
+    /// Passes; what we have put there tells how often a request has come back (RFC 8586).
+    case loopMarks
     /// Only its being there matters, so that it is never noted.
     case date
     /// Of OPTIONS and TRACE alone, and told by ``FieldSection/readMaxForwards(_:)``, not by the name.
@@ -29,7 +31,7 @@ enum FieldKind: UInt8 {
 
     /// Lengths of the names above, a bit for each: most fields of a browser's request end here.
     @inline(__always) private static var lengths: UInt32 {
-        1 << 2 | 1 << 4 | 1 << 6 | 1 << 7 | 1 << 10 | 1 << 14 | 1 << 15 | 1 << 16 | 1 << 17 | 1 << 18 | 1 << 19
+        1 << 2 | 1 << 4 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 14 | 1 << 15 | 1 << 16 | 1 << 17 | 1 << 18 | 1 << 19
     }
 
     /// First letters of the names above, a bit for each, `a` lowest: c, d, e, h, k, p, t, u, x.
@@ -58,6 +60,7 @@ enum FieldKind: UInt8 {
         case 2: return head == Word.of("te") ? .trailerCodings : .ordinary
         case 6: return head == Word.of("expect") ? .expect : .ordinary
         case 7: return head == Word.of("upgrade") ? .upgrade : .ordinary
+        case 8: return head == Word.of("cdn-loop") ? .loopMarks : .ordinary
         default: return ofLongName(bytes, start, count, head)
         }
     }

@@ -25,6 +25,10 @@ extension FieldSection {
             takeExpect(value, bytes)
         case .forwardedFor, .forwardedProto, .forwardedHost:
             if findings.isRequest { takeForwarded(line) }
+        case .loopMarks:
+            guard findings.isRequest else { return .none }
+            note(line)
+            findings.hasLoopMarks = true
         case .keepAlive, .proxyConnection, .proxyAuthenticate, .proxyAuthorization:
             note(line)
         case .folded:

@@ -40,6 +40,7 @@ struct FieldSection: ~Copyable {
         var hasForwardedFor = false
         var hasForwardedProto = false
         var hasForwardedHost = false
+        var hasLoopMarks = false
 
         /// Whether the edited head has the Date of this one.
         var keepsDate = false

@@ -11,12 +11,17 @@ public struct Forwarding: Sendable {
     /// Whether what the client says about clients of its own is believed.
     public var isTrusted: Bool
 
+    /// What tells a request that comes back: a number of this proxy's own; 0: the service gets none.
+    public var loopMark: UInt64
+
     /// - Parameters:
     ///   - address: the client's address as text, without port and brackets; empty if it has none.
     ///   - isTLS: whether the client speaks TLS to us.
     ///   - isTrusted: whether X-Forwarded fields of the client are believed.
     /// - Precondition: the address has at most ``longestAddress`` bytes.
-    @_noLocks public init(address: UnsafeRawBufferPointer, isTLS: Bool, isTrusted: Bool) {
+    @_noLocks
+    public init(address: UnsafeRawBufferPointer, isTLS: Bool, isTrusted: Bool, loopMark: UInt64 = 0) {
+        self.loopMark = loopMark
         self.isTLS = isTLS
         self.isTrusted = isTrusted
         precondition(address.count <= Self.longestAddress, "an address fits in 46 bytes")

@@ -107,7 +107,7 @@ extension RequestHead {
         case .host: replacesHost
         // Sent on as HTTP/1.1 it would call forth a 100 that an HTTP/1.0 client does not understand.
         case .expect: minorVersion == 0
-        case .contentLength, .transferEncoding, .folded, .date, .ordinary: false
+        case .contentLength, .transferEncoding, .folded, .date, .loopMarks, .ordinary: false
         }
     }
 
@@ -124,6 +124,7 @@ extension RequestHead {
             writer.append("X-Forwarded-Proto: http")
             writer.append(forwarding.isTLS ? "s\r\n" : "\r\n")
         }
+        if forwarding.loopMark != 0 { forwarding.writeLoopMark(to: &writer) }
         let authority = line.authority.isEmpty ? fields.findings.hostField : line.authority
         if !authority.isEmpty && (!isTrusted || !fields.findings.hasForwardedHost) {
             writer.append("X-Forwarded-Host: ")

@@ -98,8 +98,8 @@ extension ResponseHead {
         case .upgrade: !isSwitching && status != 426
         case .contentLength: hasNoFraming
         case .transferEncoding: hasNoFraming || edit.clientMinorVersion == 0
-        case .host, .expect, .forwardedFor, .forwardedProto, .forwardedHost, .folded, .date, .maxForwards, .ordinary:
-            false
+        case .host, .expect, .forwardedFor, .forwardedProto, .forwardedHost, .folded, .date, .maxForwards: false
+        case .loopMarks, .ordinary: false
         }
     }
 

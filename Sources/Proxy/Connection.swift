@@ -109,7 +109,7 @@ struct Connection: BitwiseCopyable {
 
     var replyChunks = ChunkedReader()
     /// How often `kept` was passed on.
-    var attempts: UInt8 = 0
+    var attempts = Attempts()
     /// What `kept` has is all that was passed on.
     var isKept = false
     /// Receives in a row that speak for bulk, or against it while `isBulk`.
@@ -135,6 +135,8 @@ struct Connection: BitwiseCopyable {
 
     /// KiB that the client had not acknowledged when that was last looked at.
     var unacknowledged: UInt16 = 0
+    /// The program that has lost its exchange last; 0: none has.
+    var loser: UInt16 = 0
     /// The client's address as text, made when the first head is passed on; 0: not yet.
     var addressCount: UInt8 = 0
     var address = AddressText.Characters(repeating: 0)
@@ -174,12 +176,7 @@ struct Connection: BitwiseCopyable {
     var lingers = false
     /// An interim reply has been passed on.
     var hasHeardInterim = false
-    /// What the client sends is bulk: its bytes go through a pipe, and receives are short and single.
-    var isBulk = false
-    /// It stands in its session's list of those with bulk to send.
-    var isQueuedToSplice = false
-    /// The socket had no more bytes when they were last looked for.
-    var isDry = false
+    private var bulk: UInt8 = 0
 
     @_noLocks
     init(fd: Int32, listener: Int32, listenerGeneration: UInt32, now: UInt64) {
@@ -196,6 +193,22 @@ struct Connection: BitwiseCopyable {
             if case .finished = clientEnd { return true }
             return false
         }
+    }
+
+    /// What the client sends is bulk: its bytes go through a pipe, and receives are short and single.
+    var isBulk: Bool {
+        @_noLocks get { bulk & 1 != 0 }
+        @_noLocks set { bulk = bulk & ~1 | (newValue ? 1 : 0) }
+    }
+    /// It stands in its session's list of those with bulk to send.
+    var isQueuedToSplice: Bool {
+        @_noLocks get { bulk & 2 != 0 }
+        @_noLocks set { bulk = bulk & ~2 | (newValue ? 2 : 0) }
+    }
+    /// The socket had no more bytes when they were last looked for.
+    var isDry: Bool {
+        @_noLocks get { bulk & 4 != 0 }
+        @_noLocks set { bulk = bulk & ~4 | (newValue ? 4 : 0) }
     }
 
     // Counts that a bound keeps far below what four bytes hold.

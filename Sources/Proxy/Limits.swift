@@ -47,6 +47,8 @@ public struct DataPlaneLimits: Sendable {
     public var pingTimeout: UInt64 = 10_000
     /// Bytes that may lie in blocks, of the whole process, before no stream gets new credit.
     public var bufferBytes = 512 << 20
+    /// What is told apart from other proxies by, in requests that come back; 0: nobody looks for those.
+    public var loopMark: UInt64 = 0
     /// Clients whose forwarding fields are believed.
     public var trusted: [Network] = []
     /// Pipes of each reactor, for bytes that are not copied; 0: all are.
@@ -138,12 +140,20 @@ public struct DataPlaneLimits: Sendable {
     static var finHoldMilliseconds: UInt64 { @_noLocks get { 1_000 } }
     /// How long a client of a port shared by HTTP and raw routes may say nothing before it counts as raw.
     static var sniffMilliseconds: UInt64 { @_noLocks get { 1_000 } }
+    /// How often a request may come back: once or twice that may be somebody's intention.
+    static var passes: Int { @_noLocks get { 3 } }
     /// What is kept of an exchange, to be sent again, at most.
     static var keptBytes: Int { @_noLocks get { 64 << 10 } }
     /// A session that has accepted nothing for so long, although it could have, is slow.
     static var slowMilliseconds: UInt64 { @_noLocks get { 1_000 } }
     /// A service that has refused a stream gets none for twice as long, and longer the more it refuses in a row.
     static var refusalMilliseconds: UInt64 { @_noLocks get { 10 } }
+    /// A session gets what others have died with when it has lived for so long; one that has answered nothing yet gets
+    /// an exchange's last attempt when it has lived for longer.
+    static var settledMilliseconds: UInt64 { @_noLocks get { 40 } }
+    static var steadyMilliseconds: UInt64 { @_noLocks get { 500 } }
+    /// How often it is looked whether a session is fit for what waits for that.
+    static var doubtMilliseconds: UInt64 { @_noLocks get { 20 } }
     /// How long a service that has said GoAway may accept what was on its way: a reset would cost what it accepts.
     static var goAwayMilliseconds: UInt64 { @_noLocks get { 100 } }
     /// When a slow session that lives is tried again.

@@ -9,6 +9,7 @@ struct PeerView {
     var doorbell: Doorbell
     var counters: SharedWords
     var sessionWords: SharedWords
+    var programs: SharedWords
     /// Written by the peer before any listener is open.
     var blocks: BlockView?
 
@@ -18,7 +19,7 @@ struct PeerView {
         for (place, peer) in plane.peers.enumerated() {
             let view = PeerView(
                 commands: peer.commands, doorbell: peer.doorbell, counters: peer.counters,
-                sessionWords: peer.sessionWords, blocks: nil)
+                sessionWords: peer.sessionWords, programs: peer.programs, blocks: nil)
             unsafe (views + place).initialize(to: view)
         }
         return unsafe views

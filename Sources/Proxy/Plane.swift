@@ -20,6 +20,8 @@ public struct Command: BitwiseCopyable, Sendable {
         case closeListener
         /// A client, with what it has said so far in a chain of the sender's blocks.
         case handOver
+        /// Another reactor has a client for whom there is no room: the longest idle one here makes some.
+        case makeRoom
         /// A chain of this reactor's blocks that another one has read.
         case takeBack
         /// No new connections; end when those there are have ended.
@@ -35,6 +37,8 @@ public struct Command: BitwiseCopyable, Sendable {
     public var address: UInt = 0
     public var count: Int = 0
     public var flags: UInt32 = 0
+    /// For `adoptSession`: sessions with the same number belong to one program. Not 0.
+    public var program: UInt16 = 0
     var chain = Chain()
     var tls = TLSState()
     var sender: UInt8 = 0
@@ -43,7 +47,8 @@ public struct Command: BitwiseCopyable, Sendable {
     var clientEnd = ClientEnd.open
     var hasServed = false
     var phaseSince: UInt64 = 0
-    var attempts: UInt8 = 0
+    var attempts = Attempts()
+    var loser: UInt16 = 0
     var patienceSince: UInt64 = 0
     var waitedSince: UInt64 = 0
 
@@ -54,6 +59,8 @@ public struct Command: BitwiseCopyable, Sendable {
     public static var reusesStreams: UInt32 { 1 }
     /// For `adoptSession`: the registration asked for `client-address`.
     public static var tellsClientAddress: UInt32 { 2 }
+    /// For `adoptSession`: the registration asked for `loop-marks`.
+    public static var marksLoops: UInt32 { 4 }
 }
 
 /// Figures of one reactor, each a word that it alone writes.
@@ -98,6 +105,8 @@ public enum Counter: Int, CaseIterable, Sendable {
     case pipesInUse
     /// Sessions that ended within a frame, one of theirs or of ours.
     case framesCut
+    /// Idle clients that made room for others at the limit of connections.
+    case idleEnded
     /// Relays that ended because nothing had moved for too long.
     case idleRelays
 }
@@ -152,6 +161,8 @@ public struct Peer: Sendable {
     public let snapshots: SnapshotMailbox
     /// A word a session slot: generation in the upper, state in the lower byte.
     public let sessionWords: SharedWords
+    /// A word a session slot: the program that has it.
+    public let programs: SharedWords
     /// A word a listener slot: the generation of the listener that it has closed last.
     public let listenerWords: SharedWords
     public let counters: SharedWords
@@ -194,14 +205,13 @@ public struct Plane: Sendable {
     public let peers: [Peer]
     /// Words of the whole process.
     public let totals: SharedWords
-    /// Clients that wait, a word a listener.
-    public let waitingOnListener: SharedWords
-    /// What they have said, in bytes.
-    public let waitingBytesOnListener: SharedWords
+    /// Clients that wait, and what they have said, in bytes.
+    public let waitingClients: HoldShares
+    public let waitingBytes: HoldShares
     /// Written by any reactor that has news for the control thread.
     public let controlBell: ControlBell
 
-    public enum Total: Int { case connections, blocks, waitingBytes, count }
+    public enum Total: Int { case connections, blocks, count }
 
     /// Nil when the process has no descriptors left.
     /// - Parameter mailboxes: the snapshot publisher's, one a reactor.
@@ -209,8 +219,8 @@ public struct Plane: Sendable {
         precondition(mailboxes.count == limits.reactors)
         self.limits = limits
         self.totals = SharedWords(count: Total.count.rawValue, isSpread: true)
-        self.waitingOnListener = SharedWords(count: limits.listeners)
-        self.waitingBytesOnListener = SharedWords(count: limits.listeners)
+        self.waitingClients = HoldShares.clients(limits)
+        self.waitingBytes = HoldShares.bytes(limits)
         guard let bell = ControlBell() else { return nil }
         self.controlBell = bell
         var peers: [Peer] = []
@@ -222,6 +232,7 @@ public struct Plane: Sendable {
                     doorbell: doorbell,
                     snapshots: mailbox,
                     sessionWords: SharedWords(count: limits.sessions),
+                    programs: SharedWords(count: limits.sessions),
                     listenerWords: SharedWords(count: limits.listeners),
                     counters: SharedWords(count: Counter.allCases.count, isSpread: false),
                     listenerCounters: SharedWords(count: limits.listeners * ListenerCounter.stride),

@@ -21,6 +21,8 @@ struct Stream: BitwiseCopyable {
     /// nothing of the stream was delivered.
     var isTakenBack = false
     var barrier: UInt32 = 0
+    /// Its exchange may be what kills services, and is not answered yet.
+    var isSuspect = false
     /// Its client had to wait, and it is one of those that the session's pace counts until the service answers.
     var isPaced = false
     var openedAt: UInt64 = 0
@@ -103,6 +105,8 @@ struct Session: BitwiseCopyable {
     var reusesStreams = false
     /// Raw streams begin with the client's address.
     var tellsClientAddress = false
+    /// Its requests are marked, so that those that come back are known.
+    var marksLoops = false
     /// It has streams that it does not accept: new ones go to its siblings.
     var isSlow = false
     var slowSince: UInt64 = 0
@@ -120,7 +124,15 @@ struct Session: BitwiseCopyable {
     var routeSessions: UInt64 = 0
     /// It has refused streams, and gets none until then.
     var refusedUntil: UInt64 = 0
-    /// Streams that it has answered, and those of clients that had to wait and that it has not answered yet.
+    /// Since when it is here, and whether it has ever answered a stream.
+    var adoptedAt: UInt64 = 0
+    var hasAnswered = false
+    /// Which program it belongs to; sessions of the same one fail together.
+    var program: UInt16 = 0
+    /// Streams whose exchange may be what kills services.
+    var suspects: UInt32 = 0
+    /// Streams that it has answered, by which it is paced, and those of clients that had to wait and that it has not
+    /// answered yet.
     var answered: UInt32 = 0
     var pacedStreams: UInt32 = 0
     /// Since when those that wait get no answer that would let more of them in; 0: somebody may be released.
@@ -161,10 +173,15 @@ struct Session: BitwiseCopyable {
     var bulk = IndexList()
     /// Connections that wait for a place among the unacknowledged streams.
     var openers = IndexList()
+    /// Those of them that wait for the session to prove itself, behind all others.
+    var doubtful = IndexList()
     var lingering = IndexList()
     var idle = IndexList()
     /// Streams that wait for the answer to their barrier, oldest first.
     var takenBack = IndexList()
+
+    /// Streams that serve nobody.
+    var unusedStreams: Int32 { @_noLocks get { lingering.count + idle.count + takenBack.count } }
 
     @_noLocks
     init(limits: SessionLimits, firstStreamID: UInt32) {

@@ -84,6 +84,7 @@ extension Worker {
         }
         unsafe parked[(parkedFirst + parkedCount) % Self.parkedCapacity] = client
         parkedCount += 1
+        makeRoom()
     }
 
     static var parkedCapacity: Int { @_noLocks get { 8192 } }
@@ -156,7 +157,9 @@ extension Worker {
     @_noLocks
     mutating func resumeAccept() {
         guard isAcceptPaused else { return }
-        guard admitParked(), Int(truncatingIfNeeded: totals.loadRelaxed(0)) < limits.connections else {
+        // With nobody parked the next client is taken even at the limit: an idle one makes room for it if it can.
+        guard admitParked() else {
+            makeRoom()
             timers.schedule(acceptTimer, at: now + DataPlaneLimits.acceptPauseMilliseconds)
             return
         }

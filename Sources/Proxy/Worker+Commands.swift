@@ -7,6 +7,7 @@ extension Worker {
     mutating func obey(_ command: Command) {
         switch command.kind {
         case .handOver: takeOver(command)
+        case .makeRoom: makeRoom(command)
         case .takeBack:
             var chain = command.chain
             pool.clear(&chain)
@@ -45,6 +46,10 @@ extension Worker {
         unsafe slot.pointee.phase = .live
         unsafe slot.pointee.reusesStreams = command.flags & Command.reusesStreams != 0
         unsafe slot.pointee.tellsClientAddress = command.flags & Command.tellsClientAddress != 0
+        unsafe slot.pointee.marksLoops = command.flags & Command.marksLoops != 0
+        unsafe slot.pointee.adoptedAt = now
+        unsafe slot.pointee.program = command.program
+        unsafe peers[index].programs.storeRelaxed(UInt64(command.program), at: Int(session))
         unsafe slot.pointee.lastSent = now
         unsafe slot.pointee.lastAcceptance = now
         unsafe slot.pointee.state.noteReceived(now: now)

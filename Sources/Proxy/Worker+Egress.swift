@@ -19,7 +19,7 @@ extension Worker {
         let slot = unsafe sessions + Int(session)
         guard case .live = unsafe slot.pointee.phase else { return }
         if unsafe slot.pointee.isExhausted { return loseSession(session, .noMemory) }
-        if unsafe !slot.pointee.openers.isEmpty { routeOpeners(session) }
+        if hasOpeners(session) { routeOpeners(session) }
         guard case .live = unsafe slot.pointee.phase else { return }
         pump(session)
         guard unsafe !slot.pointee.isSending, unsafe slot.pointee.isAnnounced else { return }

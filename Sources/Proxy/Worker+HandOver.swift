@@ -40,6 +40,7 @@ extension Worker {
         command.hasServed = record.hasServed
         command.phaseSince = record.phaseSince
         command.attempts = record.attempts
+        command.loser = record.loser
         command.patienceSince = record.patienceSince
         command.waitedSince = record.waitedSince
         let peer = unsafe peers + Int(record.target)
@@ -77,6 +78,7 @@ extension Worker {
         record.hasServed = command.hasServed
         record.phaseSince = command.phaseSince
         record.attempts = command.attempts
+        record.loser = command.loser
         record.patienceSince = command.patienceSince
         record.waitedSince = command.waitedSince
         let kept = copyChain(command, to: &record.received)

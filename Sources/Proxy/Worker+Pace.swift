@@ -12,8 +12,9 @@ extension Worker {
         if unsafe sessions[Int(session)].isOnProbation, unsafe sessions[Int(session)].state.liveStreams > 0 {
             return false
         }
-        if connections[connection].waitedSince > 0 { return hasPace(session) }
-        return unsafe sessions[Int(session)].openers.isEmpty
+        if connections[connection].waitedSince > 0 { return hasPace(session) && isFit(session, for: connection) }
+        guard unsafe sessions[Int(session)].openers.isEmpty else { return false }
+        return connections[connection].attempts.areNone || isFit(session, for: connection)
     }
 
     /// Whether one more of those that had to wait may be released to the session.
@@ -50,22 +51,38 @@ extension Worker {
     @_noLocks
     mutating func noteAnswered(_ stream: Int32, _ session: Int32) {
         let slot = unsafe sessions + Int(session)
-        if unsafe slot.pointee.answered == 0 {
-            unsafe slot.pointee.answered = 1
-            tellProven(session)
-        } else if unsafe slot.pointee.answered < .max {
-            unsafe slot.pointee.answered += 1
-        }
+        if unsafe !slot.pointee.hasAnswered { becomeProven(session) }
+        if unsafe slot.pointee.answered < .max { unsafe slot.pointee.answered += 1 }
         unsafe slot.pointee.unansweredSince = 0
+        if streams[stream].isSuspect { acquit(stream, session) }
         endPaced(stream, session)
     }
 
-    /// Other reactors prefer it for what is sent again. What they have to know besides goes before that.
-    @_noLocks
-    private func tellProven(_ session: Int32) {
+    /// Its first answer. Other reactors prefer it for what is sent again; what they have to know besides goes before
+    /// that.
+    @_noLocks @inline(never)
+    private mutating func becomeProven(_ session: Int32) {
         let slot = unsafe sessions + Int(session)
+        unsafe slot.pointee.hasAnswered = true
+        if waitingForSessions > 0 { wakeDoubtful(unsafe slot.pointee.route) }
         guard unsafe !slot.pointee.isDraining, unsafe !slot.pointee.isSlow else { return }
         unsafe report(session, SessionWord.make(SessionWord.proven, generation: slot.pointee.generation))
+    }
+
+    /// Those who wait for a session of the route to prove itself are looked at again.
+    @_noLocks
+    private mutating func wakeDoubtful(_ route: UInt32) {
+        for session in 0..<Int32(limits.sessions) where unsafe !sessions[Int(session)].doubtful.isEmpty {
+            if unsafe sessions[Int(session)].route == route { markDirty(session: session) }
+        }
+    }
+
+    /// What the stream carries has not killed its session, or is over.
+    @_noLocks @inline(never)
+    mutating func acquit(_ stream: Int32, _ session: Int32) {
+        streams[stream].isSuspect = false
+        unsafe (sessions + Int(session)).pointee.suspects -= 1
+        if unsafe !sessions[Int(session)].doubtful.isEmpty { markDirty(session: session) }
     }
 
     @_noLocks

@@ -255,7 +255,7 @@ extension Worker {
     @_noLocks
     private func mayHaveLeft(_ connection: Int32) -> Bool {
         guard case .http = connections[connection].mode, isWaiting(connection) else { return false }
-        return connections[connection].attempts == 0
+        return connections[connection].attempts.areNone
     }
 
     /// The client sends no more (FIN).

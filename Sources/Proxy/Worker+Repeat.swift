@@ -19,13 +19,10 @@ enum Obstacle {
 // Sending again what was passed on and has come to nothing. Until the client has heard anything, what it said is kept
 // beside what was passed on; put back in front of what it says next, it is routed like everything else.
 extension Worker {
-    /// How often an exchange is passed on at most.
-    private static var attempts: UInt8 { @_noLocks get { 3 } }
-
     /// The exchange begins: these bytes of the client have been passed on, or nothing yet.
     @_noLocks
     mutating func beginKeeping(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
-        if connections[connection].attempts < .max { connections[connection].attempts += 1 }
+        connections[connection].attempts.begin()
         connections[connection].isKept = true
         connections[connection].hasHeardInterim = false
         unsafe keepPassed(connection, bytes)
@@ -58,7 +55,8 @@ extension Worker {
     @_noLocks
     mutating func endKeeping(_ connection: Int32) {
         dropKept(connection)
-        connections[connection].attempts = 0
+        connections[connection].attempts = Attempts()
+        connections[connection].loser = 0
         connections[connection].patienceSince = 0
     }
 
@@ -88,9 +86,7 @@ extension Worker {
         if connections[connection].hasHeardInterim { return .mayHaveRun }
         guard connections[connection].isKept else { return .notKept }
         let since = connections[connection].patienceSince
-        if connections[connection].attempts >= Self.attempts || since > 0 && now >= since + limits.hold {
-            return .spent
-        }
+        if connections[connection].attempts.areSpent || since > 0 && now >= since + limits.hold { return .spent }
         return .none
     }
 
@@ -98,6 +94,7 @@ extension Worker {
     /// - Parameter isUndelivered: no service has seen anything of it, or ever will.
     @_noLocks
     mutating func loseExchange(_ connection: Int32, isUndelivered: Bool) {
+        judgeLoss(connection, isUndelivered: isUndelivered)
         let obstacle = obstacle(connection, isUndelivered: isUndelivered)
         let stream = connections[connection].stream
         if stream >= 0 { tell(streams[stream].session, connection, obstacle) }

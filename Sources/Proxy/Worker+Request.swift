@@ -105,6 +105,7 @@ extension Worker {
         let listener = isOrphan(connection) ? limits.listeners : Int(connections[connection].listener)
         let found = unsafe snapshot.httpRoute(listener: listener, host: hostBytes, path: path)
         guard found >= 0 else { return unsafe unrouted(connection, bytes) }
+        if requestHead.hasLoopMarks, unsafe isLoop(bytes) { return unsafe answer(connection, status: 508, bytes) }
         switch choose(connection, route: found) {
         case .local(let session):
             unsafe (sessions + Int(session)).pointee.route = snapshot.route(found).id
@@ -119,6 +120,12 @@ extension Worker {
             waitForRoute(connection, snapshot.route(found).id)
             return 0
         }
+    }
+
+    /// The request has come back more often than anybody can want.
+    @_noLocks @inline(never)
+    private func isLoop(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        unsafe requestHead.passes(of: limits.loopMark, in: bytes) >= DataPlaneLimits.passes
     }
 
     /// Nobody has registered this host and path; shortly after the start somebody may still be on the way back.
@@ -159,7 +166,7 @@ extension Worker {
     /// What is remembered of the head for as long as the request lasts.
     @_noLocks
     private mutating func noteRequest(_ connection: Int32) {
-        let isFirstLook = connections[connection].attempts == 0 && connections[connection].waitedSince == 0
+        let isFirstLook = connections[connection].attempts.areNone && connections[connection].waitedSince == 0
         if isFirstLook, connections[connection].handOvers == 0 { bump(.requests) }
         connections[connection].method = requestHead.method
         connections[connection].requestFraming = requestHead.framing
@@ -217,9 +224,11 @@ extension Worker {
         let count = Int(connections[connection].addressCount)
         let isTrusted = connections[connection].isTrusted
         let isTLS = connections[connection].tls.exists
+        let session = unsafe sessions + Int(streams[connections[connection].stream].session)
+        let mark = unsafe session.pointee.marksLoops ? limits.loopMark : 0
         let forwarding = unsafe withUnsafeBytes(of: connections[connection].address) { text in
             let address = unsafe UnsafeRawBufferPointer(rebasing: text[..<count])
-            return unsafe Forwarding(address: address, isTLS: isTLS, isTrusted: isTrusted)
+            return unsafe Forwarding(address: address, isTLS: isTLS, isTrusted: isTrusted, loopMark: mark)
         }
         guard !requestHead.lacksHost else { return unsafe writeHeadWithHost(connection, bytes, forwarding) }
         return unsafe requestHead.writeEdited(from: bytes, forwarding: forwarding, to: edited)

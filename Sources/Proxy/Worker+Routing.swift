@@ -27,6 +27,9 @@ extension Worker {
         if limits.forceHandOver, limits.reactors > 1, connections[connection].handOvers == 0 {
             return .remote(reactor: (index + 1) % limits.reactors)
         }
+        guard connections[connection].attempts.areNone else {
+            return chooseAgain(connection, route: route, mine: mine, count: count)
+        }
         let isAlone = count == mine.count
         if !isAlone, let reactor = spread(connection, route: route, count: count) { return .remote(reactor: reactor) }
         let local = chooseWilling(connection, route: route, mine: mine)
@@ -57,15 +60,10 @@ extension Worker {
         return nil
     }
 
-    /// Of two picked at random the one with fewer streams; if neither takes new streams, whichever does, or -1. What is
-    /// sent again goes to one that has answered already, if there is one.
+    /// Of two picked at random the one with fewer streams; if neither takes new streams, whichever does, or -1.
     @_noLocks
     private mutating func chooseWilling(_ connection: Int32, route: Int32, mine: Range<Int>) -> Int32 {
         guard !mine.isEmpty else { return -1 }
-        if connections[connection].attempts > 0 {
-            let proven = chooseProven(connection, route: route, mine: mine)
-            if proven >= 0 { return proven }
-        }
         let first = localSession(route, mine.lowerBound + Int(nextRandom() % UInt64(mine.count)))
         if mine.count > 1, shares(recentSession, insteadOf: first, for: connection) { return recentSession }
         let second = localSession(route, mine.lowerBound + Int(nextRandom() % UInt64(mine.count)))
@@ -94,20 +92,9 @@ extension Worker {
         return unsafe sessions[Int(recent)].streams.count <= count + min(count, DataPlaneLimits.sharedRequests)
     }
 
-    @_noLocks
-    private mutating func chooseProven(_ connection: Int32, route: Int32, mine: Range<Int>) -> Int32 {
-        var best = Int32(-1)
-        for place in mine {
-            let session = localSession(route, place)
-            guard session >= 0, unsafe sessions[Int(session)].answered > 0 else { continue }
-            best = lessLoaded(best, session, for: connection)
-        }
-        return best
-    }
-
     /// The session here for which the fewest wait, or -1.
     @_noLocks
-    private func chooseToWaitFor(route: Int32, mine: Range<Int>, isSlow: Bool) -> Int32 {
+    func chooseToWaitFor(route: Int32, mine: Range<Int>, isSlow: Bool) -> Int32 {
         var best = Int32(-1)
         for place in mine {
             let session = localSession(route, place)
@@ -121,7 +108,7 @@ extension Worker {
 
     /// All sessions of the route are slow, or gone.
     @_noLocks
-    private mutating func chooseSlow(_ connection: Int32, route: Int32, mine: Range<Int>, count: Int) -> Choice {
+    mutating func chooseSlow(_ connection: Int32, route: Int32, mine: Range<Int>, count: Int) -> Choice {
         for place in mine {
             let session = localSession(route, place)
             guard session >= 0, unsafe !sessions[Int(session)].isDraining else { continue }
@@ -138,17 +125,19 @@ extension Worker {
     @_noLocks
     mutating func noteRoute(of session: Int32) {
         unsafe (sessions + Int(session)).pointee.route = routeInChoice
-        if unsafe sessions[Int(session)].openers.isEmpty {
+        if !hasOpeners(session) {
             unsafe (sessions + Int(session)).pointee.routeSessions = sessionsOfRoute(routeInChoice)
         }
     }
 
     @_noLocks
-    private func openersCount(_ session: Int32) -> Int32 { unsafe sessions[Int(session)].openers.count }
+    private func openersCount(_ session: Int32) -> Int32 {
+        unsafe sessions[Int(session)].openers.count + sessions[Int(session)].doubtful.count
+    }
 
     /// The session's slot, or -1 if it is gone.
     @_noLocks
-    private func localSession(_ route: Int32, _ place: Int) -> Int32 {
+    func localSession(_ route: Int32, _ place: Int) -> Int32 {
         let handle = snapshot.session(route, place)
         return isLive(handle) ? Int32(truncatingIfNeeded: handle.index) : -1
     }
@@ -161,7 +150,7 @@ extension Worker {
     }
 
     @_noLocks
-    private mutating func isWilling(_ session: Int32, for connection: Int32) -> Bool {
+    mutating func isWilling(_ session: Int32, for connection: Int32) -> Bool {
         guard session >= 0, unsafe !sessions[Int(session)].isSlow else { return false }
         return mayOpen(session, for: connection)
     }
@@ -214,8 +203,7 @@ extension Worker {
         for step in 0..<looks {
             let handle = snapshot.session(route, (start + step * count / looks) % count)
             guard handle.reactor != index, isWilling(handle) || takesSlow && isSlow(handle) else { continue }
-            var load = connectionCount(ofReactor: handle.reactor)
-            if connections[connection].attempts > 0, !isProven(handle) { load += 1 << 32 }
+            let load = connectionCount(ofReactor: handle.reactor)
             if load < fewest {
                 fewest = load
                 best = handle.reactor
@@ -225,10 +213,10 @@ extension Worker {
     }
 
     /// Sessions of a route that are looked at for a reactor to go to.
-    private static var reactorsLookedAt: Int { @_noLocks get { 16 } }
+    static var reactorsLookedAt: Int { @_noLocks get { 16 } }
 
     @_noLocks
-    private func connectionCount(ofReactor reactor: Int) -> UInt64 {
+    func connectionCount(ofReactor reactor: Int) -> UInt64 {
         unsafe peers[reactor].counters.loadRelaxed(Counter.connections.place)
     }
 

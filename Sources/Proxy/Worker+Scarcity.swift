@@ -60,7 +60,7 @@ extension Worker {
     /// Those that wait for a session are looked at again.
     @_noLocks
     private mutating func wakeOpeners() {
-        for session in 0..<Int32(limits.sessions) where unsafe !sessions[Int(session)].openers.isEmpty {
+        for session in 0..<Int32(limits.sessions) where hasOpeners(session) {
             markDirty(session: session)
         }
     }

@@ -179,7 +179,7 @@ extension Worker {
         let record = connections[connection]
         if record.clientFinished {
             // Unless it is sent again, for then the client's end came behind it.
-            if case .waiting = record.request, record.attempts == 0 { return leaveUnserved(connection) }
+            if case .waiting = record.request, record.attempts.areNone { return leaveUnserved(connection) }
             // The rest of a head will never come.
             if record.isMidHead, case .none = record.reply { connections[connection].closesAfterFlush = true }
         }

@@ -132,6 +132,7 @@ extension Worker {
         }
         if unsafe session.pointee.payloadStream == stream { unsafe session.pointee.payloadStream = -1 }
         endPaced(stream, number)
+        if streams[stream].isSuspect { acquit(stream, number) }
         returnExtraCredit(streams[stream].state.receiveWindowGrowth, number)
         pool.clear(&streams[stream].partial)
         table.remove(session: number, id: streams[stream].state.id, slot: stream)

@@ -228,7 +228,7 @@ extension Worker {
         unsafe slot.pointee.slowPing = 0
         unsafe slot.pointee.lastAcceptance = now
         guard unsafe !slot.pointee.isDraining else { return }
-        let state = unsafe slot.pointee.answered > 0 ? SessionWord.proven : SessionWord.live
+        let state = unsafe slot.pointee.hasAnswered ? SessionWord.proven : SessionWord.live
         unsafe report(session, SessionWord.make(state, generation: slot.pointee.generation))
     }
 

@@ -247,7 +247,7 @@ extension Worker {
         if unsafe slot.pointee.takeBackAt <= now { takeBackFromDraining(session) }
         watchAcceptance(session)
         raisePace(session)
-        if unsafe !slot.pointee.openers.isEmpty { routeOpeners(session) }
+        if hasOpeners(session) { routeOpeners(session) }
         // Blocks may have become free elsewhere, or frames have waited long enough for others to go with.
         if unsafe !slot.pointee.ready.isEmpty || !slot.pointee.egress.isEmpty { markDirty(session: session) }
         scheduleTick(session)
@@ -265,6 +265,7 @@ extension Worker {
             if limits.releaseRate > 0 { due = unsafe min(due, max(now + 1, slot.pointee.releaseDue / 1_000 + 1)) }
             if unsafe slot.pointee.refusedUntil > now { due = unsafe min(due, slot.pointee.refusedUntil) }
         }
+        if unsafe !slot.pointee.doubtful.isEmpty { due = min(due, now + DataPlaneLimits.doubtMilliseconds) }
         let node = Int32(limits.connections) + session
         if timers.deadline(of: node) > due { timers.schedule(node, at: due) }
     }

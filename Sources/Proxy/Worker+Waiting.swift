@@ -13,9 +13,8 @@ extension Worker {
     @_noLocks
     mutating func waitForRoute(_ connection: Int32, _ route: UInt32) {
         guard !isDraining else { return turnAway(connection) }
-        guard enterWait(connection) else { return }
+        guard enterWait(connection, route) else { return }
         connections[connection].wait = .route
-        connections[connection].waitingRoute = route
         connectionLinks.append(connection, to: &waiting)
         set(.waiting, to: Int(waiting.count))
         scheduleWait(connection)
@@ -24,11 +23,16 @@ extension Worker {
     /// All sessions of the route have as many unaccepted streams as they may have: the client waits for this one.
     @_noLocks
     mutating func waitForSession(_ connection: Int32, _ session: Int32) {
-        guard enterWait(connection) else { return }
+        guard enterWait(connection, routeInChoice) else { return }
         connections[connection].wait = .session
         connections[connection].session = session
         noteRoute(of: session)
-        unsafe connectionLinks.append(connection, to: &(sessions + Int(session)).pointee.openers)
+        let slot = unsafe sessions + Int(session)
+        if connections[connection].attempts.areDoubtful {
+            unsafe connectionLinks.append(connection, to: &slot.pointee.doubtful)
+        } else {
+            unsafe connectionLinks.append(connection, to: &slot.pointee.openers)
+        }
         waitingForSessions += 1
         scheduleWait(connection)
         scheduleTick(session)
@@ -36,16 +40,21 @@ extension Worker {
 
     /// Makes room for a wait. False: there are too many, and the client has been told.
     @_noLocks
-    private mutating func enterWait(_ connection: Int32) -> Bool {
+    private mutating func enterWait(_ connection: Int32, _ route: UInt32) -> Bool {
         if case .http = connections[connection].mode { connections[connection].request = .waiting }
-        if connections[connection].countsAsWaiting { return true }
+        if connections[connection].countsAsWaiting { return moveShare(connection, to: route) }
+        connections[connection].waitingRoute = route
         let listener = Int(connections[connection].listener)
+        let place = sharePlace(connection)
         // Who was let in before is not turned away because it goes on waiting on another reactor.
         let isNew = connections[connection].waitedSince == 0
-        guard waitingOnListener.add(1, at: listener) <= UInt64(limits.holdLimit) || !isNew else {
-            _ = waitingOnListener.subtract(1, at: listener)
-            turnAway(connection)
-            return false
+        if isNew {
+            guard enter(connection, 1, waitingClients, place: place) else {
+                turnAway(connection)
+                return false
+            }
+        } else {
+            waitingClients.enterAgain(1, place: place, listener: listener)
         }
         connections[connection].countsAsWaiting = true
         if isNew {
@@ -58,6 +67,30 @@ extension Worker {
         return countWaitingBytes(connection)
     }
 
+    /// It goes on waiting, perhaps for another route: one that nobody knew has been registered.
+    @_noLocks
+    private mutating func moveShare(_ connection: Int32, to route: UInt32) -> Bool {
+        guard connections[connection].waitingRoute != route else { return true }
+        let listener = Int(connections[connection].listener)
+        let bytes = UInt64(connections[connection].waitingBytes)
+        let before = sharePlace(connection)
+        connections[connection].waitingRoute = route
+        let after = sharePlace(connection)
+        waitingClients.leave(1, place: before, listener: listener)
+        waitingClients.enterAgain(1, place: after, listener: listener)
+        waitingBytes.leave(bytes, place: before, listener: listener)
+        waitingBytes.enterAgain(bytes, place: after, listener: listener)
+        return true
+    }
+
+    /// Where the share of the route that the connection waits for is counted.
+    @_noLocks
+    func sharePlace(_ connection: Int32) -> Int {
+        let route = connections[connection].waitingRoute
+        return HoldShares.place(
+            ofRoute: route, isUnknown: route == Self.unknownRoute, listener: Int(connections[connection].listener))
+    }
+
     /// What a waiting client has said counts too. False: it is too much with what others have said, and the client has
     /// been told.
     @_noLocks
@@ -65,18 +98,13 @@ extension Worker {
         guard connections[connection].countsAsWaiting else { return true }
         let more = connections[connection].received.count - connections[connection].waitingBytes
         guard more > 0 else { return true }
-        let listener = Int(connections[connection].listener)
-        connections[connection].waitingBytes += more
-        let onListener = waitingBytesOnListener.add(UInt64(more), at: listener)
-        let inProcess = totals.add(UInt64(more), at: Self.waitingBytesTotal)
-        guard onListener <= UInt64(limits.holdBytes), inProcess <= UInt64(limits.bufferBytes / 2) else {
+        guard enter(connection, UInt64(more), waitingBytes, place: sharePlace(connection)) else {
             turnAway(connection)
             return false
         }
+        connections[connection].waitingBytes += more
         return true
     }
-
-    private static var waitingBytesTotal: Int { @_noLocks get { 2 } }
 
     /// Too many wait, or the proxy ends: come back later.
     @_noLocks
@@ -110,8 +138,12 @@ extension Worker {
             connectionLinks.remove(connection, from: &waiting)
             set(.waiting, to: Int(waiting.count))
         case .session:
-            let session = Int(connections[connection].session)
-            unsafe connectionLinks.remove(connection, from: &(sessions + session).pointee.openers)
+            let slot = unsafe sessions + Int(connections[connection].session)
+            if connections[connection].attempts.areDoubtful {
+                unsafe connectionLinks.remove(connection, from: &slot.pointee.doubtful)
+            } else {
+                unsafe connectionLinks.remove(connection, from: &slot.pointee.openers)
+            }
             waitingForSessions -= 1
         }
         connections[connection].wait = .none
@@ -124,17 +156,20 @@ extension Worker {
         guard connections[connection].countsAsWaiting else { return }
         connections[connection].countsAsWaiting = false
         let listener = Int(connections[connection].listener)
-        _ = waitingOnListener.subtract(1, at: listener)
+        let place = sharePlace(connection)
+        waitingClients.leave(1, place: place, listener: listener)
         let bytes = UInt64(connections[connection].waitingBytes)
         connections[connection].waitingBytes = 0
-        guard bytes > 0 else { return }
-        _ = waitingBytesOnListener.subtract(bytes, at: listener)
-        _ = totals.subtract(bytes, at: Self.waitingBytesTotal)
+        if bytes > 0 { waitingBytes.leave(bytes, place: place, listener: listener) }
     }
 
     /// The connection has got a stream.
     @_noLocks
     mutating func beginService(_ connection: Int32, _ stream: Int32) {
+        if connections[connection].attempts.mayKill {
+            streams[stream].isSuspect = true
+            unsafe (sessions + Int(streams[stream].session)).pointee.suspects += 1
+        }
         if connections[connection].waitedSince > 0 {
             notePaced(stream, streams[stream].session)
             bump(.released)
@@ -163,7 +198,7 @@ extension Worker {
         }
         // Most often nobody does, and the sessions' records need not be looked at.
         guard waitingForSessions > 0 else { return }
-        for session in 0..<Int32(limits.sessions) where unsafe !sessions[Int(session)].openers.isEmpty {
+        for session in 0..<Int32(limits.sessions) where hasOpeners(session) {
             let shape = unsafe sessionsOfRoute(sessions[Int(session)].route)
             guard unsafe shape != sessions[Int(session)].routeSessions else { continue }
             unsafe (sessions + Int(session)).pointee.routeSessions = shape
@@ -185,6 +220,12 @@ extension Worker {
         return shape
     }
 
+    /// Whether somebody waits for the session.
+    @_noLocks
+    func hasOpeners(_ session: Int32) -> Bool {
+        unsafe !sessions[Int(session)].openers.isEmpty || !sessions[Int(session)].doubtful.isEmpty
+    }
+
     /// Those who wait for the session choose anew.
     @_noLocks
     mutating func routeOpenersAnew(_ session: Int32) {
@@ -192,11 +233,23 @@ extension Worker {
         while left > 0 {
             left -= 1
             let connection = unsafe sessions[Int(session)].openers.first
-            guard connection >= 0 else { return }
-            leaveList(connection)
-            connections[connection].handOvers = 0
-            routeAgain(connection, waitedFor: Self.noRoute)
+            guard connection >= 0 else { break }
+            chooseAnew(connection)
         }
+        left = unsafe sessions[Int(session)].doubtful.count
+        while left > 0 {
+            left -= 1
+            let connection = unsafe sessions[Int(session)].doubtful.first
+            guard connection >= 0 else { return }
+            chooseAnew(connection)
+        }
+    }
+
+    @_noLocks
+    private mutating func chooseAnew(_ connection: Int32) {
+        leaveList(connection)
+        connections[connection].handOvers = 0
+        routeAgain(connection, waitedFor: Self.noRoute)
     }
 
     /// A session has gone, or can open streams again: those who wait for it are looked at again, as many as it takes.
@@ -213,6 +266,21 @@ extension Worker {
             guard connection >= 0, canOpen(session) || canReuse(session, for: connection) else { return }
             leaveList(connection)
             routeAgain(connection, waitedFor: Self.noRoute)
+        }
+        routeDoubtful(session)
+    }
+
+    /// Those whose next attempt may be their last, or may be what kills the session, come behind all others, and only
+    /// as the session is fit for them.
+    @_noLocks
+    private mutating func routeDoubtful(_ session: Int32) {
+        var left = unsafe sessions[Int(session)].doubtful.count
+        while case .live = unsafe sessions[Int(session)].phase {
+            let connection = unsafe sessions[Int(session)].doubtful.first
+            guard connection >= 0, left > 0 else { return }
+            left -= 1
+            guard mayOpen(session, for: connection) || hasProvenSibling(session) else { return }
+            chooseAnew(connection)
         }
     }
 

@@ -116,8 +116,8 @@ struct Worker: ~Copyable {
 
     let peers: UnsafeMutablePointer<PeerView>
     let totals: SharedWords
-    let waitingOnListener: SharedWords
-    let waitingBytesOnListener: SharedWords
+    let waitingClients: HoldShares
+    let waitingBytes: HoldShares
     let sessionWords: SharedWords
     let listenerWords: SharedWords
     let counters: SharedWords
@@ -161,6 +161,8 @@ struct Worker: ~Copyable {
     /// Accepted beyond the limit, in a ring: they wait for a slot.
     let parked: UnsafeMutablePointer<ParkedClient>
     var parkedFirst = 0
+    /// Some of those that may make room.
+    var idleClients = IdleClients()
     /// A connection has ended: a parked client may have its slot.
     var hasFreedSlot = false
     var parkedCount = 0
@@ -236,8 +238,8 @@ struct Worker: ~Copyable {
         unsafe self.peers = start.peers
         unsafe peers[start.index].blocks = pool.view
         self.totals = start.plane.totals
-        self.waitingOnListener = start.plane.waitingOnListener
-        self.waitingBytesOnListener = start.plane.waitingBytesOnListener
+        self.waitingClients = start.plane.waitingClients
+        self.waitingBytes = start.plane.waitingBytes
         self.sessionWords = peer.sessionWords
         self.listenerWords = peer.listenerWords
         self.counters = peer.counters

@@ -38,6 +38,12 @@ public struct CanonicalDefinition: Hashable, Sendable {
         return !value.isEmpty && value != "false"
     }
 
+    /// Which program the service is, if it says so.
+    public var instance: String? { attributes?[RegistrationAttribute.instance].flatMap { $0.isEmpty ? nil : $0 } }
+
+    /// Whether requests are marked, so that those that come back are known.
+    public var wantsLoopMarks: Bool { pattern != nil && attributes?[RegistrationAttribute.loopMarks] == "true" }
+
     /// What the service calls itself, if it does.
     public var name: String? { attributes?[RegistrationAttribute.name] }
 

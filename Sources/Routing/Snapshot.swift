@@ -21,6 +21,9 @@
     /// Grows from one publication to the next.
     @inlinable public var generation: UInt64 { @_noLocks get { unsafe header.pointee.generation } }
 
+    /// How many routes there are, held ones included.
+    @inlinable public var routeCount: Int { @_noLocks get { unsafe header.pointee.routeCount } }
+
     /// Frees the table. For its owner, when nobody reads it any more.
     public func deallocate() {
         unsafe UnsafeMutableRawPointer(mutating: base).deallocate()

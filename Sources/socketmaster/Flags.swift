@@ -25,7 +25,7 @@ struct ServiceFlags: ParsableArguments {
     @Option(
         parsing: .unconditional,
         help: .init(
-            "Clients that wait at once, on each listener. (default: \(defaults.holdLimit))",
+            "Clients of a route that wait at once, of a port four times as many. (default: \(defaults.holdLimit))",
             valueName: "count"),
         transform: value(number))
     var holdLimit = defaults.holdLimit
@@ -33,7 +33,8 @@ struct ServiceFlags: ParsableArguments {
     @Option(
         parsing: .unconditional,
         help: .init(
-            "What those may have said, on each listener. (default: \(defaults.holdBytes))", valueName: "size"),
+            "What those may have said, those of a port four times as much. (default: \(defaults.holdBytes))",
+            valueName: "size"),
         transform: value(ByteCount.init(parsing:)))
     var holdBytes = defaults.holdBytes
 

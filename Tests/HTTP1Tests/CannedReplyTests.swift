@@ -3,7 +3,9 @@ import Testing
 
 /// The proxy's own replies.
 @Suite struct CannedReplyTests {
-    private static let statuses: [UInt16] = [400, 404, 405, 408, 413, 414, 417, 421, 431, 500, 501, 502, 503, 504, 505]
+    private static let statuses: [UInt16] = [
+        400, 404, 405, 408, 413, 414, 417, 421, 431, 500, 501, 502, 503, 504, 505, 508,
+    ]
 
     private static let causes = CannedReply.Cause.allCases
 

@@ -30,6 +30,7 @@ extension ReferenceRequest {
     private func passes(_ name: String, _ isTrusted: Bool, _ hasLength: inout Bool) -> Bool {
         switch name {
         case "connection", "keep-alive", "proxy-connection", "proxy-authenticate", "te": return false
+        case "cdn-loop": return true
         case "proxy-authorization": return method == "CONNECT"
         case "x-forwarded-for": return false
         case "x-forwarded-proto", "x-forwarded-host": return isTrusted

@@ -366,16 +366,18 @@ import Testing
                 + "TE:trailers\r\n\r\n"
         )
         #expect(scanned.status == .complete)
-        let edited = scanned.edited(address: address, isTLS: true)
+        let edited = scanned.edited(address: address, isTLS: true, loopMark: .max)
         #expect(edited.count <= scanned.head.byteCount + RequestHead.editedHeadSlack)
         let connect = ScannedRequest(
             "CONNECT \(host):65535 HTTP/1.1\r\nHost:\r\nTE:trailers\r\n\r\n"
-        ).edited(address: address, isTLS: true)
+        ).edited(address: address, isTLS: true, loopMark: .max)
         #expect(connect.count < 32 + 3 * 262 + RequestHead.editedHeadSlack)
         let local = String(repeating: "1", count: RequestHead.longestLocalHost)
-        let completed = ScannedRequest("GET / HTTP/1.0\r\n\r\n").edited(address: address, host: local, isTLS: true)
+        let completed = ScannedRequest("GET / HTTP/1.0\r\n\r\n").edited(
+            address: address, host: local, isTLS: true, loopMark: .max)
         #expect(String(decoding: completed, as: UTF8.self).contains("Host: \(local)\r\n"))
-        let short = ScannedRequest("GET http://\(host):65535 HTTP/1.0\r\n\r\n").edited(address: address, isTLS: true)
+        let short = ScannedRequest("GET http://\(host):65535 HTTP/1.0\r\n\r\n").edited(
+            address: address, isTLS: true, loopMark: .max)
         #expect(String(decoding: short, as: UTF8.self).hasSuffix("X-Forwarded-Host: \(host):65535\r\n\r\n"))
     }
 }

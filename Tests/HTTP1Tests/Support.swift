@@ -59,11 +59,13 @@ final class ScannedRequest {
     }
 
     func edited(
-        address: String = "192.0.2.7", host: String = "", isTLS: Bool = false, isTrusted: Bool = false
+        address: String = "192.0.2.7", host: String = "", isTLS: Bool = false, isTrusted: Bool = false,
+        loopMark: UInt64 = 0
     ) -> [UInt8] {
         let addressBuffer = PaddedBuffer(address.utf8)
         let hostBuffer = PaddedBuffer(host.utf8)
-        let forwarding = unsafe Forwarding(address: addressBuffer.raw, isTLS: isTLS, isTrusted: isTrusted)
+        let forwarding = unsafe Forwarding(
+            address: addressBuffer.raw, isTLS: isTLS, isTrusted: isTrusted, loopMark: loopMark)
         return unsafe written(room: head.byteCount + RequestHead.editedHeadSlack) { destination in
             unsafe head.writeEdited(
                 from: buffer.raw, forwarding: forwarding, host: hostBuffer.raw, to: destination)

@@ -117,8 +117,8 @@ struct DataPlaneTests {
             route, listener: 0, routeID: 1, reactor: reactors - 1, slot: 1, answer: FakeService.http("new"))
         try plane.pump { clients.allSatisfy { plane.clients[$0].text.hasSuffix("new /x") } }
         #expect(plane.plane.sum(.released, ofListener: 0) == 40)
-        #expect(plane.plane.waitingOnListener.load(0) == 0)
-        #expect(plane.plane.waitingBytesOnListener.load(0) == 0)
+        #expect(plane.plane.waitingClients.onListener(0) == 0)
+        #expect(plane.plane.waitingBytes.onListener(0) == 0)
     }
 
     @Test func theFiguresOfAListenerDoNotReachIntoTheNextOnes() {

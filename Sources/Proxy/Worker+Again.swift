@@ -1,0 +1,142 @@
+import Memory
+import Routing
+import Yamux
+
+// Who gets an exchange that has come to nothing before. Another program than the one that has just lost it, if there is
+// one; a session that has answered already rather than one that has just come.
+extension Worker {
+    /// What a session has in its favour. 0: it is not to have the exchange.
+    @_noLocks @inline(__always)
+    private static func rank(isOther: Bool, isProven: Bool) -> Int { 1 + (isOther ? 2 : 0) + (isProven ? 1 : 0) }
+
+    /// Picks a session for an exchange that was passed on before: the one here or elsewhere that has most in its
+    /// favour; else one here that it waits for.
+    @_noLocks @inline(never)
+    mutating func chooseAgain(_ connection: Int32, route: Int32, mine: Range<Int>, count: Int) -> Choice {
+        let local = bestHere(connection, route: route, mine: mine)
+        if mine.count < count {
+            let other = bestElsewhere(connection, route: route, count: count)
+            if other.rank > local.rank { return .remote(reactor: other.reactor) }
+        }
+        if local.rank > 0 { return .local(session: local.session) }
+        let queue = chooseToWaitFor(route: route, mine: mine, isSlow: false)
+        if queue >= 0 { return .fullSession(session: queue) }
+        return chooseSlow(connection, route: route, mine: mine, count: count)
+    }
+
+    @_noLocks
+    private mutating func bestHere(
+        _ connection: Int32, route: Int32, mine: Range<Int>
+    ) -> (session: Int32, rank: Int) {
+        var best = (session: Int32(-1), rank: 0)
+        let looks = min(mine.count, Self.sessionsLookedAt)
+        guard looks > 0 else { return best }
+        let start = Int(nextRandom() % UInt64(mine.count))
+        for step in 0..<looks {
+            let session = localSession(route, mine.lowerBound + (start + step) % mine.count)
+            guard isWilling(session, for: connection) else { continue }
+            let slot = unsafe sessions + Int(session)
+            let isOther = unsafe slot.pointee.program != connections[connection].loser
+            let rank = unsafe Self.rank(isOther: isOther, isProven: slot.pointee.hasAnswered)
+            guard rank >= best.rank else { continue }
+            let isFuller =
+                unsafe best.session >= 0
+                && slot.pointee.streams.count >= sessions[Int(best.session)].streams.count
+            if rank == best.rank, isFuller { continue }
+            best = (session, rank)
+        }
+        return best
+    }
+
+    /// The reactor with the best session elsewhere. Who has been handed over twice without service stays.
+    @_noLocks
+    private mutating func bestElsewhere(
+        _ connection: Int32, route: Int32, count: Int
+    ) -> (reactor: Int, rank: Int) {
+        var best = (reactor: -1, rank: 0)
+        guard connections[connection].handOvers < 2 else { return best }
+        var fewest = UInt64.max
+        let start = Int(nextRandom() % UInt64(count))
+        let looks = min(count, Self.reactorsLookedAt)
+        for step in 0..<looks {
+            let handle = snapshot.session(route, (start + step * count / looks) % count)
+            guard handle.reactor != index, isWilling(handle) else { continue }
+            let isOther = program(of: handle) != connections[connection].loser
+            let rank = Self.rank(isOther: isOther, isProven: isProven(handle))
+            let load = connectionCount(ofReactor: handle.reactor)
+            guard rank > best.rank || rank == best.rank && load < fewest else { continue }
+            best = (handle.reactor, rank)
+            fewest = load
+        }
+        return best
+    }
+
+    /// Sessions here that are looked at for an exchange that comes again.
+    private static var sessionsLookedAt: Int { @_noLocks get { 64 } }
+
+    /// The program that has the session, as its reactor has adopted it.
+    @_noLocks
+    private func program(of handle: SessionHandle) -> UInt16 {
+        guard handle.reactor < limits.reactors, handle.index < limits.sessions else { return 0 }
+        return unsafe UInt16(truncatingIfNeeded: peers[handle.reactor].programs.loadRelaxed(handle.index))
+    }
+
+    /// Whether the session may have the connection's exchange, as far as that depends on what became of it before. Such
+    /// a session has lived for a moment, for those that die as soon as they have come would only use the attempts up.
+    /// A last attempt is for one that has answered already. What may be deadly comes when nobody else waits, and as the
+    /// only one of its kind; to a session that nobody knows all alone.
+    @_noLocks
+    func isFit(_ session: Int32, for connection: Int32) -> Bool {
+        let attempts = connections[connection].attempts
+        guard attempts.areDoubtful else { return true }
+        let slot = unsafe sessions + Int(session)
+        guard unsafe slot.pointee.openers.isEmpty, unsafe now >= slot.pointee.adoptedAt + probation(session, connection)
+        else { return false }
+        if unsafe slot.pointee.hasAnswered { return unsafe !attempts.mayKill || slot.pointee.suspects == 0 }
+        return unsafe slot.pointee.streams.count == slot.pointee.unusedStreams
+    }
+
+    /// How long the session must have lived. For a last attempt one that has not answered must have lived for longer,
+    /// unless the client has waited for so long already that it may not get another chance.
+    @_noLocks
+    private func probation(_ session: Int32, _ connection: Int32) -> UInt64 {
+        guard connections[connection].attempts.areLast, unsafe !sessions[Int(session)].hasAnswered else {
+            return DataPlaneLimits.settledMilliseconds
+        }
+        let isLate = now >= connections[connection].patienceSince + limits.hold / 2
+        return isLate ? DataPlaneLimits.settledMilliseconds : DataPlaneLimits.steadyMilliseconds
+    }
+
+    /// Another session of those that the session's clients may have has answered already.
+    @_noLocks
+    func hasProvenSibling(_ session: Int32) -> Bool {
+        let route = unsafe snapshot.route(withID: sessions[Int(session)].route)
+        guard route >= 0 else { return false }
+        let count = snapshot.route(route).sessionCount
+        for place in 0..<min(count, Self.sessionsLookedAt) {
+            let handle = snapshot.session(route, place)
+            let isItself = handle.reactor == index && handle.index == Int(session)
+            if !isItself, isProven(handle) { return true }
+        }
+        return false
+    }
+
+    /// What the loss of the attempt under way says about the exchange.
+    @_noLocks
+    mutating func judgeLoss(_ connection: Int32, isUndelivered: Bool) {
+        let stream = connections[connection].stream
+        guard stream >= 0 else { return }
+        let slot = unsafe sessions + Int(streams[stream].session)
+        connections[connection].loser = unsafe slot.pointee.program
+        let isLost: Bool
+        if case .live = unsafe slot.pointee.phase { isLost = false } else { isLost = true }
+        if isUndelivered {
+            connections[connection].attempts.forgive()
+        } else if isLost {
+            if unsafe !slot.pointee.hasAnswered { connections[connection].attempts.loseUnproven() }
+        } else if !streams[stream].state.isAcknowledged {
+            // It was taken back from a session that had not accepted it.
+            connections[connection].attempts.forgive()
+        }
+    }
+}

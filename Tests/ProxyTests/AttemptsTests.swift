@@ -1,0 +1,98 @@
+import Testing
+
+@testable import Proxy
+
+@Suite struct AttemptsTests {
+    @Test func `three that count are all`() {
+        var attempts = Attempts()
+        #expect(attempts.areNone)
+        for count in 1...3 {
+            attempts.begin()
+            #expect(!attempts.areNone && attempts.areSpent == (count == 3) && attempts.areLast == (count == 2))
+        }
+    }
+
+    @Test func `eight do not count, the ninth does`() {
+        var attempts = Attempts()
+        for _ in 0..<8 {
+            attempts.begin()
+            attempts.forgive()
+            #expect(attempts.counted == 0 && !attempts.areNone)
+        }
+        attempts.begin()
+        attempts.forgive()
+        #expect(attempts.counted == 1 && attempts.uncounted == 8)
+    }
+
+    @Test func `what two unproven sessions have died with is suspect`() {
+        var attempts = Attempts()
+        for count in 1...5 {
+            attempts.begin()
+            attempts.loseUnproven()
+            #expect(attempts.mayKill == (count >= 2) && attempts.areDoubtful == (count >= 2))
+            #expect(attempts.counted == 0)
+        }
+    }
+
+    /// A model with numbers that are not packed.
+    @Test(arguments: 0..<100) func `whatever happens is counted as by a model`(seed: Int) {
+        var random = SplitMix(state: UInt64(seed))
+        var attempts = Attempts()
+        var (counted, uncounted, unproven) = (0, 0, 0)
+        func forgive() {
+            if counted > 0, uncounted < 8 { (counted, uncounted) = (counted - 1, uncounted + 1) }
+        }
+        for _ in 0..<40 {
+            switch random.next() % 3 {
+            case 0:
+                attempts.begin()
+                counted = min(3, counted + 1)
+            case 1:
+                attempts.forgive()
+                forgive()
+            default:
+                attempts.loseUnproven()
+                unproven = min(3, unproven + 1)
+                forgive()
+            }
+            #expect(Int(attempts.counted) == counted)
+            #expect(Int(attempts.uncounted) == uncounted)
+            #expect(Int(attempts.unproven) == unproven)
+        }
+    }
+}
+
+@Suite struct IdleClientsTests {
+    @Test(arguments: 0..<100) func `the longest idle comes first, of however many`(seed: Int) {
+        var random = SplitMix(state: UInt64(seed))
+        var clients = IdleClients()
+        let times = (0..<Int(random.next() % 100)).map { _ in random.next() % 50 }
+        for (place, since) in times.enumerated() {
+            clients.insert(IdleClient(connection: Int32(place), since: since))
+        }
+        var found: [UInt64] = []
+        while let longest = clients.longest {
+            found.append(longest.since)
+            clients.removeLongest()
+        }
+        #expect(found == Array(times.sorted().prefix(32)))
+        #expect(clients.isEmpty)
+    }
+
+    @Test func `the search goes round`() {
+        var clients = IdleClients()
+        #expect((0..<7).map { _ in clients.nextToLookAt(of: 3) } == [0, 1, 2, 0, 1, 2, 0])
+    }
+}
+
+private struct SplitMix {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ mixed >> 31
+    }
+}
