@@ -11,9 +11,19 @@ public struct SharedWords: @unchecked Sendable {
     public init(count: Int, isSpread: Bool = false) {
         self.count = count
         self.stride = isSpread ? 8 : 1
-        unsafe self.words = .allocate(capacity: max(1, count * stride))
-        for index in 0..<(count * stride) { unsafe (words + index).initialize(to: Atomic(0)) }
+        let size = count * stride
+        guard size >= Self.largeCount else {
+            unsafe self.words = .allocate(capacity: max(1, size))
+            for index in 0..<size { unsafe (words + index).initialize(to: Atomic(0)) }
+            return
+        }
+        // Zeroed by the kernel, which is what 0 looks like: most words of a large array are never touched.
+        let region = Region(byteCount: size * MemoryLayout<Atomic<UInt64>>.stride)
+        unsafe self.words = region.base.bindMemory(to: Atomic<UInt64>.self, capacity: size)
     }
+
+    /// From how many words on an array has pages of its own.
+    private static let largeCount = 8_192
 
     @_noLocks
     public func load(_ index: Int) -> UInt64 {
