@@ -5,30 +5,23 @@ internal import Proxy
 // What SIGUSR1 asks for: the figures of the process and of each listener.
 extension ControlThread {
     func tellFigures() {
-        let levels: [(Counter, String)] = [
-            (.connections, "connections"), (.waiting, "waiting"), (.sessions, "sessions"), (.streams, "streams"),
-            (.blocksInUse, "blocks"), (.keptBlocks, "kept"), (.handshaking, "handshakes"), (.pipesInUse, "pipes"),
-        ]
-        let sums: [(Counter, String)] = [
-            (.accepted, "accepted"), (.requests, "requests"), (.handedOver, "handed over"), (.failed, "failed"),
-            (.resets, "reset"), (.overflows, "overflows"), (.starved, "receives without a buffer"), (.turns, "turns"),
-            (.handshakes, "handshakes"), (.resumed, "resumed"),
-            (.handshakesFailed, "handshakes failed"), (.handshakesWithoutVersion, "for want of a version"),
-            (.handshakesWithoutSuite, "of a suite"), (.handshakesWithoutProtocol, "of a protocol"),
-            (.handshakesGivenUp, "given up by clients"), (.handshakesOfNoTLS, "without TLS"),
-            (.handshakesExpired, "too slow"), (.splicedToSessions, "bytes spliced to services"),
-            (.splicedToClients, "bytes spliced to clients"), (.pipesMissed, "pipes missed"),
-            (.framesCut, "frames cut"), (.idleRelays, "relays idle"),
-            (.idleEnded, "idle clients ended for others"),
-        ]
-        log.notice("now: \(text(levels)); so far: \(text(sums))")
+        log.notice("now: \(text(FigureLabels.levels)); so far: \(text(FigureLabels.sums))")
         for (slot, listener) in registry.listeners.open.sorted(by: { $0.slot < $1.slot }) {
             let waiting = plane.waitingClients.onListener(slot)
             let bytes = plane.waitingBytes.onListener(slot)
-            let figures = ListenerCounter.allCases.map { "\($0.label) \(plane.sum($0, ofListener: slot))" }
-            log.notice(
-                "on \(listener.address): waiting \(waiting) with \(bytes) bytes; \(figures.joined(separator: ", "))")
+            log.notice("on \(listener.address): waiting \(waiting) with \(bytes) bytes; \(text(ofListener: slot))")
         }
+        // Clients of listeners that have been closed, if something has become of any.
+        let closed = plane.limits.listeners
+        guard ListenerCounter.allCases.contains(where: { plane.sum($0, ofListener: closed) > 0 }) else { return }
+        log.notice("on ports that have been closed: \(text(ofListener: closed))")
+    }
+
+    /// The first figures always, and of the many ways of being turned away those that have happened.
+    private func text(ofListener slot: Int) -> String {
+        counterTexts.map { (text: $0, count: plane.sum($0.counter, ofListener: slot)) }
+            .filter { $0.text.isAlwaysShown || $0.count > 0 }
+            .map { "\($0.text.label) \($0.count)" }.joined(separator: ", ")
     }
 
     private func text(_ counters: [(Counter, String)]) -> String {
@@ -36,27 +29,30 @@ extension ControlThread {
     }
 }
 
-extension ListenerCounter {
-    fileprivate var label: String {
-        switch self {
-        case .held: "held"
-        case .released: "released"
-        case .expired: "expired"
-        case .refused: "refused"
-        case .sentAgain: "sent again"
-        case .takenBack: "taken back"
-        case .failedMayHaveRun: "failed for they may have been executed"
-        case .failedNotKept: "failed for they were too large"
-        case .failedSpent: "failed after all attempts"
-        case .failedBroken: "failed by invalid replies"
-        case .cut: "cut"
-        case .failedTooLarge: "failed by replies with too large heads"
-        case .failedTooManyFields: "with too many fields"
-        case .failedNotHTTP: "that were not HTTP"
-        case .failedBadFields: "with invalid fields"
-        case .failedBadFraming: "with ambiguous lengths"
-        case .failedUnaskedSwitch: "that switched unasked"
-        case .cutBrokenChunks: "cut for broken chunks"
-        }
-    }
+/// What the process's figures are called.
+enum FigureLabels {
+    /// What there is now.
+    static let levels: [(Counter, String)] = [
+        (.connections, "connections"), (.waiting, "waiting"), (.sessions, "sessions"), (.streams, "streams"),
+        (.blocksInUse, "blocks"), (.keptBlocks, "kept"), (.handshaking, "handshakes"), (.pipesInUse, "pipes"),
+    ]
+    /// What has happened so far.
+    static let sums: [(Counter, String)] = [
+        (.accepted, "accepted"), (.requests, "requests"), (.handedOver, "handed over"), (.failed, "failed"),
+        (.resets, "reset"), (.overflows, "overflows"), (.starved, "receives without a buffer"), (.turns, "turns"),
+        (.handshakes, "handshakes"), (.resumed, "resumed"),
+        (.handshakesFailed, "handshakes failed"), (.handshakesWithoutVersion, "for want of a version"),
+        (.handshakesWithoutSuite, "of a suite"), (.handshakesWithoutProtocol, "of a protocol"),
+        (.handshakesGivenUp, "given up by clients"), (.handshakesOfNoTLS, "without TLS"),
+        (.handshakesExpired, "too slow"), (.splicedToSessions, "bytes spliced to services"),
+        (.splicedToClients, "bytes spliced to clients"), (.pipesMissed, "pipes missed"),
+        (.framesCut, "frames cut"), (.idleRelays, "relays idle"),
+        (.handshakesLeft, "handshakes left by clients"), (.handshakesBroken, "broken"),
+        (.handshakesCrowded, "of too many"), (.handshakesWithoutMemory, "for want of memory"),
+        (.handshakesWithoutCertificate, "of a certificate"), (.handshakesDrained, "cut short by stopping"),
+        (.idleEnded, "idle clients that made room"),
+        (.pausesAtLimit, "pauses at --max-connections"), (.pausesByError, "pauses by errors"),
+        (.held, "held"), (.released, "released"), (.expired, "expired"), (.refused, "refused"),
+        (.acceptPaused, "reactors that let nobody in now"),
+    ]
 }

@@ -90,6 +90,7 @@ extension ControlThread {
         for (slot, listener) in registry.listeners.closing {
             let isClosed = plane.peers.allSatisfy { $0.listenerWords.load(slot) == UInt64(listener.generation) }
             guard isClosed else { continue }
+            tellLastFailures(ofListener: slot, listener)
             registry.listenerIsClosed(slot)
             listenerSockets[slot] = nil
             log.info("listener closed: \(listener.address)")

@@ -50,6 +50,7 @@ extension ControlThread {
         // A reactor stops within a turn. If one does not, signals end the process.
         ck_restore_signals()
         dataPlane.join()
+        tellLastFailures()
         log.notice("stopped")
         phase = .stopped(exitCode: ExitCode.success.rawValue)
     }

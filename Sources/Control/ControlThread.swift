@@ -33,10 +33,10 @@ public final class ControlThread {
     var refusalLog = RefusalLog()
     /// What the log has said of sessions that drain.
     var toldTallies: [SessionHandle: SessionTally] = [:]
-    /// When failures are told of, and what was told last.
-    var failuresDueAt: UInt64?
-    var failuresTold: UInt64 = 0
-    var failureFigures: [Int: (generation: UInt32, figures: FailureFigures)] = [:]
+    /// What has been told of clients that were turned away, and what is to be told next.
+    var failures = FailureNews()
+    /// What each figure of a listener is called.
+    private(set) lazy var counterTexts = CounterText.all(settings, plane.limits)
     /// The sockets of each listener. They are the reactors'; the control thread only says when clients are let in.
     var listenerSockets: [Int: ListenerSockets] = [:]
     /// What certificates are chosen from on each listener, by the generations of the snapshots that name them.
@@ -158,7 +158,7 @@ public final class ControlThread {
 
     /// Until the next thing that happens by itself; negative: there is none.
     private func millisecondsToWait() -> Int32 {
-        let own = min(acceptResumesAt ?? .max, failuresDueAt ?? .max, ticketsRenewedAt)
+        let own = min(acceptResumesAt ?? .max, failures.dueAt ?? .max, ticketsRenewedAt)
         var next = min(pending.nextDeadline, registry.nextExpiry ?? .max, own)
         if publisher.retiredCount > 0 { next = min(next, now + 1_000) }
         if case .draining(let end) = phase { next = min(next, end, now + Self.drainPollMilliseconds) }

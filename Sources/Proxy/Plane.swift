@@ -75,6 +75,7 @@ public enum Counter: Int, CaseIterable, Sendable {
     case released
     case expired
     case refused
+    /// Clients that were turned away for a reason that the log tells.
     case failed
     case sessions
     case streams
@@ -90,7 +91,7 @@ public enum Counter: Int, CaseIterable, Sendable {
     case handshakes
     case resumed
     case handshakesFailed
-    /// Of those that failed: nothing in common, given up by the client, no TLS at all, out of time.
+    /// Of those that failed: nothing in common, given up by an alert of the client, no TLS at all, out of time.
     case handshakesWithoutVersion
     case handshakesWithoutSuite
     case handshakesWithoutProtocol
@@ -109,48 +110,20 @@ public enum Counter: Int, CaseIterable, Sendable {
     case idleEnded
     /// Relays that ended because nothing had moved for too long.
     case idleRelays
-}
-
-/// Figures of one listener on one reactor, each a word that the reactor alone writes. They begin at 0 when the listener
-/// is opened.
-public enum ListenerCounter: Int, CaseIterable, Sendable {
-    /// Clients that had to wait for a service.
-    case held
-    /// Of those: served after all, gone unserved when their time was over.
-    case released
-    case expired
-    /// Clients turned away at once, because too many waited or the process was full.
-    case refused
-    /// Exchanges that came to nothing and were sent again.
-    case sentAgain
-    /// Streams taken back from a service that had not accepted them.
-    case takenBack
-    /// Requests answered with 502 because they may have been executed and must not be executed twice.
-    case failedMayHaveRun
-    /// The same because they were too large to be kept.
-    case failedNotKept
-    /// The same because they had been tried often enough, or for as long as anybody waits.
-    case failedSpent
-    /// The same because the service's reply was none: for want of memory, or its head was no whole one.
-    case failedBroken
-    /// Relays and begun replies that ended with their service.
-    case cut
-    /// Replies whose head was refused, by what was wrong with it.
-    case failedTooLarge
-    case failedTooManyFields
-    case failedNotHTTP
-    case failedBadFields
-    case failedBadFraming
-    case failedUnaskedSwitch
-    /// Begun replies whose chunks were none.
-    case cutBrokenChunks
-
-    /// Words from one listener's figures to the next one's.
-    public static var stride: Int { @_noLocks get { 32 } }
-
-    var place: Int {
-        @_noLocks get { Int(unsafe unsafeBitCast(self, to: UInt8.self)) }
-    }
+    /// More handshakes that failed: left by the client, broken, too many at once, no memory, no certificate, ended by
+    /// a drain.
+    case handshakesLeft
+    case handshakesBroken
+    case handshakesCrowded
+    case handshakesWithoutMemory
+    case handshakesWithoutCertificate
+    case handshakesDrained
+    /// 1: the reactor lets no new clients in. How often it has begun to do so because there were as many as there may
+    /// be, and because an accept failed, and the number of the last such error.
+    case acceptPaused
+    case pausesAtLimit
+    case pausesByError
+    case acceptError
 }
 
 /// Where one reactor can be reached, and what others may look at.
@@ -166,7 +139,7 @@ public struct Peer: Sendable {
     /// A word a listener slot: the generation of the listener that it has closed last.
     public let listenerWords: SharedWords
     public let counters: SharedWords
-    /// `ListenerCounter.stride` words a listener slot.
+    /// `ListenerCounter.stride` words a listener slot, and as many for the clients of listeners that have been closed.
     public let listenerCounters: SharedWords
     /// A word a session slot: a `SessionTally`, written before the session's word says that it is gone or draining.
     public let sessionTallies: SharedWords
@@ -235,7 +208,7 @@ public struct Plane: Sendable {
                     programs: SharedWords(count: limits.sessions),
                     listenerWords: SharedWords(count: limits.listeners),
                     counters: SharedWords(count: Counter.allCases.count, isSpread: false),
-                    listenerCounters: SharedWords(count: limits.listeners * ListenerCounter.stride),
+                    listenerCounters: SharedWords(count: (limits.listeners + 1) * ListenerCounter.stride),
                     sessionTallies: SharedWords(count: limits.sessions),
                     finished: SharedWords(count: 1)
                 )

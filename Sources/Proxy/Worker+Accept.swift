@@ -12,7 +12,7 @@ extension Worker {
             accepted(completion.result, listener: listener)
         } else if !isOfOneClient(completion.result) {
             // No descriptor or no memory: try again when a connection ends, or soon.
-            pauseAccept()
+            pauseAccept(error: -completion.result)
         }
         guard unsafe !slot.pointee.isArmed else { return }
         if unsafe slot.pointee.isClosing {
@@ -75,13 +75,14 @@ extension Worker {
     /// queue; so do those that were in that queue when the program was told to end.
     @_noLocks
     private mutating func park(_ client: ParkedClient) {
-        pauseAccept()
+        pauseAccept(error: 0)
         guard parkedCount < Self.parkedCapacity else {
             Sockets.resetOnClose(client.fd)
             Sockets.close(client.fd)
             bump(.refused)
-            return
+            return count(.resetQueueFull, ofListener: client.listener, generation: client.generation)
         }
+        count(.parked, ofListener: client.listener, generation: client.generation)
         unsafe parked[(parkedFirst + parkedCount) % Self.parkedCapacity] = client
         parkedCount += 1
         makeRoom()
@@ -117,7 +118,11 @@ extension Worker {
         case (false, true):
             connections[connection].mode = .relay
             // Whether it would have said something, nobody can know.
-            if isDraining { close(connection, reset: false) } else { routeRaw(connection) }
+            if isDraining {
+                close(connection, reset: false, counting: .closedDraining)
+            } else {
+                routeRaw(connection)
+            }
         case (true, true):
             connections[connection].mode = .undecided
             schedule(connection, at: now + DataPlaneLimits.sniffMilliseconds)
@@ -139,11 +144,16 @@ extension Worker {
         unsafe listeners[Int(connections[connection].listener)].generation != connections[connection].listenerGeneration
     }
 
-    /// At a limit: leave new clients in the listeners' queues.
+    /// At a limit: leave new clients in the listeners' queues. The control thread tells that they wait.
+    /// - Parameter error: why accepting has failed; 0: there are as many clients as there may be.
     @_noLocks
-    mutating func pauseAccept() {
+    mutating func pauseAccept(error: Int32) {
         guard !isAcceptPaused else { return }
         isAcceptPaused = true
+        set(.acceptPaused, to: 1)
+        if error > 0 { set(.acceptError, to: Int(error)) }
+        bump(error > 0 ? .pausesByError : .pausesAtLimit)
+        ringOnceASecond()
         for listener in 0..<Int32(listenerCount) where unsafe listeners[Int(listener)].isArmed {
             ring.cancel(acceptToken(listener), Token(kind: Operation.aside, generation: 0, index: listener))
         }
@@ -165,6 +175,7 @@ extension Worker {
         }
         guard !isDraining else { return }
         isAcceptPaused = false
+        set(.acceptPaused, to: 0)
         timers.cancel(acceptTimer)
         for listener in 0..<Int32(listenerCount) where unsafe !listeners[Int(listener)].isClosing {
             armAccept(listener)

@@ -56,7 +56,7 @@ extension Worker {
         switch unsafe connections[connection].requestChunks.advance(bytes, consumed: &consumed) {
         case .more: break
         case .finished: connections[connection].request = .finished
-        case .broken: giveUp(connection, status: 400)
+        case .broken: giveUp(connection, .refusedChunks)
         }
         return consumed
     }
@@ -86,7 +86,7 @@ extension Worker {
         case .more: break
         case .finished: connections[connection].request = .finished
         case .broken:
-            giveUp(connection, status: 400)
+            giveUp(connection, .refusedChunks)
             return bytes.count
         }
         let taken = unsafe UnsafeRawBufferPointer(rebasing: piece[..<consumed])

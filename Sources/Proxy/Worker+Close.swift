@@ -6,11 +6,17 @@ import Yamux
 extension Worker {
     /// Ends the connection: its stream is reset unless it is over, and the descriptor is closed when the kernel holds
     /// none of our memory for it any more.
-    /// - Parameter reset: the client learns by a reset, not by a FIN.
+    /// - Parameters:
+    ///   - reset: the client learns by a reset, not by a FIN.
+    ///   - why: what it is counted as; nil: it has ended in good order, or has been counted already.
     @_noLocks
-    mutating func close(_ connection: Int32, reset: Bool) {
+    mutating func close(_ connection: Int32, reset: Bool, counting why: ListenerCounter?) {
         guard !connections[connection].isClosing else { return }
-        if connections[connection].isShaking { leaveHandshake(connection) }
+        if connections[connection].isShaking {
+            loseHandshake(connection, why)
+        } else if let why {
+            count(why, connection)
+        }
         if connections[connection].tls.exists { sayLastRecords(connection, isReset: reset) }
         stopWaiting(connection)
         leaveStream(connection)
@@ -31,9 +37,9 @@ extension Worker {
 
     /// Ends the connection by a reset, behind what has come for the client: as much of it as its socket takes.
     @_noLocks
-    mutating func cutOff(_ connection: Int32) {
+    mutating func cutOff(_ connection: Int32, counting why: ListenerCounter) {
         offerUnsent(connection)
-        close(connection, reset: true)
+        close(connection, reset: true, counting: why)
     }
 
     /// Offers what waits to the client's socket at once. What a send under way keeps back stays behind it.

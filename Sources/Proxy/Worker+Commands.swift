@@ -119,13 +119,13 @@ extension Worker {
         }
         for connection in 0..<Int32(connections.touched) where connections.isTaken(connection) {
             if let end = silenceEnd(connections[connection]), end <= now {
-                close(connection, reset: false)
+                close(connection, reset: false, counting: .endedByDrain)
             } else {
                 schedule(connection, at: now + pollingPeriod)
             }
         }
         // Nobody can register any more.
-        while waiting.count > 0 { turnAway(waiting.first) }
+        while waiting.count > 0 { turnAway(waiting.first, .refusedDraining) }
         // Services learn that the proxy is about to end; the streams that there are end in good order.
         for session in 0..<Int32(limits.sessions) { sayGoAway(session) }
     }
@@ -166,6 +166,7 @@ extension Worker {
 
     /// What goes out before the reactor stops: nothing more than what the kernel takes at once.
     mutating func stopSessions() {
+        countCutOff()
         for session in 0..<limits.sessions {
             if case .live = unsafe sessions[session].phase { loseSession(Int32(session), .stopped) }
         }

@@ -94,6 +94,7 @@ extension Worker {
             Sockets.close(command.fd)
             _ = totals.subtract(1, at: 0)
             bump(.refused)
+            count(.resetNoRoom, ofListener: command.listener, generation: command.generation)
             return
         }
         set(.connections, to: connections.count)

@@ -5,8 +5,11 @@ import Routing
 // many give way to the few.
 extension Worker {
     /// Has so much more wait for the connection's route, if it may, or if a route that has more waiting gives way.
+    /// - Parameter why: what a client of that other route is told.
     @_noLocks
-    mutating func enter(_ connection: Int32, _ amount: UInt64, _ shares: HoldShares, place: Int) -> Bool {
+    mutating func enter(
+        _ connection: Int32, _ amount: UInt64, _ shares: HoldShares, place: Int, _ why: ListenerCounter
+    ) -> Bool {
         let listener = Int(connections[connection].listener)
         for _ in 0..<Self.mostToGiveWay {
             let anyListener: Bool
@@ -18,7 +21,7 @@ extension Worker {
             }
             let other = largest(than: shares.onRoute(place) + amount, shares, anyListener ? -1 : listener, connection)
             guard other >= 0 else { return false }
-            turnAway(other)
+            turnAway(other, why)
         }
         return false
     }

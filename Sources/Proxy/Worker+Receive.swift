@@ -67,7 +67,7 @@ extension Worker {
         guard unsafe pool.append(bytes, to: &connections[connection].received, sparing: limits.sparedBlocks)
         else {
             bump(.resets)
-            close(connection, reset: true)
+            close(connection, reset: true, counting: .resetNoMemory)
             return
         }
         guard countWaitingBytes(connection) else { return }
@@ -268,12 +268,14 @@ extension Worker {
         case .relay:
             connections[connection].phaseSince = now
             // A client that has said nothing and waits is gone; what it has said is delivered, and its end after it.
-            if isWaiting(connection), connections[connection].received.isEmpty { close(connection, reset: false) }
+            if isWaiting(connection), connections[connection].received.isEmpty {
+                close(connection, reset: false, counting: .clientLeftWaiting)
+            }
         case .undecided:
             connections[connection].phaseSince = now
             // The beginning of a method and nothing behind it is no request.
             if connections[connection].received.isEmpty {
-                close(connection, reset: false)
+                close(connection, reset: false, counting: nil)
             } else {
                 becomeRaw(connection)
             }
@@ -295,6 +297,6 @@ extension Worker {
     /// The client is gone without an orderly end: its stream is reset.
     @_noLocks
     mutating func clientVanished(_ connection: Int32) {
-        close(connection, reset: true)
+        close(connection, reset: true, counting: isWaiting(connection) ? .clientLeftWaiting : .clientGone)
     }
 }

@@ -10,7 +10,7 @@ extension Worker {
         let found = isOrphan(connection) ? -1 : snapshot.rawRoute(listener: Int(connections[connection].listener))
         guard found >= 0 else {
             if now < limits.graceEnd { return waitForRoute(connection, Self.unknownRoute) }
-            return close(connection, reset: false)
+            return close(connection, reset: false, counting: .closedUnrouted)
         }
         switch choose(connection, route: found) {
         case .local(let session):
@@ -25,7 +25,7 @@ extension Worker {
     @_noLocks
     private mutating func startRelay(_ connection: Int32, _ session: Int32) {
         let stream = openStream(connection, session)
-        guard stream >= 0 else { return close(connection, reset: true) }
+        guard stream >= 0 else { return close(connection, reset: true, counting: .resetNoRoom) }
         bump(.requests)
         beginService(connection, stream)
         timers.cancel(connection)
@@ -82,7 +82,9 @@ extension Worker {
             connections[connection].finishSent = true
             Sockets.finish(record.fd)
         }
-        if connections[connection].finishSent, streams[stream].state.finSent { return close(connection, reset: false) }
+        if connections[connection].finishSent, streams[stream].state.finSent {
+            return close(connection, reset: false, counting: nil)
+        }
         watchRelay(connection)
     }
 

@@ -138,41 +138,12 @@ extension Worker {
     /// nobody takes the reply for complete.
     @_noLocks
     private mutating func fail(_ connection: Int32, _ obstacle: Obstacle) {
-        noteFailure()
-        if case .relay = connections[connection].mode {
-            count(.cut, connection)
-            return cutOff(connection)
-        }
+        if case .relay = connections[connection].mode { return cutOff(connection, counting: .cut) }
         switch obstacle {
-        case .none, .replyBegun:
-            count(.cut, connection)
-            cut(connection)
-        case .mayHaveRun:
-            count(.failedMayHaveRun, connection)
-            refuse(connection, status: 502, cause: .mayHaveRun)
-        case .notKept:
-            count(.failedNotKept, connection)
-            refuse(connection, status: 502, cause: .notKept)
-        case .spent:
-            count(.failedSpent, connection)
-            refuse(connection, status: 502, cause: .spent)
+        case .none, .replyBegun: cut(connection, counting: .cut)
+        case .mayHaveRun: refuse(connection, .failedMayHaveRun)
+        case .notKept: refuse(connection, .failedNotKept)
+        case .spent: refuse(connection, .failedSpent)
         }
-    }
-
-    /// Counts a failure; the control thread tells of it, once a second.
-    @_noLocks
-    mutating func noteFailure() {
-        bump(.failed)
-        guard now >= failureToldAt + 1_000 else { return }
-        failureToldAt = now
-        controlBell.ring()
-    }
-
-    /// Adds to a figure of the connection's listener.
-    @_noLocks
-    func count(_ counter: ListenerCounter, _ connection: Int32) {
-        guard !isOrphan(connection) else { return }
-        let place = Int(connections[connection].listener) * ListenerCounter.stride + counter.place
-        listenerCounters.storeRelaxed(listenerCounters.loadRelaxed(place) &+ 1, at: place)
     }
 }

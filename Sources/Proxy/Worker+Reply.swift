@@ -53,7 +53,7 @@ extension Worker {
             unsafe passReplyHead(connection, bytes)
             return responseHead.byteCount
         case .refused where !hasBareLineFeed:
-            failExchange(connection, responseHead.refusal.replyCause)
+            failRefused(connection)
             return bytes.count
         case .refused, .incomplete:
             streams[stream].headEnd = HeadEndFinder()
@@ -79,11 +79,11 @@ extension Worker {
         let end = unsafe streams[stream].headEnd.advanceInReply(bytes)
         let count = end >= 0 ? end : bytes.count
         guard unsafe keepPart(UnsafeRawBufferPointer(rebasing: bytes[..<count]), of: stream) else {
-            failExchange(connection, .none)
+            failExchange(connection, .failedNoMemory)
             return bytes.count
         }
         guard streams[stream].partial.count <= limits.headBytes else {
-            failExchange(connection, .replyTooLarge)
+            failExchange(connection, .failedTooLarge)
             return bytes.count
         }
         guard end >= 0 else { return bytes.count }
@@ -99,15 +99,15 @@ extension Worker {
         switch unsafe responseHead.scan(whole, limits: headLimits, request: method) {
         case .complete where responseHead.byteCount == whole.count: return unsafe passReplyHead(connection, whole)
         case .refused where hasBareLineFeed: break
-        case .complete, .refused, .incomplete: return failExchange(connection, responseHead.refusal.replyCause)
+        case .complete, .refused, .incomplete: return failRefused(connection)
         }
         // No request is being routed, so the space of paths is free.
         let count = unsafe ResponseHead.mendLineEnds(whole, to: pathSpace)
-        guard count >= 0 else { return failExchange(connection, .replyTooLarge) }
+        guard count >= 0 else { return failExchange(connection, .failedTooLarge) }
         let mended = unsafe UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(pathSpace)[..<count])
         switch unsafe responseHead.scan(mended, limits: headLimits, request: method) {
         case .complete where responseHead.byteCount == count: unsafe passReplyHead(connection, mended)
-        case .complete, .refused, .incomplete: failExchange(connection, responseHead.refusal.replyCause)
+        case .complete, .refused, .incomplete: failRefused(connection)
         }
     }
 
@@ -197,7 +197,7 @@ extension Worker {
     @_noLocks
     private mutating func passSwitch(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
         let isAsked = connections[connection].isUpgrade || !responseHead.isSwitching
-        guard isAsked, !isInTrailers(connection) else { return failExchange(connection, .replyUnaskedSwitch) }
+        guard isAsked, !isInTrailers(connection) else { return failExchange(connection, .failedUnaskedSwitch) }
         unsafe sendHead(connection, bytes, close: false)
         becomeRelay(connection)
     }
@@ -252,7 +252,7 @@ extension Worker {
         switch status {
         case .more: return blanks > 0 ? consumed + blanks : bytes.count
         case .finished: finishReply(connection)
-        case .broken: failExchange(connection, .none)
+        case .broken: failExchange(connection, .failedBroken)
         }
         return max(1, consumed)
     }
@@ -270,7 +270,7 @@ extension Worker {
         switch status {
         case .more: return bytes.count
         case .finished: finishReply(connection)
-        case .broken: failExchange(connection, .none)
+        case .broken: failExchange(connection, .failedBroken)
         }
         return max(1, offset)
     }
@@ -336,49 +336,38 @@ extension Worker {
     /// The reply is none that could be passed on: 502 if nothing of it was, else the connection ends, so that nobody
     /// takes it for complete.
     @_noLocks
-    mutating func failExchange(_ connection: Int32, _ cause: CannedReply.Cause) {
-        noteFailure()
+    mutating func failExchange(_ connection: Int32, _ why: ListenerCounter) {
         leaveStream(connection)
         if case .head = connections[connection].reply {
-            count(counter(of: cause), connection)
-            refuse(connection, status: 502, cause: cause)
+            refuse(connection, why)
         } else {
-            count(.cutBrokenChunks, connection)
-            cut(connection)
+            cut(connection, counting: .cutBrokenChunks)
         }
     }
 
-    /// Where a reply that is refused is counted.
+    /// The head of the reply is refused.
     @_noLocks
-    private func counter(of cause: CannedReply.Cause) -> ListenerCounter {
-        switch cause {
-        case .replyTooLarge: .failedTooLarge
-        case .replyTooManyFields: .failedTooManyFields
-        case .replyNotHTTP: .failedNotHTTP
-        case .replyBadFields: .failedBadFields
-        case .replyBadFraming: .failedBadFraming
-        case .replyUnaskedSwitch: .failedUnaskedSwitch
-        default: .failedBroken
-        }
+    private mutating func failRefused(_ connection: Int32) {
+        failExchange(connection, ListenerCounter(refusingReply: responseHead.refusal.replyCause))
     }
 
     /// Gives an exchange up that the client or the clock has ended: with a status if nothing of a reply was passed on.
     @_noLocks
-    mutating func giveUp(_ connection: Int32, status: UInt16) {
-        bump(.failed)
+    mutating func giveUp(_ connection: Int32, _ why: ListenerCounter) {
         let isUntouched: Bool
         if case .body = connections[connection].reply { isUntouched = false } else { isUntouched = true }
         leaveStream(connection)
-        if isUntouched { refuse(connection, status: status) } else { cut(connection) }
+        if isUntouched { refuse(connection, why) } else { cut(connection, counting: why.ofBegunReply) }
     }
 
     /// Ends a connection in the middle of a reply. Where the length says that bytes are missing a plain end will do,
     /// and what was sent arrives; a reply that ends with its connection can only be cut by a reset.
     @_noLocks
-    mutating func cut(_ connection: Int32) {
-        if case .untilClose = connections[connection].replyFraming { return cutOff(connection) }
+    mutating func cut(_ connection: Int32, counting why: ListenerCounter) {
+        if case .untilClose = connections[connection].replyFraming { return cutOff(connection, counting: why) }
         connections[connection].reply = .none
-        if connections[connection].decodesChunks { return cutOff(connection) }
+        if connections[connection].decodesChunks { return cutOff(connection, counting: why) }
+        count(why, connection)
         // Something is missing: close_notify would say the contrary.
         connections[connection].hasSaidEnd = true
         discardRest(connection)
@@ -388,13 +377,13 @@ extension Worker {
 
     /// Answers by ourselves and ends the connection; a raw one is just ended.
     @_noLocks
-    mutating func refuse(_ connection: Int32, status: UInt16, cause: CannedReply.Cause = .none) {
+    mutating func refuse(_ connection: Int32, _ why: ListenerCounter) {
         if case .http = connections[connection].mode {
-            reply(connection, status: status, cause: cause, retryAfter: status == 503 ? 1 : 0, close: true)
+            reply(connection, why, close: true)
             leaveStream(connection)
             discard(connection)
         } else {
-            close(connection, reset: false)
+            close(connection, reset: false, counting: why.ofRaw)
         }
     }
 
@@ -414,15 +403,17 @@ extension Worker {
         markDirty(connection: connection)
     }
 
+    /// Sends a reply of ours, and counts it.
     @_noLocks
-    mutating func reply(
-        _ connection: Int32, status: UInt16, cause: CannedReply.Cause = .none, retryAfter: Int, close: Bool
-    ) {
+    mutating func reply(_ connection: Int32, _ why: ListenerCounter, close: Bool) {
         var bodyless = false
         if case .head = connections[connection].method { bodyless = true }
+        let status = why.status
         let count = unsafe CannedReply.write(
-            status: status, cause: cause, retryAfterSeconds: retryAfter, close: close, bodyless: bodyless,
-            date: UnsafeRawBufferPointer(dateSpace), to: edited)
+            status: status, cause: why.replyCause, retryAfterSeconds: status == 503 ? 1 : 0, close: close,
+            bodyless: bodyless, date: UnsafeRawBufferPointer(dateSpace), to: edited)
         unsafe send(connection, UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(edited)[..<count]))
+        // Who could not even be sent that has been counted as reset.
+        if !connections[connection].isClosing { self.count(why, connection) }
     }
 }

@@ -13,7 +13,7 @@ extension Worker {
         switch unsafe requestHead.scan(bytes, limits: headLimits) {
         case .complete: return unsafe route(connection, bytes)
         case .refused:
-            refuseHead(connection, status: requestHead.refusal.status)
+            refuseHead(connection, ListenerCounter(refusing: requestHead.refusal))
             return bytes.count
         case .incomplete:
             if !connections[connection].isMidHead { beginHead(connection) }
@@ -23,9 +23,9 @@ extension Worker {
 
     /// The head in `requestHead` cannot go on. What its method is may be known: replies to HEAD have no content.
     @_noLocks
-    private mutating func refuseHead(_ connection: Int32, status: UInt16) {
+    private mutating func refuseHead(_ connection: Int32, _ why: ListenerCounter) {
         connections[connection].method = requestHead.method
-        refuse(connection, status: status)
+        refuse(connection, why)
     }
 
     /// What is there of a head did not become one in time.
@@ -34,7 +34,7 @@ extension Worker {
         let count = unsafe pool.copy(connections[connection].received, to: assembly)
         _ = unsafe requestHead.scan(
             UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(assembly)[..<count]), limits: headLimits)
-        refuseHead(connection, status: 408)
+        refuseHead(connection, .refusedLateHead)
     }
 
     /// Requests of a pipeline begin one after the other, and not before the client takes its replies.
@@ -80,7 +80,7 @@ extension Worker {
             dropReceived(connection, used)
             return true
         case .refused:
-            refuseHead(connection, status: requestHead.refusal.status)
+            refuseHead(connection, ListenerCounter(refusing: requestHead.refusal))
             return false
         case .incomplete:
             beginHead(connection)
@@ -95,7 +95,7 @@ extension Worker {
     private mutating func route(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
         connections[connection].isMidHead = false
         guard let path = unsafe requestHead.routingPath(in: bytes, scratch: pathSpace) else {
-            refuseHead(connection, status: 400)
+            refuseHead(connection, .refusedPath)
             return bytes.count
         }
         if !connections[connection].countsAsWaiting { noteRequest(connection) }
@@ -135,31 +135,31 @@ extension Worker {
             waitForRoute(connection, Self.unknownRoute)
             return 0
         }
-        return unsafe answer(connection, status: 404, bytes)
+        return unsafe answer(connection, .refusedUnrouted, bytes)
     }
 
     /// RFC 9110 §7.6.2: nobody behind us is to see it. An echo would tell what cookies say.
     @_noLocks @inline(never)
     private mutating func answerAsLast(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
-        if case .options = requestHead.method { return unsafe answer(connection, status: 200, bytes) }
-        return unsafe answer(connection, status: 405, bytes)
+        if case .options = requestHead.method { return unsafe answer(connection, .answeredOptions, bytes) }
+        return unsafe answer(connection, .refusedTrace, bytes)
     }
 
     /// Answers a request by ourselves. The connection goes on if the request had no body, and was not for a tunnel.
     @_noLocks
-    private mutating func answer(_ connection: Int32, status: UInt16, _ bytes: UnsafeRawBufferPointer) -> Int {
+    private mutating func answer(_ connection: Int32, _ why: ListenerCounter, _ bytes: UnsafeRawBufferPointer) -> Int {
         // A client of HTTP/1.0 would have to be told that it may.
         var mayGoOn = requestHead.keepAlive && requestHead.minorVersion > 0 && !requestHead.isUpgrade && !isDraining
         if case .connect = requestHead.method { mayGoOn = false }
         if case .none = requestHead.framing, mayGoOn {
-            reply(connection, status: status, retryAfter: 0, close: false)
+            reply(connection, why, close: false)
             stopWaiting(connection)
             connections[connection].request = .head
             connections[connection].hasServed = true
             becomeIdle(connection)
             return requestHead.byteCount
         }
-        refuse(connection, status: status)
+        refuse(connection, why)
         return bytes.count
     }
 
@@ -186,7 +186,7 @@ extension Worker {
         guard stream >= 0, unsafe pool.hasRoom(for: edited.count + DataPlaneLimits.frameBytes) else {
             if stream >= 0 { abandon(stream) }
             connections[connection].stream = -1
-            refuse(connection, status: 503)
+            refuse(connection, .refusedNoRoom)
             return bytes.count
         }
         beginService(connection, stream)

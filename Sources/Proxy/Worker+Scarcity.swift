@@ -98,7 +98,7 @@ extension Worker {
             guard appetite(of: connection) <= least else { continue }
             left -= heldBytes(connection)
             bump(.resets)
-            close(connection, reset: true)
+            close(connection, reset: true, counting: .resetOverLimit)
         }
     }
 

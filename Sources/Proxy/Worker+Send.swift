@@ -13,17 +13,17 @@ extension Worker {
         let mayStay = pool.inUse + bytes.count / BlockPool.blockBytes + 1 < blocksForBytes
         guard mayStay || isSpared(connection, bytes.count) else {
             bump(.resets)
-            return close(connection, reset: true)
+            return close(connection, reset: true, counting: .resetNoMemory)
         }
         // The client's time to take them begins. What only comes to lie behind other bytes is no progress.
         if !connections[connection].hasUnsent { connections[connection].lastProgress = now }
         if connections[connection].tls.exists, unsafe !sealWhole(connection, &bytes) {
-            return close(connection, reset: true)
+            return close(connection, reset: true, counting: .resetNoMemory)
         }
         let sent = unsafe sendDirectly(connection, bytes)
         guard unsafe putBehind(connection, UnsafeRawBufferPointer(rebasing: bytes[sent...])) else {
             bump(.resets)
-            return close(connection, reset: true)
+            return close(connection, reset: true, counting: .resetNoMemory)
         }
         // Only now is it known whether the client has taken everything.
         if sent > 0 { creditSent(connection, sent) }
@@ -73,7 +73,7 @@ extension Worker {
     private mutating func flush(_ connection: Int32) {
         guard !connections[connection].isSending, !connections[connection].isClosing else { return }
         let isTLS = connections[connection].tls.exists
-        guard !isTLS || seal(connection) else { return close(connection, reset: true) }
+        guard !isTLS || seal(connection) else { return close(connection, reset: true, counting: .resetNoMemory) }
         if connections[connection].pipe >= 0 {
             emptyPipe(connection)
             guard !connections[connection].isClosing else { return }
@@ -204,7 +204,7 @@ extension Worker {
         let mayLinger = record.lingers || endsByClosing(record)
         guard !record.clientFinished,
             mayLinger || Sockets.unacknowledged(record.fd) > DataPlaneLimits.bytesOnTheirWay
-        else { return close(connection, reset: false) }
+        else { return close(connection, reset: false, counting: nil) }
         linger(connection)
     }
 
@@ -278,10 +278,12 @@ extension Worker {
     /// A client that has finished waits in vain: it gets what it was sent before, and its request is nobody's.
     @_noLocks
     mutating func leaveUnserved(_ connection: Int32) {
+        let isWaiting = isWaiting(connection)
         if connections[connection].hasUnsent || connections[connection].isSending {
+            if isWaiting { count(.clientLeftWaiting, connection) }
             discard(connection)
         } else {
-            close(connection, reset: false)
+            close(connection, reset: false, counting: isWaiting ? .clientLeftWaiting : nil)
         }
     }
 }

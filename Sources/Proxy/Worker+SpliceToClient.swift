@@ -195,7 +195,7 @@ extension Worker {
             let taken = pipes.takeBlock(pipe, to: &connections[connection].outgoing, of: pool)
             guard taken > 0 else {
                 bump(.resets)
-                return close(connection, reset: true)
+                return close(connection, reset: true, counting: .resetNoMemory)
             }
             connections[connection].pipedBytes -= taken
             markDirty(connection: connection)

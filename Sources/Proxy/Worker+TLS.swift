@@ -31,17 +31,17 @@ extension Worker {
         }
         // What it has to say goes into blocks, too.
         guard pool.hasRoom(for: DataPlaneLimits.handshakeBytes, sparing: limits.sparedBlocks) else {
-            handshakeFailed(connection)
+            handshakeFailed(connection, .handshakeNoMemory)
             return false
         }
         let state = tls.begin()
         guard state.exists else {
-            handshakeFailed(connection)
+            handshakeFailed(connection, .handshakeNoMemory)
             return false
         }
         connections[connection].tls = state
         if shaking.count >= max(16, Int32(clamping: limits.handshakes / limits.reactors)) {
-            handshakeFailed(shaking.first)
+            handshakeFailed(shaking.first, .handshakeCrowded)
         }
         connectionLinks.append(connection, to: &shaking)
         set(.handshaking, to: Int(shaking.count))
@@ -56,15 +56,13 @@ extension Worker {
     private mutating func judgePlain(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
         guard unsafe pool.append(bytes, to: &connections[connection].received, sparing: limits.sparedBlocks)
         else {
-            return close(connection, reset: true)
+            return close(connection, reset: true, counting: .handshakeNoMemory)
         }
         let count = unsafe pool.copy(connections[connection].received, to: assembly)
         switch unsafe RequestSniffer.judge(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(assembly)[..<count]))
         {
         case .undecided: break
-        case .notHTTP:
-            bump(.handshakesOfNoTLS)
-            handshakeFailed(connection)
+        case .notHTTP: handshakeFailed(connection, .handshakeNoTLS)
         case .http:
             bump(.handshakesOfNoTLS)
             bump(.handshakesFailed)
@@ -72,7 +70,7 @@ extension Worker {
             _ = unsafe requestHead.scan(
                 UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(assembly)[..<count]), limits: headLimits)
             connections[connection].method = requestHead.method
-            refuse(connection, status: 400, cause: .plain)
+            refuse(connection, .refusedPlain)
         }
     }
 
@@ -85,7 +83,7 @@ extension Worker {
         let view = listenerView(of: connection)
         let certificates = TLSTableReference(address: view.certificates)
         guard certificates.exists else {
-            handshakeFailed(connection)
+            handshakeFailed(connection, .handshakeNoCertificate)
             return false
         }
         let result = unsafe tls.shake(
@@ -96,24 +94,22 @@ extension Worker {
             handshakeDone(connection)
             return !connections[connection].isClosing
         case .more: if !connections[connection].sealed.isEmpty { markDirty(connection: connection) }
-        case .ended: handshakeFailed(connection)
-        case .failed:
-            bumpFailure(result.failure)
-            handshakeFailed(connection)
+        case .ended: handshakeFailed(connection, .handshakeLeft)
+        case .failed: handshakeFailed(connection, reason(of: result.failure))
         }
         return false
     }
 
-    /// Why, where an operator can do something about it.
     @_noLocks
-    private func bumpFailure(_ failure: TLSFailure) {
+    private func reason(of failure: TLSFailure) -> ListenerCounter {
         switch failure {
-        case .version: bump(.handshakesWithoutVersion)
-        case .cipher: bump(.handshakesWithoutSuite)
-        case .applicationProtocol: bump(.handshakesWithoutProtocol)
-        case .alert: bump(.handshakesGivenUp)
-        case .notTLS, .http: bump(.handshakesOfNoTLS)
-        case .broken, .output, .memory: break
+        case .version: .handshakeNoVersion
+        case .cipher: .handshakeNoSuite
+        case .applicationProtocol: .handshakeNoProtocol
+        case .alert: .handshakeGivenUp
+        case .notTLS, .http: .handshakeNoTLS
+        case .broken: .handshakeBroken
+        case .output, .memory: .handshakeNoMemory
         }
     }
 
@@ -131,15 +127,26 @@ extension Worker {
 
     /// What BoringSSL has to say about it goes out, and the connection ends.
     @_noLocks
-    private mutating func handshakeFailed(_ connection: Int32) {
-        bump(.handshakesFailed)
-        close(connection, reset: false)
+    private mutating func handshakeFailed(_ connection: Int32, _ why: ListenerCounter) {
+        close(connection, reset: false, counting: why)
     }
 
+    /// Its time is over, or the proxy ends and does not wait for so long.
     @_noLocks
     mutating func handshakeExpired(_ connection: Int32) {
-        bump(.handshakesExpired)
-        handshakeFailed(connection)
+        let isLate = now >= connections[connection].phaseSince + limits.handshakeTimeout
+        handshakeFailed(connection, isLate ? .handshakeLate : .handshakeDrained)
+    }
+
+    /// The connection is closed within its handshake: the one place where failed ones are counted, so that their causes
+    /// add up.
+    @_noLocks
+    mutating func loseHandshake(_ connection: Int32, _ why: ListenerCounter?) {
+        let cause = why?.ofHandshake ?? .handshakeLeft
+        count(cause, connection)
+        bump(.handshakesFailed)
+        bump(cause.handshakes)
+        leaveHandshake(connection)
     }
 
     @_noLocks
@@ -169,9 +176,19 @@ extension Worker {
             case .done: unsafe took(connection, tls.bytes(of: result))
             case .more: return
             case .ended: return clientSaidEnd(connection)
-            // The alert goes out as the connection's last words.
-            case .failed: return close(connection, reset: false)
+            case .failed: return recordsFailed(connection, result.failure)
             }
+        }
+    }
+
+    /// What BoringSSL has to say about it goes out. A client that says it has had enough is one that leaves.
+    @_noLocks
+    private mutating func recordsFailed(_ connection: Int32, _ failure: TLSFailure) {
+        switch failure {
+        case .alert: close(connection, reset: false, counting: .clientGone)
+        case .output, .memory: close(connection, reset: false, counting: .resetNoMemory)
+        case .broken, .notTLS, .http, .version, .cipher, .applicationProtocol:
+            close(connection, reset: false, counting: .closedBadRecords)
         }
     }
 
@@ -185,7 +202,7 @@ extension Worker {
     @_noLocks
     mutating func socketFinished(_ connection: Int32) {
         let record = connections[connection]
-        if record.isShaking { return handshakeFailed(connection) }
+        if record.isShaking { return handshakeFailed(connection, .handshakeLeft) }
         guard !record.clientFinished else { return }
         switch record.mode {
         case .relay, .undecided: clientVanished(connection)

@@ -61,7 +61,7 @@ extension Worker {
         let isStalled = now >= connections[connection].lastProgress + limits.stallTimeout
         if isStalled, connections[connection].isSending {
             bump(.resets)
-            return close(connection, reset: true)
+            return close(connection, reset: true, counting: .resetStalledClient)
         }
         timers.schedule(connection, at: now + pollingPeriod)
     }
@@ -172,7 +172,7 @@ extension Worker {
             now >= connections[connection].lastProgress + limits.stallTimeout
         {
             bump(.resets)
-            close(connection, reset: true)
+            close(connection, reset: true, counting: .resetStalledRelay)
         } else if now >= idleDeadline(connections[connection]) {
             endIdleRelay(connection)
         }
@@ -181,7 +181,7 @@ extension Worker {
     @_noLocks
     private mutating func endIdleRelay(_ connection: Int32) {
         bump(.idleRelays)
-        close(connection, reset: connections[connection].hasUnsent)
+        close(connection, reset: connections[connection].hasUnsent, counting: .closedIdle)
     }
 
     /// Its patience has ended.
@@ -191,43 +191,52 @@ extension Worker {
         let record = connections[connection]
         if record.isShaking { return handshakeExpired(connection) }
         switch record.mode {
-        case .undecided: return isDraining ? close(connection, reset: false) : becomeRaw(connection)
+        case .undecided:
+            return isDraining
+                ? close(connection, reset: false, counting: .endedByDrain) : becomeRaw(connection)
         case .relay: return relayExpired(connection)
         case .http: break
         }
         if record.isSending || record.hasUnsent {
             bump(.resets)
-            return close(connection, reset: true)
+            return close(connection, reset: true, counting: .resetStalledClient)
         }
         switch record.request {
-        case .discarded: close(connection, reset: false)
+        case .discarded: close(connection, reset: false, counting: nil)
         case .skipped: discard(connection)
         case .head:
             // Silence between requests is the end of the connection; silence within a head is told.
             if record.isMidHead || !record.received.isEmpty {
                 refuseLateHead(connection)
             } else {
-                close(connection, reset: false)
+                close(connection, reset: false, counting: silence(record))
             }
         case .body: bodyExpired(connection)
         case .waiting, .finished: replyExpired(connection)
         }
     }
 
+    /// What the silence of a client that has begun no request is called.
+    @_noLocks
+    private func silence(_ record: Connection) -> ListenerCounter {
+        if isDraining { return .endedByDrain }
+        return record.hasServed ? .endedIdle : .endedSilent
+    }
+
     @_noLocks
     private mutating func bodyExpired(_ connection: Int32) {
-        guard !isWaitingForService(connection) else { return giveUp(connection, status: 504) }
+        guard !isWaitingForService(connection) else { return giveUp(connection, .failedBodyNotTaken) }
         if case .body = connections[connection].reply { return replyExpired(connection) }
-        giveUp(connection, status: connections[connection].expectsContinue ? 504 : 408)
+        giveUp(connection, connections[connection].expectsContinue ? .failedNoReply : .refusedLateBody)
     }
 
     /// The reply has not begun in time, or it has and nothing has moved since for too long.
     @_noLocks
     private mutating func replyExpired(_ connection: Int32) {
-        guard case .body = connections[connection].reply else { return giveUp(connection, status: 504) }
+        guard case .body = connections[connection].reply else { return giveUp(connection, .failedNoReply) }
         bump(.idleRelays)
         leaveStream(connection)
-        cut(connection)
+        cut(connection, counting: .cutIdle)
     }
 
     /// Once a second at least: is the session alive, and do its unused streams end? Oftener if something was due.

@@ -12,7 +12,7 @@ extension Worker {
     /// The route has no session: the client waits, with what it has said, until one comes or the time is over.
     @_noLocks
     mutating func waitForRoute(_ connection: Int32, _ route: UInt32) {
-        guard !isDraining else { return turnAway(connection) }
+        guard !isDraining else { return turnAway(connection, .refusedDraining) }
         guard enterWait(connection, route) else { return }
         connections[connection].wait = .route
         connectionLinks.append(connection, to: &waiting)
@@ -49,8 +49,8 @@ extension Worker {
         // Who was let in before is not turned away because it goes on waiting on another reactor.
         let isNew = connections[connection].waitedSince == 0
         if isNew {
-            guard enter(connection, 1, waitingClients, place: place) else {
-                turnAway(connection)
+            guard enter(connection, 1, waitingClients, place: place, .refusedHoldLimit) else {
+                turnAway(connection, .refusedHoldLimit)
                 return false
             }
         } else {
@@ -98,8 +98,8 @@ extension Worker {
         guard connections[connection].countsAsWaiting else { return true }
         let more = connections[connection].received.count - connections[connection].waitingBytes
         guard more > 0 else { return true }
-        guard enter(connection, UInt64(more), waitingBytes, place: sharePlace(connection)) else {
-            turnAway(connection)
+        guard enter(connection, UInt64(more), waitingBytes, place: sharePlace(connection), .refusedHoldBytes) else {
+            turnAway(connection, .refusedHoldBytes)
             return false
         }
         connections[connection].waitingBytes += more
@@ -108,10 +108,10 @@ extension Worker {
 
     /// Too many wait, or the proxy ends: come back later.
     @_noLocks
-    mutating func turnAway(_ connection: Int32) {
+    mutating func turnAway(_ connection: Int32, _ why: ListenerCounter) {
         bump(.refused)
         count(.refused, connection)
-        refuse(connection, status: 503)
+        refuse(connection, why)
     }
 
     @_noLocks
@@ -313,6 +313,6 @@ extension Worker {
         stopWaiting(connection)
         bump(.expired)
         count(.expired, connection)
-        refuse(connection, status: isUnknown ? 404 : 503)
+        refuse(connection, isUnknown ? .refusedUnrouted : .refusedHoldOver)
     }
 }

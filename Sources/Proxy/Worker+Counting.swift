@@ -1,0 +1,74 @@
+import Memory
+import Reactor
+
+// What becomes of clients, in figures. The control thread makes lines of the log of them, once a second; here nothing
+// is done but to add to a word, and to ring once a second.
+extension Worker {
+    /// Adds to a figure of the connection's listener. Failures are told of within a second.
+    @_noLocks
+    mutating func count(_ counter: ListenerCounter, _ connection: Int32) {
+        let generation = connections[connection].listenerGeneration
+        count(counter, ofListener: connections[connection].listener, generation: generation)
+    }
+
+    /// The same for a client that has no record.
+    @_noLocks
+    mutating func count(_ counter: ListenerCounter, ofListener listener: Int32, generation: UInt32) {
+        // What the end of the reactor does to connections is one thing, and is counted as that.
+        guard !isStopped else { return }
+        add(counter, ofListener: listener, generation: generation)
+    }
+
+    @_noLocks
+    private mutating func add(_ counter: ListenerCounter, ofListener listener: Int32, generation: UInt32) {
+        let isOpen = unsafe listeners[Int(listener)].generation == generation
+        let slot = isOpen ? Int(listener) : limits.listeners
+        addOne(slot * ListenerCounter.stride + counter.place)
+        guard counter.isFailure else { return }
+        addOne(slot * ListenerCounter.stride + ListenerCounter.failures.place)
+        bump(.failed)
+        ringOnceASecond()
+    }
+
+    @_noLocks
+    private func addOne(_ place: Int) {
+        listenerCounters.storeRelaxed(listenerCounters.loadRelaxed(place) &+ 1, at: place)
+    }
+
+    /// The control thread looks at the figures, and goes on looking for as long as there is news.
+    @_noLocks
+    mutating func ringOnceASecond() {
+        guard now >= failureToldAt + 1_000 else { return }
+        failureToldAt = now
+        controlBell.ring()
+    }
+
+    /// The reactor stops, and the connections that are left end with the process.
+    mutating func countCutOff() {
+        countParked()
+        for connection in 0..<Int32(connections.touched) where connections.isTaken(connection) {
+            let record = connections[connection]
+            guard !record.isClosing, let why = reasonOfEnd(record) else { continue }
+            add(why, ofListener: record.listener, generation: record.listenerGeneration)
+            guard record.isShaking else { continue }
+            bump(.handshakesFailed)
+            bump(why.handshakes)
+        }
+    }
+
+    /// The same for those that had no slot yet.
+    private mutating func countParked() {
+        for offset in 0..<parkedCount {
+            let client = unsafe parked[(parkedFirst + offset) % Self.parkedCapacity]
+            add(.cutDrained, ofListener: client.listener, generation: client.generation)
+        }
+    }
+
+    /// What the end of the reactor means for a client. Nil: it has had all, and only has not closed its end yet.
+    @_noLocks
+    private func reasonOfEnd(_ record: Connection) -> ListenerCounter? {
+        if record.isShaking { return .handshakeDrained }
+        if case .http = record.mode, record.finishSent, !record.hasUnsent { return nil }
+        return silenceEnd(record) == nil ? .cutDrained : .endedByDrain
+    }
+}
