@@ -50,7 +50,6 @@ enum FigureLabels {
         (.handshakesLeft, "handshakes left by clients"), (.handshakesBroken, "broken"),
         (.handshakesCrowded, "of too many"), (.handshakesWithoutMemory, "for want of memory"),
         (.handshakesWithoutCertificate, "of a certificate"), (.handshakesDrained, "cut short by stopping"),
-        (.idleEnded, "idle clients that made room"),
         (.pausesAtLimit, "pauses at --max-connections"), (.pausesByError, "pauses by errors"),
         (.held, "held"), (.released, "released"), (.expired, "expired"), (.refused, "refused"),
         (.acceptPaused, "reactors that let nobody in now"),

@@ -153,6 +153,10 @@ struct CounterText {
                 .refusedCoding, "501 coding", request: "its transfer coding is unknown here",
                 "their transfer codings are unknown here"),
             CounterText(
+                .refusedLoop, "508 loop",
+                request: "it has come back again and again, its service leads to the proxy",
+                "they have come back again and again, their services lead to the proxy"),
+            CounterText(
                 .refusedVersion, "505 version", request: "its version of HTTP is not spoken here",
                 "their versions of HTTP are not spoken here"),
         ]
@@ -298,7 +302,8 @@ struct CounterText {
         CounterText(.failures, "failures"), CounterText(.answeredOptions, "200 OPTIONS"),
         CounterText(.clientGone, "clients gone"), CounterText(.clientLeftWaiting, "gone while waiting"),
         CounterText(.endedIdle, "ended idle"), CounterText(.endedSilent, "ended silent"),
-        CounterText(.endedByDrain, "ended by stopping"), CounterText(.handshakeLeft, "TLS left"),
+        CounterText(.endedByDrain, "ended by stopping"), CounterText(.endedForOthers, "made room"),
+        CounterText(.handshakeLeft, "TLS left"),
         CounterText(.parked, "waited for a slot"),
     ]
 }

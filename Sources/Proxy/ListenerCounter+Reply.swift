@@ -21,6 +21,7 @@ extension ListenerCounter {
             case .refusedHoldOver, .refusedHoldLimit, .refusedHoldBytes, .refusedDraining, .refusedNoRoom: 503
             case .failedNoReply, .failedBodyNotTaken: 504
             case .refusedVersion: 505
+            case .refusedLoop: 508
             default: 0
             }
         }

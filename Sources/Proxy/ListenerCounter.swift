@@ -60,6 +60,8 @@ public enum ListenerCounter: Int, CaseIterable, Sendable {
     case refusedMethod
     case refusedCoding
     case refusedVersion
+    /// It has come back again and again.
+    case refusedLoop
     /// Requests for a service that is not there: their time is over, too many wait or have said too much, the proxy
     /// ends, or there is no stream or block for them.
     case refusedHoldOver
@@ -127,6 +129,8 @@ public enum ListenerCounter: Int, CaseIterable, Sendable {
     case endedIdle
     case endedSilent
     case endedByDrain
+    /// The longest idle, at `--max-connections`.
+    case endedForOthers
     /// Clients that left before their handshake was done.
     case handshakeLeft
     /// Clients that were accepted and had to wait for a slot.

@@ -106,8 +106,6 @@ public enum Counter: Int, CaseIterable, Sendable {
     case pipesInUse
     /// Sessions that ended within a frame, one of theirs or of ours.
     case framesCut
-    /// Idle clients that made room for others at the limit of connections.
-    case idleEnded
     /// Relays that ended because nothing had moved for too long.
     case idleRelays
     /// More handshakes that failed: left by the client, broken, too many at once, no memory, no certificate, ended by

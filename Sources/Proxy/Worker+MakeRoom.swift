@@ -45,8 +45,7 @@ extension Worker {
     private mutating func endLongestIdle() {
         guard let client = longestIdle() else { return }
         idleClients.removeLongest()
-        bump(.idleEnded)
-        close(client.connection, reset: false)
+        close(client.connection, reset: false, counting: .endedForOthers)
     }
 
     /// The client here that has been idle for longest, as far as it is known; nil: nobody is.

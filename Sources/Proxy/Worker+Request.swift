@@ -105,7 +105,7 @@ extension Worker {
         let listener = isOrphan(connection) ? limits.listeners : Int(connections[connection].listener)
         let found = unsafe snapshot.httpRoute(listener: listener, host: hostBytes, path: path)
         guard found >= 0 else { return unsafe unrouted(connection, bytes) }
-        if requestHead.hasLoopMarks, unsafe isLoop(bytes) { return unsafe answer(connection, status: 508, bytes) }
+        if requestHead.hasLoopMarks, unsafe isLoop(bytes) { return unsafe answer(connection, .refusedLoop, bytes) }
         switch choose(connection, route: found) {
         case .local(let session):
             unsafe (sessions + Int(session)).pointee.route = snapshot.route(found).id

@@ -19,7 +19,7 @@ struct CounterTextTests {
         // Everything else is one of these.
         let others: Set<ListenerCounter> = [
             .held, .released, .expired, .refused, .sentAgain, .takenBack, .failures, .answeredOptions, .clientGone,
-            .clientLeftWaiting, .endedIdle, .endedSilent, .endedByDrain, .handshakeLeft, .parked,
+            .clientLeftWaiting, .endedIdle, .endedSilent, .endedByDrain, .endedForOthers, .handshakeLeft, .parked,
         ]
         #expect(Set(ListenerCounter.allCases.filter { !$0.isFailure }) == others)
     }
