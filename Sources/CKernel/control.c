@@ -1,11 +1,13 @@
 #include "CKernel.h"
 
 #include <arpa/inet.h>
+#include <grp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <linux/sockios.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
@@ -148,6 +150,26 @@ int ck_socket_file(const char *path, uint64_t *device, uint64_t *inode) {
     return 0;
 }
 
+int ck_lock_file(const char *path) {
+    for (int tries = 0; tries < 100; tries++) {
+        mode_t previous = umask(0);
+        // Neither a pipe nor a device is waited for, and no link is followed.
+        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
+        int result = fd >= 0 ? 0 : -errno;
+        umask(previous);
+        if (result < 0) return result;
+        struct stat held, named;
+        if (fstat(fd, &held) != 0) result = -errno;
+        else if (!S_ISREG(held.st_mode)) result = -EEXIST;
+        else if (flock(fd, LOCK_EX | LOCK_NB) != 0) result = -errno;
+        else if (lstat(path, &named) == 0 && held.st_dev == named.st_dev && held.st_ino == named.st_ino) return fd;
+        close(fd);
+        if (result < 0) return result;
+        // The file was removed meanwhile: what is locked is no file that anybody else would find.
+    }
+    return -EAGAIN;
+}
+
 int ck_remove_file(const char *path) { return unlink(path) == 0 ? 0 : -errno; }
 
 int ck_number_in_file(const char *path) {
@@ -193,6 +215,20 @@ void ck_write_all(int fd, const void *bytes, size_t count) {
 bool ck_is_writable(int fd) {
     struct pollfd state = {.fd = fd, .events = POLLOUT};
     return poll(&state, 1, 0) != 0;
+}
+
+int ck_group_number(const char *name, uint32_t *number) {
+    int result = -ERANGE;
+    for (size_t size = 4096; result == -ERANGE && size <= 1 << 22; size *= 4) {
+        char *text = malloc(size);
+        if (text == NULL) return -ENOMEM;
+        struct group group, *found = NULL;
+        result = -getgrnam_r(name, &group, text, size, &found);
+        if (found != NULL) *number = group.gr_gid;
+        else if (result == 0) result = -ENOENT;
+        free(text);
+    }
+    return result;
 }
 
 void ck_restore_signals(void) {

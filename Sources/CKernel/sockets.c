@@ -1,6 +1,7 @@
 #include "CKernel.h"
 
 #include <arpa/inet.h>
+#include <stddef.h>
 #include <sys/stat.h>
 
 static int set_option(int fd, int level, int name, int value) {
@@ -116,29 +117,52 @@ int ck_prepare_session_socket(int fd, bool is_tcp) {
     return result;
 }
 
-int ck_listen_unix(const char *path, int backlog) {
-    struct sockaddr_un local = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof local.sun_path) return -ENAMETOOLONG;
-    strcpy(local.sun_path, path);
+// A name that begins with @ is one of the abstract namespace: a zero in its place, and none at its end.
+static int unix_address(const char *path, struct sockaddr_un *address, socklen_t *size) {
+    size_t count = strlen(path);
+    bool is_abstract = path[0] == '@';
+    memset(address, 0, sizeof *address);
+    address->sun_family = AF_UNIX;
+    if (count > sizeof address->sun_path - (is_abstract ? 0 : 1)) return -ENAMETOOLONG;
+    memcpy(address->sun_path, path, count);
+    if (is_abstract) address->sun_path[0] = 0;
+    *size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + count + (is_abstract ? 0 : 1));
+    return 0;
+}
+
+int ck_bind_unix(const char *path, unsigned mode) {
+    struct sockaddr_un local;
+    socklen_t size;
+    int result = unix_address(path, &local, &size);
+    if (result < 0) return result;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) return -errno;
     // The mode is set by the umask, not afterwards: there is no moment in which others could connect.
-    mode_t previous = umask(0177);
-    int result = bind(fd, (struct sockaddr *)&local, sizeof local) == 0 ? 0 : -errno;
+    mode_t previous = umask(0777 & ~mode);
+    result = bind(fd, (struct sockaddr *)&local, size) == 0 ? 0 : -errno;
     umask(previous);
-    if (result == 0 && listen(fd, backlog) != 0) result = -errno;
     if (result == 0) return fd;
     close(fd);
     return result;
 }
 
+int ck_begin_to_listen(int fd, int backlog) { return listen(fd, backlog) == 0 ? 0 : -errno; }
+
+int ck_set_file_group(const char *path, uint32_t group) {
+    return lchown(path, (uid_t)-1, group) == 0 ? 0 : -errno;
+}
+
+int ck_set_file_mode(const char *path, unsigned mode) {
+    return fchmodat(AT_FDCWD, path, mode, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : -errno;
+}
+
 bool ck_unix_socket_alive(const char *path) {
-    struct sockaddr_un local = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof local.sun_path) return false;
-    strcpy(local.sun_path, path);
+    struct sockaddr_un local;
+    socklen_t size;
+    if (unix_address(path, &local, &size) < 0) return false;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) return true;
-    bool alive = connect(fd, (struct sockaddr *)&local, sizeof local) == 0 || errno == EAGAIN;
+    bool alive = connect(fd, (struct sockaddr *)&local, size) == 0 || errno == EAGAIN;
     close(fd);
     return alive;
 }

@@ -1,18 +1,22 @@
 public import Registration
 
-/// Where services dial: a TCP address and port, or the path of a unix socket.
+/// Where services dial: a TCP address and port, or a unix socket.
 public enum ControlAddress: Hashable, Sendable {
     case tcp(ListenAddress, port: UInt16)
-    case unix(path: String)
+    case unix(path: String, access: SocketAccess = .owner)
+    /// A unix socket by a name of the abstract namespace: without a file, and so for every user who shares the network
+    /// namespace.
+    case abstract(name: String)
 
     /// `127.0.0.1:9999`, where the original's client library dials.
     public static let standard = ControlAddress.tcp(.loopback, port: 9999)
 
-    /// Reads `ADDRESS:PORT` or `unix:PATH`. An IPv6 address stands in brackets; `*` and nothing mean all addresses.
+    /// Reads `ADDRESS:PORT`, `unix:PATH`, `unix:PATH,mode=0660,group=NAME` or `unix:@NAME`. An IPv6 address stands in
+    /// brackets; `*` and nothing mean all addresses.
     /// - Throws: a sentence that says how to write it.
     public init(parsing text: String) throws(UnusableValue) {
         if text.hasPrefix("unix:") {
-            self = .unix(path: try Self.checkedPath(String(text.dropFirst(5))))
+            self = try Self.unix(text.dropFirst(5))
         } else {
             self = try Self.tcp(text)
         }
@@ -21,11 +25,26 @@ public enum ControlAddress: Hashable, Sendable {
     /// Whether other machines may reach it.
     public var isPublic: Bool {
         switch self {
-        case .unix: false
+        case .unix, .abstract: false
         case .tcp(.ipv4(let address), _): address >> 24 != 127
         case .tcp(.ipv6(let high, let low), _): high != 0 || low != 1
         case .tcp(.all, _): true
         }
+    }
+
+    private static func unix(_ text: Substring) throws(UnusableValue) -> ControlAddress {
+        if text.hasPrefix("@") {
+            let name = String(text.dropFirst())
+            guard (1...maximumPathBytes).contains(name.utf8.count), !name.utf8.contains(0) else {
+                throw UnusableValue("the name of an abstract socket, behind the @, has 1 to \(maximumPathBytes) bytes")
+            }
+            guard !name.contains(",") else {
+                throw UnusableValue("an abstract socket has no file, so neither mode= nor group=, and no comma")
+            }
+            return .abstract(name: name)
+        }
+        let parts = text.split(separator: ",", omittingEmptySubsequences: false)
+        return .unix(path: try checkedPath(String(parts[0])), access: try SocketAccess(parsing: parts.dropFirst()))
     }
 
     private static func checkedPath(_ path: String) throws(UnusableValue) -> String {
@@ -63,7 +82,8 @@ extension ControlAddress: CustomStringConvertible {
     public var description: String {
         switch self {
         case .tcp(let address, let port): "\(address):\(port)"
-        case .unix(let path): "unix:\(path)"
+        case .unix(let path, let access): "unix:\(path)\(access)"
+        case .abstract(let name): "unix:@\(name)"
         }
     }
 }

@@ -18,7 +18,7 @@ public struct ControlAddress: Hashable, Sendable {
         ControlAddress(place: .host(host, port: port))
     }
 
-    /// A unix domain socket.
+    /// A unix domain socket. A path that begins with `@` is a name of the abstract namespace, which has no file.
     public static func unixDomainSocket(path: String) -> ControlAddress {
         ControlAddress(place: .unixDomainSocket(path))
     }
@@ -35,20 +35,23 @@ public struct ControlAddress: Hashable, Sendable {
         return port
     }
 
-    /// The path of a unix domain socket.
+    /// The path of a unix domain socket, or its abstract name behind an `@`.
     public var unixDomainSocketPath: String? {
         guard case .unixDomainSocket(let path) = place else { return nil }
         return path
     }
 
-    /// Reads an address as the proxy's flag `--bind` has it: `HOST:PORT`, `[IPv6]:PORT` or `unix:PATH`.
+    /// Reads an address as the proxy's flag `--bind` has it: `HOST:PORT`, `[IPv6]:PORT`, `unix:PATH` or `unix:@NAME`.
     /// - Throws: `SocketMasterError.invalidAddress`
     public init(parsing text: String) throws(SocketMasterError) {
         if text.hasPrefix("unix:") {
             let path = String(text.dropFirst("unix:".count))
-            guard !path.isEmpty else { throw .invalidAddress("\"\(text)\" names no socket; write unix:PATH.") }
-            guard path.utf8.count <= Self.longestPath else {
-                throw .invalidAddress("The path of a unix socket has \(Self.longestPath) bytes at most.")
+            let name = path.hasPrefix("@") ? path.dropFirst() : path[...]
+            guard !name.isEmpty, !name.utf8.contains(0) else {
+                throw .invalidAddress("\"\(text)\" names no socket; write unix:PATH or unix:@NAME.")
+            }
+            guard name.utf8.count <= Self.longestPath else {
+                throw .invalidAddress("The path or name of a unix socket has \(Self.longestPath) bytes at most.")
             }
             place = .unixDomainSocket(path)
             return

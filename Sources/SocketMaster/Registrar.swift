@@ -68,7 +68,7 @@ struct Registrar: Sendable {
     private func connect(_ bootstrap: ClientBootstrap) -> EventLoopFuture<any Channel> {
         switch address.place {
         case .host(let host, let port): bootstrap.connect(host: host, port: port)
-        case .unixDomainSocket(let path): bootstrap.connect(unixDomainSocketPath: path)
+        case .unixDomainSocket(let path): bootstrap.connect(toUnixSocket: path)
         }
     }
 

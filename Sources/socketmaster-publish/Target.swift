@@ -50,7 +50,7 @@ struct Target: Sendable {
     private func connect(_ bootstrap: ClientBootstrap) -> EventLoopFuture<any Channel> {
         let bootstrap = bootstrap.connectTimeout(Self.connectTimeout)
         if let path = address.unixDomainSocketPath {
-            return bootstrap.connect(unixDomainSocketPath: path)
+            return bootstrap.connect(toUnixSocket: path)
         }
         return bootstrap.connect(host: address.host ?? "", port: address.port ?? 0)
     }

@@ -9,7 +9,8 @@ struct ServiceFlags: ParsableArguments {
     @Option(
         parsing: .unconditionalSingleValue,
         help: .init(
-            "Where services register; may be given several times. (default: \(ControlAddress.standard))",
+            "Where services register; may be given several times. A unix socket is its owner's alone, unless "
+                + ",mode=0660,group=NAME stands behind its path. (default: \(ControlAddress.standard))",
             valueName: "ADDR:PORT|unix:PATH"),
         transform: value(ControlAddress.init(parsing:)))
     var bind: [ControlAddress] = []

@@ -77,6 +77,8 @@ struct FlagValueTests {
         ("[::1]:9999", .tcp(.ipv6(high: 0, low: 1), port: 9999)), (":80", .tcp(.all, port: 80)),
         ("*:80", .tcp(.all, port: 80)),
         ("0.0.0.0:0", .tcp(.ipv4(0), port: 0)), ("unix:/run/x", .unix(path: "/run/x")), ("unix:x", .unix(path: "x")),
+        ("unix:./@x", .unix(path: "./@x")), ("unix:@x", .abstract(name: "x")), ("unix:@/x y", .abstract(name: "/x y")),
+        ("unix:@" + String(repeating: "x", count: 107), .abstract(name: String(repeating: "x", count: 107))),
     ])
     func aControlAddressIsAnAddressAndAPortOrAPath(text: String, address: ControlAddress) throws {
         #expect(try ControlAddress(parsing: text) == address)
@@ -84,11 +86,33 @@ struct FlagValueTests {
 
     @Test(arguments: [
         "nonsense", "127.0.0.1", "127.0.0.1:99999", "127.0.0.1:-1", "127.0.0.1:", "unix:", "::1:80", "example.com:80",
-        "127.0.0.1:8x",
+        "127.0.0.1:8x", "unix:@", "unix:@a\0b", "unix:@" + String(repeating: "x", count: 108), "unix:@x,mode=0600",
         "unix:" + String(repeating: "x", count: 108),
     ])
     func otherControlAddressesAreRefused(text: String) {
         #expect(throws: UnusableValue.self) { try ControlAddress(parsing: text) }
+    }
+
+    @Test(
+        arguments: [
+            ("unix:/x,mode=0660", SocketAccess(mode: 0o660, group: nil)), ("unix:/x,mode=600", .owner),
+            ("unix:/x,group=web", SocketAccess(mode: 0o660, group: "web")),
+            ("unix:/x,group=12,mode=0620", SocketAccess(mode: 0o620, group: "12")),
+            ("unix:/x,mode=0000,group=web", SocketAccess(mode: 0, group: "web")),
+        ] as [(String, SocketAccess)])
+    func behindAPathIsWhoMayConnect(text: String, access: SocketAccess) throws {
+        let address = try ControlAddress(parsing: text)
+        #expect(address == .unix(path: "/x", access: access))
+        #expect(try ControlAddress(parsing: "\(address)") == address)
+    }
+
+    @Test(arguments: [
+        "", "mode=", "mode=0888", "mode=1777", "mode=66", "mode=00660", "mode=-660", "mode=0o660", "mode=rw-rw----",
+        "mode=0660,mode=0660", "group=", "group=a,group=b", "owner=root", "mod=0660", "b.sock", "mode=0660,",
+        "MODE=0660", " mode=0660",
+    ])
+    func otherOptionsOfAPathAreRefused(options: String) {
+        #expect(throws: UnusableValue.self) { try ControlAddress(parsing: "unix:/x,\(options)") }
     }
 
     @Test func onlyOtherMachinesMakeAControlAddressPublic() throws {

@@ -1,4 +1,5 @@
 import CKernel
+import Glibc
 import Registration
 import Testing
 
@@ -107,7 +108,7 @@ struct ControlSocketTests {
     /// What a proxy leaves behind that is killed.
     @Test func aUnixSocketWithoutAnOwnerIsReplaced() throws {
         let path = path("stale")
-        _ = ck_close_now(unsafe ck_listen_unix(path, 1))
+        _ = ck_close_now(unsafe ck_bind_unix(path, 0o600))
         let socket = try ControlSocket(.unix(path: path))
         #expect(unsafe ck_unix_socket_alive(path))
         withExtendedLifetime(socket) {}
@@ -126,13 +127,14 @@ struct ControlSocketTests {
     /// A successor that has put its own socket there keeps it.
     @Test func aFileOfSomebodyElseIsNotRemoved() throws {
         let path = path("successor")
-        let first = try ControlSocket(.unix(path: path))
+        var first: ControlSocket? = try ControlSocket(.unix(path: path))
         _ = unsafe ck_remove_file(path)
-        let second = try ControlSocket(.unix(path: path))
-        do { let gone = first; _ = gone }
+        let second = OwnedDescriptor(unsafe ck_bind_unix(path, 0o600))
+        #expect(ck_begin_to_listen(second.fd, 1) == 0)
         withExtendedLifetime(first) {}
+        first = nil
         #expect(unsafe ck_unix_socket_alive(path))
-        withExtendedLifetime(second) {}
+        withExtendedLifetime(second) { _ = unsafe ck_remove_file(path) }
     }
 
     @Test func eachFailureNamesTheAddressAndItsExitCode() throws {
@@ -141,14 +143,81 @@ struct ControlSocketTests {
         #expect(failure(taken.address)?.description.contains("\(taken.address)") == true)
         #expect(failure(.tcp(.ipv4(0xcb00_7105), port: 1))?.exitCode == .configuration)
         #expect(failure(.unix(path: "/nowhere/x"))?.exitCode == .cannotCreate)
+        let strangers = SocketAccess(mode: 0o660, group: "nobody-has-this-group")
+        #expect(failure(.unix(path: path("group"), access: strangers))?.exitCode == .configuration)
     }
 
-    private func failure(_ address: ControlAddress) -> StartFailure? {
-        do throws(StartFailure) {
-            _ = try ControlSocket(address)
-            return nil
-        } catch {
-            return error
+    @Test func anAbstractSocketHasNoFileAndOneOwner() throws {
+        let address = ControlAddress.abstract(name: "socketmaster-\(ck_random())")
+        let first = try ControlSocket(address)
+        #expect(failure(address)?.exitCode == .temporary)
+        #expect(unsafe access(String("\(address)".dropFirst(5)), F_OK) != 0)
+        withExtendedLifetime(first) {}
+    }
+}
+
+/// The lock beside a unix socket's file.
+struct ControlLockTests {
+    private let path = "/tmp/socketmaster-\(ck_random())-lock"
+    private var address: ControlAddress { .unix(path: path) }
+    private var lockPath: String { path + ".lock" }
+
+    private func removeFiles() {
+        for file in [path, lockPath] { _ = unsafe ck_remove_file(file) }
+    }
+
+    private func take() throws(StartFailure) -> ControlLock { try ControlLock(path: path, for: address) }
+
+    @Test func aLockIsTakenOnceAndGivenUpWithItsHolder() throws {
+        defer { removeFiles() }
+        var first: ControlLock? = try take()
+        #expect(first != nil && failure(address)?.exitCode == .temporary)
+        first = nil
+        _ = try take()
+        // It stays: what is left behind disturbs nobody.
+        #expect(unsafe access(lockPath, F_OK) == 0)
+        _ = try ControlSocket(address)
+    }
+
+    @Test func aLockOfAFileThatIsGoneIsNone() throws {
+        defer { removeFiles() }
+        let first = try take()
+        _ = unsafe ck_remove_file(lockPath)
+        let second = try take()
+        #expect(failure(address)?.exitCode == .temporary)
+        withExtendedLifetime((first, second)) {}
+    }
+
+    @Test func whatIsNoRegularFileIsNotLocked() throws {
+        defer { removeFiles() }
+        let make: [(String) -> Int32] = [
+            { unsafe symlink("/tmp/socketmaster-target", $0) }, { unsafe mkfifo($0, 0o600) },
+            { unsafe mkdir($0, 0o700) }, { ck_close_now(unsafe ck_bind_unix($0, 0o600)) },
+        ]
+        for make in make {
+            #expect(make(lockPath) == 0)
+            let failed = failure(address)
+            #expect(failed?.exitCode == .cannotCreate && failed?.description.contains(lockPath) == true)
+            #expect(unsafe access(path, F_OK) != 0)
+            #expect(unsafe unlink(lockPath) == 0 || rmdir(lockPath) == 0)
         }
+        #expect(unsafe access("/tmp/socketmaster-target", F_OK) != 0)
+    }
+
+    /// Whoever may open it may lock it, and keep everybody from starting.
+    @Test func aLockIsForItsOwnerAlone() throws {
+        defer { removeFiles() }
+        _ = try take()
+        var information = stat()
+        #expect(unsafe stat(lockPath, &information) == 0 && information.st_mode & 0o777 == 0o600)
+    }
+}
+
+private func failure(_ address: ControlAddress) -> StartFailure? {
+    do throws(StartFailure) {
+        _ = try ControlSocket(address)
+        return nil
+    } catch {
+        return error
     }
 }

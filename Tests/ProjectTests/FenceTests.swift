@@ -12,10 +12,10 @@ private let fenced: [String: Set<String>] = [
     ],
     "TLS": ["Identity.swift", "IdentityTable.swift", "LibraryReason.swift", "TLSEngine.swift"],
     "Control": [
-        "ControlSocket.swift", "ControlThread+Registrations.swift", "ControlThread+Sessions.swift", "Epoll.swift",
-        "KernelText.swift", "ListenerSockets.swift",
+        "ControlLock.swift", "ControlSocket.swift", "ControlThread+Registrations.swift",
+        "ControlThread+Sessions.swift", "Epoll.swift", "KernelText.swift", "ListenerSockets.swift",
     ],
-    "SocketMaster": ["ConnectReason.swift", "SessionHandler+Receive.swift"],
+    "SocketMaster": ["AbstractSocket.swift", "ConnectReason.swift", "SessionHandler+Receive.swift"],
     // System calls that Swift has in no other form.
     "socketmaster-publish": ["Command.swift", "Failure.swift", "Flags.swift", "Signals.swift"],
 ]

@@ -32,10 +32,10 @@ private func refusal(_ definition: SocketDefinition) -> String? {
 }
 
 @Test func `control addresses are read as the proxy's flag has them, and written the same way`() throws {
-    for text in ["127.0.0.1:9999", "[::1]:80", "proxy.example:65535", "unix:/run/socketmaster.sock"] {
+    for text in ["127.0.0.1:9999", "[::1]:80", "proxy.example:65535", "unix:/run/socketmaster.sock", "unix:@name"] {
         #expect(try ControlAddress(parsing: text).description == text)
     }
-    for text in ["", "9999", ":9999", "host:", "host:0", "host:65536", "host:+1", "::1:80", "unix:", "[]:1"] {
+    for text in ["", "9999", ":9999", "host:", "host:0", "host:65536", "host:+1", "::1:80", "unix:", "unix:@", "[]:1"] {
         #expect(throws: SocketMasterError.self) { try ControlAddress(parsing: text) }
     }
 }

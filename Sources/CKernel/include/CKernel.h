@@ -247,7 +247,18 @@ int ck_defer_accept(int fd, bool defers);
 int ck_bound_port(int fd);
 /// The socket of a session: no delay, little unsent in the kernel, a bound on unacknowledged time.
 int ck_prepare_session_socket(int fd, bool is_tcp);
-int ck_listen_unix(const char *path, int backlog);
+/// A unix socket, bound and not listening, its file with exactly that mode. A path that begins with @ is a name of the
+/// abstract namespace, which has no file. Returns the fd or -errno.
+int ck_bind_unix(const char *path, unsigned mode);
+int ck_begin_to_listen(int fd, int backlog);
+/// Neither follows a link.
+int ck_set_file_group(const char *path, uint32_t group);
+int ck_set_file_mode(const char *path, unsigned mode);
+/// The number of a group of users, or -ENOENT.
+int ck_group_number(const char *name, uint32_t *number);
+/// A file, made if there is none, that is locked until the descriptor is closed; the kernel does so when a process
+/// ends. Returns the descriptor, -EAGAIN if somebody else has it locked, -EEXIST or -ELOOP if it is no regular file.
+int ck_lock_file(const char *path);
 /// Whether somebody accepts on that unix socket.
 bool ck_unix_socket_alive(const char *path);
 int ck_epoll_create(void);
