@@ -14,7 +14,7 @@ struct Command {
         var set = sigset_t()
         unsafe sigemptyset(&set)
         unsafe posix_spawnattr_setsigmask(&attributes, &set)
-        for signal in Signals.ending + Signals.passed + [SIGPIPE] { unsafe sigaddset(&set, signal) }
+        for signal in Signals.ending + Signals.passed + [SIGPIPE, SIGXFSZ] { unsafe sigaddset(&set, signal) }
         unsafe posix_spawnattr_setsigdefault(&attributes, &set)
         unsafe posix_spawnattr_setpgroup(&attributes, 0)
         let flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP

@@ -54,6 +54,7 @@ struct Program: ParsableCommand {
     }
 
     static func main() {
+        StandardStreams.open()
         do {
             var command = try parseAsRoot()
             try command.run()

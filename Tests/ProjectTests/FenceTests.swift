@@ -17,7 +17,9 @@ private let fenced: [String: Set<String>] = [
     ],
     "SocketMaster": ["AbstractSocket.swift", "ConnectReason.swift", "SessionHandler+Receive.swift"],
     // System calls that Swift has in no other form.
-    "socketmaster-publish": ["Command.swift", "Failure.swift", "Flags.swift", "Signals.swift"],
+    "socketmaster-publish": [
+        "Command.swift", "Failure.swift", "Flags.swift", "Signals.swift", "StandardStreams.swift",
+    ],
 ]
 
 /// What several threads hold at once, against what the compiler can see. Each has an argument in its comment.
