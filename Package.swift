@@ -100,7 +100,7 @@ let package = Package(
         .testTarget(name: "ProxyTests", dependencies: ["CKernel", "Proxy", "Reactor", "Routing", "TLS", "Yamux"]),
         .testTarget(
             name: "ControlTests",
-            dependencies: ["CKernel", "Control", "CTLSClient", "Proxy", "Registration", "Routing", "TLS"]),
+            dependencies: ["CKernel", "Control", "CTLSClient", "Memory", "Proxy", "Registration", "Routing", "TLS"]),
         // An OpenSSL client, and a maker of certificates, for tests alone.
         .systemLibrary(
             name: "COpenSSL", path: "Tests/COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),

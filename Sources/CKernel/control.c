@@ -3,7 +3,6 @@
 #include <arpa/inet.h>
 #include <grp.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <linux/sockios.h>
@@ -217,6 +216,11 @@ bool ck_is_writable(int fd) {
     return poll(&state, 1, 0) != 0;
 }
 
+bool ck_is_readable(int fd, int patience_milliseconds) {
+    struct pollfd state = {.fd = fd, .events = POLLIN};
+    return poll(&state, 1, patience_milliseconds) > 0;
+}
+
 int ck_group_number(const char *name, uint32_t *number) {
     int result = -ERANGE;
     for (size_t size = 4096; result == -ERANGE && size <= 1 << 22; size *= 4) {
@@ -231,10 +235,12 @@ int ck_group_number(const char *name, uint32_t *number) {
     return result;
 }
 
-void ck_restore_signals(void) {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+void ck_open_standard_descriptors(void) {
+    for (int fd = 0; fd <= 2; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0) continue;
+        // The lowest number that is free is this one. Where there is no /dev, whatever can be neither read nor written.
+        int opened = open("/dev/null", fd == 0 ? O_RDONLY : O_WRONLY);
+        if (opened < 0) opened = open("/", O_PATH);
+        if (opened < 0) return;
+    }
 }

@@ -32,24 +32,6 @@ uint64_t ck_take_eventfd(int fd) {
     return read(fd, &count, sizeof count) == (ssize_t)sizeof count ? count : 0;
 }
 
-int ck_signal_descriptor(void) {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGUSR1);
-    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (fd < 0) return -errno;
-    sigaddset(&set, SIGPIPE);
-    int result = pthread_sigmask(SIG_BLOCK, &set, NULL);
-    return result == 0 ? fd : -result;
-}
-
-int ck_next_signal(int fd) {
-    struct signalfd_siginfo info;
-    return read(fd, &info, sizeof info) == (ssize_t)sizeof info ? (int)info.ssi_signo : 0;
-}
-
 int ck_processors(int *numbers, int capacity) {
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) != 0) return -errno;
@@ -74,6 +56,18 @@ void ck_block_pipe_signal(void) {
 }
 
 void ck_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+
+int ck_join_thread(pthread_t thread, int patience_milliseconds) {
+    struct timespec end;
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_sec += patience_milliseconds / 1000;
+    end.tv_nsec += patience_milliseconds % 1000 * 1000000L;
+    if (end.tv_nsec >= 1000000000L) {
+        end.tv_sec += 1;
+        end.tv_nsec -= 1000000000L;
+    }
+    return -pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &end);
+}
 
 static uint64_t limit(int resource) {
     struct rlimit value;

@@ -49,7 +49,7 @@ extension ControlThread {
         var command = Command(.prepareListener)
         command.listener = Int32(slot)
         command.generation = generation
-        for reactor in plane.peers.indices { plane.send(command, to: reactor) }
+        for reactor in plane.peers.indices { send(command, to: reactor) }
     }
 
     /// Clients are let in once the snapshot with the first route has been published: a reactor that knows none takes
@@ -60,7 +60,7 @@ extension ControlThread {
                 var command = Command(.openListener)
                 command.fd = fd
                 command.listener = Int32(slot)
-                plane.send(command, to: reactor)
+                send(command, to: reactor)
             }
         }
         listenersToOpen.removeAll(keepingCapacity: true)
@@ -80,7 +80,7 @@ extension ControlThread {
         for slot in listenersToClose {
             var command = Command(.closeListener)
             command.listener = Int32(slot)
-            for reactor in plane.peers.indices { plane.send(command, to: reactor) }
+            for reactor in plane.peers.indices { send(command, to: reactor) }
         }
         listenersToClose.removeAll(keepingCapacity: true)
     }

@@ -71,7 +71,7 @@ extension ControlThread {
         if definition.wantsLoopMarks { command.flags |= Command.marksLoops }
         command.program = program(of: definition, fd)
         command.hand(over: judged.behind)
-        plane.send(command, to: added.handle.reactor)
+        send(command, to: added.handle.reactor)
         for sibling in added.siblings { send(.probeSession, for: sibling) }
         announcements.append(
             Announcement(session: added.handle, response: response(to: definition, listener: slot).encoded()))
@@ -97,7 +97,7 @@ extension ControlThread {
     private func send(_ kind: Command.Kind, for session: SessionHandle) {
         var command = Command(kind)
         command.session = session
-        plane.send(command, to: session.reactor)
+        send(command, to: session.reactor)
     }
 
     private func response(to definition: CanonicalDefinition, listener slot: Int) -> RegistrationResponse {
@@ -122,7 +122,7 @@ extension ControlThread {
             var command = Command(.announceSession)
             command.session = announcement.session
             command.hand(over: announcement.response)
-            plane.send(command, to: announcement.session.reactor)
+            send(command, to: announcement.session.reactor)
         }
         announcements.removeAll(keepingCapacity: true)
     }

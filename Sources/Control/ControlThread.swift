@@ -51,6 +51,10 @@ public final class ControlThread {
     var listenersToClose: [Int] = []
 
     var phase = Phase.serving
+    /// Commands for reactors that take none, and the reactors of which the log has said so.
+    var backlog: CommandBacklog
+    var silentReactors: Set<Int> = []
+    var signalPace = SignalPace()
     /// Of this round, in milliseconds of the monotonic clock.
     var now: UInt64 = 0
     var receiveBuffer = [UInt8](repeating: 0, count: 64 << 10)
@@ -58,8 +62,17 @@ public final class ControlThread {
     enum Phase {
         case serving
         /// Nobody new is let in; what is under way may end until then.
-        case draining(until: UInt64)
+        case draining(Drain)
         case stopped(exitCode: Int32)
+    }
+
+    struct Drain {
+        let until: UInt64
+        /// What the program ends with, unless it is forced.
+        let exitCode: Int32
+        /// When it began, and the turns that each reactor had taken then.
+        let since: UInt64
+        let turns: [UInt64]
     }
 
     /// A registration as the log tells of it, once clients can come.
@@ -91,6 +104,7 @@ public final class ControlThread {
         self.controlSockets = controlSockets
         self.pending = PendingTable(capacity: pending)
         let limits = dataPlane.plane.limits
+        backlog = CommandBacklog(reactors: limits.reactors)
         registry = Registry(
             Registry.Bounds(
                 reactors: limits.reactors, sessions: limits.sessions, listeners: limits.listeners, hold: limits.hold))
@@ -99,15 +113,18 @@ public final class ControlThread {
     var plane: Plane { dataPlane.plane }
 
     /// Serves until it is told to stop by a signal, and until its reactors have ended.
-    /// - Returns: the exit code: 0, or 128 and the signal's number if a second signal has forced the end. In that case
-    ///   reactors still run; leave the process at once.
+    /// - Returns: the exit code. If a second signal has forced the end, or a reactor hangs, reactors still run; leave
+    ///   the process at once.
     public func serve() -> Int32 {
         while true {
             let events = epoll.wait(milliseconds: millisecondsToWait())
             now = Sockets.nowMilliseconds()
             for event in events { take(event) }
             expire()
+            deliverCommands()
+            if case .stopped(let exitCode) = phase { return exitCode }
             publish()
+            deliverCommands()
             if case .draining = phase { stopIfDrained() }
             if case .stopped(let exitCode) = phase { return exitCode }
         }
@@ -131,6 +148,7 @@ public final class ControlThread {
         follow(registry.expireHolds(now: now))
         if let time = acceptResumesAt, time <= now { resumeAccepting() }
         tellFailures()
+        tellFiguresIfAsked()
         renewTickets()
         spareDescriptors.refill()
     }
@@ -161,7 +179,8 @@ public final class ControlThread {
         let own = min(acceptResumesAt ?? .max, failures.dueAt ?? .max, ticketsRenewedAt)
         var next = min(pending.nextDeadline, registry.nextExpiry ?? .max, own)
         if publisher.retiredCount > 0 { next = min(next, now + 1_000) }
-        if case .draining(let end) = phase { next = min(next, end, now + Self.drainPollMilliseconds) }
+        if let due = signalPace.figuresDueAt { next = min(next, due) }
+        if case .draining(let drain) = phase { next = min(next, drain.until, now + Self.drainPollMilliseconds) }
         guard next != .max else { return -1 }
         let current = Sockets.nowMilliseconds()
         return Int32(clamping: next - min(next, current))

@@ -5,6 +5,8 @@ public enum ExitCode: Int32, Sendable {
     case usage = 64
     /// EX_UNAVAILABLE: io_uring is missing, forbidden or too old.
     case unavailable = 69
+    /// EX_SOFTWARE: a reactor did not stop when it was told to, which is a fault of ours.
+    case software = 70
     /// EX_OSERR: the system refused something for a reason of its own, too little locked memory for example.
     case system = 71
     /// EX_CANTCREAT: the file of a unix socket cannot be made.

@@ -215,13 +215,11 @@ public struct Plane: Sendable {
         self.peers = peers
     }
 
-    /// Sends a command from the control thread, which may wait: a reactor empties its queue every turn.
-    public func send(_ command: Command, to reactor: Int) {
-        while !peers[reactor].commands.push(command) {
-            peers[reactor].doorbell.ring()
-            Sockets.pause()
-        }
-        peers[reactor].doorbell.ring()
+    /// Adds a command of the control thread to a reactor's queue. False, and nothing done, if that is full: a reactor
+    /// empties it every turn, so this one is late, or hangs.
+    public func offer(_ command: Command, to reactor: Int) -> Bool {
+        defer { peers[reactor].doorbell.ring() }
+        return peers[reactor].commands.push(command)
     }
 
     /// The sum of a figure over all reactors.

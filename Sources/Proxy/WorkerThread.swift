@@ -60,8 +60,19 @@ public final class DataPlane: Sendable {
     }
 
     /// Waits for all reactors to end, after `stop`.
-    public func join() {
-        for thread in threads.withLock({ $0 }) { pthread_join(thread, nil) }
+    /// - Parameter limit: how long. Time in which the whole process is suspended counts as little.
+    /// - Returns: those that have not ended by then.
+    @discardableResult
+    public func join(withinMilliseconds limit: Int = .max) -> [Int] {
+        let step = 50
+        var left = limit
+        return threads.withLock({ $0 }).enumerated().compactMap { reactor, thread in
+            while !Threads.hasEnded(thread, withinMilliseconds: min(step, max(left, 0))) {
+                guard left > 0 else { return reactor }
+                left -= step
+            }
+            return nil
+        }
     }
 }
 
@@ -70,6 +81,7 @@ private func workerMain(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRa
     let start = unsafe Unmanaged<WorkerStart>.fromOpaque(argument).takeRetainedValue()
     Threads.name("reactor \(start.index)")
     Threads.surviveBrokenConnections()
+    Threads.tellOfCrashes()
     if let processor = start.processor { Threads.pin(to: processor) }
     var worker = Worker(start)
     worker.run()

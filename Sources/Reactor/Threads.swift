@@ -10,6 +10,14 @@ public enum Threads {
     /// A write of this thread to a connection that is gone is an error of that write alone (SIGPIPE is blocked).
     public static func surviveBrokenConnections() { ck_block_pipe_signal() }
 
+    /// A crash of this thread can be told of whatever has become of its stack.
+    public static func tellOfCrashes() { ck_use_crash_stack() }
+
+    /// Waits for a thread to end, at most so long. It must not be asked again about one that has.
+    public static func hasEnded(_ thread: UInt, withinMilliseconds limit: Int) -> Bool {
+        ck_join_thread(thread, CInt(limit)) == 0
+    }
+
     /// Keeps the thread on one processor. False when it may not run there.
     @discardableResult
     public static func pin(to processor: Int) -> Bool { ck_pin_thread(CInt(processor)) == 0 }

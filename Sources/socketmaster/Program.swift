@@ -11,8 +11,8 @@ struct Program: ParsableCommand {
         usage: "socketmaster [<options>]",
         discussion: """
             Times are a whole number and a unit: 500ms, 30s, 2m, 1h. Sizes are bytes, or have a unit: 64k, 1m, 2g. \
-            SIGTERM and SIGINT let requests under way end and then end the program with 0; a second one ends it at \
-            once, with 128 and the signal's number.
+            SIGTERM, SIGINT and SIGQUIT let requests under way end and then end the program with 0; a second one \
+            ends it at once, with 128 and the signal's number. SIGUSR1 writes figures to the log.
             """,
         version: "socketmaster \(Version.text)")
 
@@ -52,6 +52,7 @@ struct Program: ParsableCommand {
     }
 
     static func main() {
+        ProcessStart.prepare()
         do {
             var command = try parseAsRoot()
             try command.run()

@@ -180,3 +180,10 @@ struct TestClient {
 
     var text: String { String(decoding: received, as: UTF8.self) }
 }
+
+extension Plane {
+    /// Sends a command to a reactor that takes it sooner or later.
+    func send(_ command: Command, to reactor: Int) {
+        while !offer(command, to: reactor) { Sockets.pause() }
+    }
+}

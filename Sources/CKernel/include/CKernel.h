@@ -23,6 +23,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -267,14 +268,26 @@ int ck_epoll_wait(int epoll_fd, struct epoll_event *events, int capacity, int ti
 /// The ring's READ honours O_NONBLOCK, so a reactor's is blocking and the control thread's is not.
 int ck_make_eventfd(bool blocking);
 uint64_t ck_take_eventfd(int fd);
-/// Blocks SIGTERM, SIGINT, SIGUSR1 and SIGPIPE in this thread and those it starts; returns a signalfd for all but the
-/// last.
+/// Those of descriptors 0 to 2 that are closed become /dev/null: a socket that got such a number would get the log.
+void ck_open_standard_descriptors(void);
+/// What a program does first with signals, whatever it has inherited: those that are taken by ck_next_signal wait,
+/// those that say what a call says as well, or nothing, are ignored.
+void ck_prepare_signals(void);
+/// Blocks in this thread, and those it starts, SIGPIPE and whatever ck_next_signal takes, and returns a signalfd.
 int ck_signal_descriptor(void);
 int ck_next_signal(int fd);
+/// Signals that end a program in good order end it at once again, also where another thread hangs.
+void ck_restore_signals(void);
+/// A crash writes a line with signal and thread to standard error, and then ends the process as it would have anyway.
+void ck_report_crashes(void);
+/// Lets the calling thread tell of a crash for which its stack is too small. The memory is never given back.
+void ck_use_crash_stack(void);
 /// The processors that this process may run on, in order; returns how many.
 int ck_processors(int *numbers, int capacity);
 int ck_pin_thread(int processor);
 void ck_name_thread(const char *name);
+/// Waits for a thread to end. -ETIMEDOUT: it has not.
+int ck_join_thread(pthread_t thread, int patience_milliseconds);
 /// Writes to a connection that is gone fail in this thread, and that is all: splice(2) knows no MSG_NOSIGNAL.
 void ck_block_pipe_signal(void);
 /// Raises RLIMIT_NOFILE to its hard limit and returns what holds then.
@@ -327,7 +340,7 @@ int ck_date(int64_t seconds, char *text, int capacity);
 void ck_write_all(int fd, const void *bytes, size_t count);
 /// Whether a write to it would not wait: at least of 4096 bytes, if it is a pipe. True if that cannot be told.
 bool ck_is_writable(int fd);
-/// SIGTERM and SIGINT end the process again.
-void ck_restore_signals(void);
+/// Whether there is something to read from it, at most so many milliseconds from now.
+bool ck_is_readable(int fd, int patience_milliseconds);
 
 #endif
