@@ -40,6 +40,8 @@ struct Stream: BitwiseCopyable {
 
 /// What became of a session's streams in the moment that it was lost, or said GoAway; for the log.
 public struct SessionTally: BitwiseCopyable, Sendable {
+    // Each count stays at its highest value.
+
     /// Sent again elsewhere, or waiting for that.
     public var sentAgain: UInt16 = 0
     /// Answered with 502 by us.
@@ -55,6 +57,12 @@ public struct SessionTally: BitwiseCopyable, Sendable {
         sentAgain = UInt16(truncatingIfNeeded: word)
         failed = UInt16(truncatingIfNeeded: word >> 16)
         cut = UInt16(truncatingIfNeeded: word >> 32)
+    }
+
+    /// The highest count stands for all above it.
+    @inline(__always) @_noLocks
+    static func increment(_ count: inout UInt16) {
+        if count < 0xFFFF { count += 1 }
     }
 
     var word: UInt64 {

@@ -141,15 +141,23 @@ extension Worker {
         unsafe peer.pointee.doorbell.ring()
     }
 
+    /// Tries each of them: who waits for a queue that is full keeps nobody else's blocks.
     @_noLocks
     mutating func retryReturns() {
-        while returnCount > 0 {
-            let (chain, sender) = unsafe returns[returnCount - 1]
+        var place = 0
+        var kept = 0
+        while place < returnCount {
+            let (chain, sender) = unsafe returns[place]
+            place += 1
             var command = Command(.takeBack)
             command.chain = chain
-            guard unsafe peers[sender].commands.push(command) else { return }
-            unsafe peers[sender].doorbell.ring()
-            returnCount -= 1
+            if unsafe peers[sender].commands.push(command) {
+                unsafe peers[sender].doorbell.ring()
+            } else {
+                unsafe returns[kept] = (chain, sender)
+                kept += 1
+            }
         }
+        returnCount = kept
     }
 }

@@ -106,10 +106,12 @@ extension Worker {
     @_noLocks
     private func tell(_ session: Int32, _ connection: Int32, _ obstacle: Obstacle) {
         let slot = unsafe sessions + Int(session)
-        if case .none = obstacle { return unsafe slot.pointee.tally.sentAgain &+= 1 }
-        if case .relay = connections[connection].mode { return unsafe slot.pointee.tally.cut &+= 1 }
-        if case .replyBegun = obstacle { return unsafe slot.pointee.tally.cut &+= 1 }
-        unsafe slot.pointee.tally.failed &+= 1
+        if case .none = obstacle { return unsafe SessionTally.increment(&slot.pointee.tally.sentAgain) }
+        if case .relay = connections[connection].mode {
+            return unsafe SessionTally.increment(&slot.pointee.tally.cut)
+        }
+        if case .replyBegun = obstacle { return unsafe SessionTally.increment(&slot.pointee.tally.cut) }
+        unsafe SessionTally.increment(&slot.pointee.tally.failed)
     }
 
     /// Puts the bytes that were passed on in front of those that were not; the end of the turn routes them anew.

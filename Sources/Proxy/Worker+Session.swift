@@ -35,7 +35,10 @@ extension Worker {
         case KernelError.noBuffers:
             bump(.starved)
             starvedSessions.append(session)
-        case 0: loseSession(session, .closed)
+        case 0:
+            // Whichever of the two sides is the first to close what has nothing left.
+            let hasEnded = unsafe slot.pointee.isDraining && slot.pointee.streams.isEmpty
+            loseSession(session, hasEnded ? .drained : .closed)
         default: loseSession(session, .reset)
         }
     }

@@ -8,3 +8,19 @@ import Testing
     #expect(MemoryLayout<Connection>.stride == 296)
     #expect(MemoryLayout<Connection>.stride - MemoryLayout<Connection>.size < 8)
 }
+
+struct SessionTallyTests {
+    /// A count that overflows must neither begin again nor run over into its neighbour.
+    @Test func eachCountStaysAtItsHighestValue() {
+        var tally = SessionTally()
+        for _ in 0..<70_000 { SessionTally.increment(&tally.sentAgain) }
+        #expect(tally.sentAgain == 65_535 && tally.failed == 0 && tally.cut == 0)
+        tally.failed = 65_534
+        SessionTally.increment(&tally.failed)
+        SessionTally.increment(&tally.failed)
+        SessionTally.increment(&tally.cut)
+        #expect(tally.failed == 65_535 && tally.cut == 1)
+        let read = SessionTally(word: tally.word)
+        #expect(read.sentAgain == 65_535 && read.failed == 65_535 && read.cut == 1)
+    }
+}

@@ -14,13 +14,13 @@ private struct SteppedWorker: ~Copyable {
     var publisher: SnapshotPublisher
     let plane: Plane
 
-    init() throws {
+    init(reactors: Int = 2) throws {
         try TLSEnvironment.start(minimum: .v12)
-        let limits = DataPlaneLimits(smallWithReactors: 2)
+        let limits = DataPlaneLimits(smallWithReactors: reactors)
         let first = SnapshotBuilder.build(generation: 1, listeners: [], hashSeed: 7)
         let publisher = SnapshotPublisher(reactors: limits.reactors, first: first)
         let plane = try #require(Plane(limits: limits, mailboxes: publisher.mailboxes))
-        // The other reactor only has to be there.
+        // The other reactors only have to be there.
         let start = WorkerStart(
             index: 0, plane: plane, rings: try WorkerRings.make(limits),
             peersAddress: unsafe UInt(bitPattern: PeerView.all(of: plane)), seed: 1, processor: nil)
@@ -112,6 +112,26 @@ struct WorkerTests {
         stepped.worker.beginTurn()
         stepped.worker.takeCompletions()
         #expect(stepped.plane.sum(.accepted) == 1)
+        stepped.leave()
+    }
+
+    /// Blocks that have to go back wait for their owner's queue, and for nobody else's.
+    @Test func returnsGoOnBehindAPeerWhoseQueueIsFull() throws {
+        var stepped = try SteppedWorker(reactors: 3)
+        while stepped.plane.peers[1].commands.push(Command(.drain)) {}
+        for sender in [1, 2, 1, 2, 1] {
+            unsafe stepped.worker.returns[stepped.worker.returnCount] = (Chain(), sender)
+            stepped.worker.returnCount += 1
+        }
+        stepped.worker.retryReturns()
+        #expect(stepped.worker.returnCount == 3)
+        for _ in 0..<2 { #expect(stepped.plane.peers[2].commands.pop()?.kind == .takeBack) }
+        let isEmpty = stepped.plane.peers[2].commands.pop() == nil
+        #expect(isEmpty)
+        while stepped.plane.peers[1].commands.pop() != nil {}
+        stepped.worker.retryReturns()
+        #expect(stepped.worker.returnCount == 0)
+        for _ in 0..<3 { #expect(stepped.plane.peers[1].commands.pop()?.kind == .takeBack) }
         stepped.leave()
     }
 }
