@@ -211,9 +211,28 @@ void ck_write_all(int fd, const void *bytes, size_t count) {
     }
 }
 
-bool ck_is_writable(int fd) {
+int ck_open_again(int fd) {
+    struct stat information;
+    char path[32];
+    if (fstat(fd, &information) != 0) return -errno;
+    if (!S_ISFIFO(information.st_mode) && !isatty(fd)) return -ENOTSUP;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    int again = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    return again >= 0 ? again : -errno;
+}
+
+bool ck_await_writable(int fd, int milliseconds) {
     struct pollfd state = {.fd = fd, .events = POLLOUT};
-    return poll(&state, 1, 0) != 0;
+    return poll(&state, 1, milliseconds) != 0;
+}
+
+ssize_t ck_write_now(int fd, const void *bytes, size_t count) {
+    // Somebody else may share the descriptor's flags, so it is asked before each write. A socket can be told for one.
+    if (!ck_await_writable(fd, 0)) return -EAGAIN;
+    ssize_t written = send(fd, bytes, count, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (written < 0 && errno == ENOTSOCK) written = write(fd, bytes, count);
+    if (written < 0) return errno == EINTR ? -EAGAIN : -errno;
+    return written > 0 ? written : -EIO;
 }
 
 bool ck_is_readable(int fd, int patience_milliseconds) {

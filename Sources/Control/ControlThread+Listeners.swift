@@ -26,11 +26,17 @@ extension ControlThread {
             listenerSockets[slot] = sockets
             prepareListener(slot, generation: generation)
             listenersToOpen.append(slot)
-            log.info("listener opened: \(listener)")
+            log.info("listener opened: \(listener)", metadata: about("listener opened", listener, isNamed: port != 0))
             return .opened(slot: slot)
         } catch {
             return .refused(ListenerSockets.sentence(address, port: port, error))
         }
+    }
+
+    /// Ports that nobody has named are one subject: each of them is new.
+    private func about(_ event: String, _ address: PublicAddress, isNamed: Bool) -> Logger.Metadata {
+        guard !isNamed else { return .about(.init(event, "\(address)")) }
+        return .about(.init(event, "\(address.address), each time on a free port", allowance: .many))
     }
 
     private func openSockets(_ address: ListenAddress, port: UInt16) throws(KernelFailure) -> ListenerSockets {
@@ -93,7 +99,9 @@ extension ControlThread {
             tellLastFailures(ofListener: slot, listener)
             registry.listenerIsClosed(slot)
             listenerSockets[slot] = nil
-            log.info("listener closed: \(listener.address)")
+            log.info(
+                "listener closed: \(listener.address)",
+                metadata: about("listener closed", listener.address, isNamed: listener.isNamed))
             hasClosed = true
         }
         if hasClosed { placeWaiting() }

@@ -37,7 +37,9 @@ extension ControlThread {
         do {
             try epoll.add(fd, registration.source)
         } catch {
-            log.warning("no memory to wait for \(registration.peer): \(KernelText.error(error.number))")
+            log.warning(
+                "no memory to wait for \(registration.peer): \(KernelText.error(error.number))",
+                metadata: .about(.init("no memory to wait for", registration.host, allowance: .many)))
             pending.remove(registration)
         }
     }
@@ -174,10 +176,9 @@ extension ControlThread {
     }
 
     private func logRefusal(_ registration: PendingRegistration, _ sentence: String) {
-        let (mayWrite, suppressed) = refusalLog.admit(now: now)
-        guard mayWrite else { return }
-        if suppressed > 0 { log.warning("refused \(counted(suppressed, "more registration"))") }
-        log.warning("refused \(registration.peer): \(sentence)")
+        log.warning(
+            "refused \(registration.peer): \(sentence)",
+            metadata: .about(.init("refused", registration.host, allowance: .many)))
     }
 
     // MARK: the control addresses at the limit of descriptors

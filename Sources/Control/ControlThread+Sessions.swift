@@ -46,6 +46,13 @@ extension ControlThread {
     }
 
     private func openAndAdopt(_ registration: PendingRegistration, _ judged: JudgedRegistration) {
+        if registry.freeListenerSlot() == nil {
+            // One that is held gives way, and so does one after another if several registrations wait for that.
+            if registry.listeners.closing.isEmpty {
+                follow(registry.makeRoom(now: now) { plane.waitingOnListener.load($0) > 0 })
+            }
+            if !registry.listeners.closing.isEmpty { return wait(registration, judged) }
+        }
         switch openListener(judged.definition.address, port: judged.definition.port) {
         case .opened(let slot): adopt(registration, judged, listener: slot)
         case .refused(let sentence): refuse(registration, sentence)
@@ -62,7 +69,8 @@ extension ControlThread {
         _ = ck_prepare_session_socket(fd, ck_is_tcp(fd))
         let added = registry.addSession(
             to: slot, for: ClientPattern(definition), service: describe(registration, definition),
-            reusesStreams: definition.reusesStreams, identity: judged.identity, now: now)
+            peer: registration.host, isNamed: definition.port != 0, reusesStreams: definition.reusesStreams,
+            identity: judged.identity, now: now)
         var command = Command(.adoptSession)
         command.fd = fd
         command.session = added.handle
@@ -133,22 +141,25 @@ extension ControlThread {
 
     private func news(of added: AddedSession, _ identity: Identity?) -> RegistrationNews {
         guard let session = registry.sessions[added.handle] else { preconditionFailure("it was added just now") }
-        let (route, count) = (session.routeDescription, counted(added.siblings.count + 1, "session"))
+        let (route, count) = (session.routeName, counted(added.siblings.count + 1, "session"))
         var news = RegistrationNews(
             registered: "registered \(route) for \(session.service): \(count), reactor \(added.handle.reactor)",
             identity: identity)
         guard let milliseconds = added.heldFor else { return news }
         let waiting = registry.routes[session.route].map { plane.waitingClients.onListener($0.listener) } ?? 0
-        let clients = counted(Int(clamping: waiting), "client")
-        news.released = "released \(route) after \(milliseconds) ms: \(clients) waited on its listener"
+        let clients = "\(counted(Int(clamping: waiting), "client")) waited on its listener"
+        news.released =
+            "released \(route) after \(milliseconds) ms: \(waiting == 0 ? "nobody had to wait" : clients)"
         return news
     }
 
     /// Tells the log of the session's registration, if it has not been told yet.
     private func tellRegistered(_ session: SessionHandle) {
-        guard let news = untold.removeValue(forKey: session) else { return }
-        log.info("\(news.registered)")
-        if let released = news.released { log.info("\(released)") }
+        guard let news = untold.removeValue(forKey: session), let route = registry.sessions[session]?.routeName else {
+            return
+        }
+        log.info("\(news.registered)", metadata: .about("registered", route))
+        if let released = news.released { log.info("\(released)", metadata: .about("released", route)) }
         if let identity = news.identity { logCertificate(identity, session) }
     }
 
@@ -179,9 +190,32 @@ extension ControlThread {
     private func sessionIsGone(_ handle: SessionHandle, _ word: UInt64) {
         guard let session = registry.sessions[handle], session.phase != .gone else { return }
         tellRegistered(handle)
-        let became = plane.tally(of: handle).since(toldTallies.removeValue(forKey: handle)).clauses
-        log.info("session lost: \(session.routeDescription) for \(session.service): \(reason(in: word))\(became)")
+        let tally = plane.tally(of: handle).since(toldTallies.removeValue(forKey: handle))
+        let event = isExpected(SessionWord.reason(word), session, tally) ? "session ended" : "session lost"
+        let why = "\(reason(in: word))\(sessionsLeft(without: session))\(tally.clauses)"
+        log.info(
+            "\(event): \(session.routeName) for \(session.service): \(why)",
+            metadata: .about(event, session.routeName))
         follow(registry.sessionIsGone(handle, now: now))
+    }
+
+    /// Whether the end was announced by one of the two sides, and has cost nobody anything.
+    private func isExpected(_ reason: SessionEnd?, _ session: RegisteredSession, _ tally: SessionTally) -> Bool {
+        guard tally.failed == 0, tally.cut == 0 else { return false }
+        switch reason {
+        case .drained, .stopped: return true
+        case .closed:
+            if case .serving = phase { return session.phase == .draining }
+            return true
+        default: return false
+        }
+    }
+
+    /// How many sessions the route has without one of them, as a clause.
+    private func sessionsLeft(without session: RegisteredSession) -> String {
+        guard let route = registry.routes[session.route] else { return "" }
+        let count = route.sessions.count - (session.phase == .live ? 1 : 0)
+        return count == 0 ? ", no session is left" : ", \(counted(count, "session")) left"
     }
 
     private func sessionDrains(_ handle: SessionHandle) {
@@ -189,8 +223,10 @@ extension ControlThread {
         tellRegistered(handle)
         let tally = plane.tally(of: handle)
         toldTallies[handle] = tally
-        let became = tally.clauses
-        log.info("session draining: \(session.routeDescription) for \(session.service): it said GoAway\(became)")
+        let why = "it said GoAway\(sessionsLeft(without: session))\(tally.clauses)"
+        log.info(
+            "session draining: \(session.routeName) for \(session.service): \(why)",
+            metadata: .about("session draining", session.routeName))
         follow(registry.sessionDrains(handle, now: now))
     }
 
@@ -206,9 +242,15 @@ extension ControlThread {
         for event in events {
             switch event {
             case .held(let route, let milliseconds):
-                log.info("held: \(route) for \(TimeSpan(milliseconds: milliseconds))")
+                // Nobody comes back to a proxy that stops.
+                guard case .serving = phase else { continue }
+                let time = TimeSpan(milliseconds: milliseconds)
+                log.info("held: \(route) for \(time)", metadata: .about("held", route))
             case .expired(let route, let milliseconds):
-                log.info("given up: \(route) after \(milliseconds) ms, nobody came")
+                log.info(
+                    "given up: \(route) after \(milliseconds) ms, nobody came", metadata: .about("given up", route))
+            case .gaveWay(let route, let milliseconds, let reason):
+                log.info("given up: \(route) after \(milliseconds) ms, \(reason)", metadata: .about("given up", route))
             case .close(let slot):
                 listenersToClose.append(slot)
             }
@@ -221,19 +263,24 @@ extension SessionTally {
     fileprivate func since(_ told: SessionTally?) -> SessionTally {
         guard let told else { return self }
         var rest = self
-        rest.sentAgain &-= told.sentAgain
-        rest.failed &-= told.failed
-        rest.cut &-= told.cut
+        rest.sentAgain -= min(rest.sentAgain, told.sentAgain)
+        rest.failed -= min(rest.failed, told.failed)
+        rest.cut -= min(rest.cut, told.cut)
         return rest
     }
 
     /// What became of the session's streams, as clauses behind a reason.
     fileprivate var clauses: String {
         var text = ""
-        if sentAgain > 0 { text += "; \(counted(Int(sentAgain), "exchange")) sent again" }
-        if failed > 0 { text += "; \(counted(Int(failed), "request")) answered with 502" }
-        if cut > 0 { text += "; \(counted(Int(cut), "connection")) cut" }
+        if sentAgain > 0 { text += "; \(Self.counted(sentAgain, "exchange")) sent again" }
+        if failed > 0 { text += "; \(Self.counted(failed, "request")) answered with 502" }
+        if cut > 0 { text += "; \(Self.counted(cut, "connection")) cut" }
         return text
+    }
+
+    /// The highest count stands for all above it.
+    private static func counted(_ count: UInt16, _ noun: String) -> String {
+        "\(count == .max ? "at least " : "")\(Control.counted(Int(count), noun))"
     }
 }
 

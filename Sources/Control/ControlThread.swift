@@ -15,6 +15,10 @@ internal import TLS
 public final class ControlThread {
     let settings: Settings
     let log: Logger
+    /// What brings the log's lines to standard error.
+    let logWriter: LogWriter?
+    /// The epoll descriptor tells when it takes more of them.
+    var waitsForLog = false
     let dataPlane: DataPlane
     var publisher: SnapshotPublisher
     /// A secret of the process, so that nobody can choose keys whose hashes collide.
@@ -30,7 +34,6 @@ public final class ControlThread {
 
     var registry: Registry
     var pending: PendingTable
-    var refusalLog = RefusalLog()
     /// What the log has said of sessions that drain.
     var toldTallies: [SessionHandle: SessionTally] = [:]
     /// What has been told of clients that were turned away, and what is to be told next.
@@ -96,6 +99,7 @@ public final class ControlThread {
     ) {
         self.settings = settings
         self.log = log
+        self.logWriter = (log.handler as? StandardErrorLog)?.writer
         self.dataPlane = dataPlane
         self.publisher = publisher
         self.hashSeed = hashSeed
@@ -126,7 +130,11 @@ public final class ControlThread {
             publish()
             deliverCommands()
             if case .draining = phase { stopIfDrained() }
-            if case .stopped(let exitCode) = phase { return exitCode }
+            attendLog()
+            if case .stopped(let exitCode) = phase {
+                logWriter?.finish(milliseconds: Self.lastLinesMilliseconds)
+                return exitCode
+            }
         }
     }
 
@@ -139,6 +147,7 @@ public final class ControlThread {
             noteFailures()
         case .controlSocket(let index): acceptServices(at: index)
         case .registration(let id): continueRegistration(id, isBroken: event.isBroken)
+        case .log: logWriter?.resume()
         }
     }
 
@@ -151,6 +160,19 @@ public final class ControlThread {
         tellFiguresIfAsked()
         renewTickets()
         spareDescriptors.refill()
+    }
+
+    /// How long the last lines may take to be read when the program ends.
+    private static let lastLinesMilliseconds: UInt64 = 500
+    private static let logPollMilliseconds: UInt64 = 50
+
+    /// Tells what was left out, and has the kernel tell when there is room for lines that are left.
+    private func attendLog() {
+        guard let logWriter else { return }
+        logWriter.attend(now: now)
+        let waits = logWriter.isWaiting
+        guard waits != waitsForLog else { return }
+        waitsForLog = waits ? epoll.addWriting(logWriter.fd, .log) : !epoll.remove(logWriter.fd)
     }
 
     /// Shows reactors what has changed, all of it at once, and then does what had to wait for that.
@@ -177,7 +199,9 @@ public final class ControlThread {
     /// Until the next thing that happens by itself; negative: there is none.
     private func millisecondsToWait() -> Int32 {
         let own = min(acceptResumesAt ?? .max, failures.dueAt ?? .max, ticketsRenewedAt)
-        var next = min(pending.nextDeadline, registry.nextExpiry ?? .max, own)
+        var next = min(pending.nextDeadline, registry.nextExpiry ?? .max, own, logWriter?.nextDue ?? .max)
+        // Without memory for it the kernel tells nothing.
+        if !waitsForLog, logWriter?.isWaiting == true { next = min(next, now + Self.logPollMilliseconds) }
         if publisher.retiredCount > 0 { next = min(next, now + 1_000) }
         if let due = signalPace.figuresDueAt { next = min(next, due) }
         if case .draining(let drain) = phase { next = min(next, drain.until, now + Self.drainPollMilliseconds) }

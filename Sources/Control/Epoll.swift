@@ -7,6 +7,8 @@ enum EventSource: Equatable {
     case bell
     case controlSocket(index: Int)
     case registration(id: UInt64)
+    /// Standard error takes more of the log.
+    case log
 
     /// As epoll carries it: the kind in the highest byte.
     var rawValue: UInt64 {
@@ -15,6 +17,7 @@ enum EventSource: Equatable {
         case .bell: 1 << 56
         case .controlSocket(let index): 2 << 56 | UInt64(index)
         case .registration(let id): 3 << 56 | id
+        case .log: 4 << 56
         }
     }
 
@@ -24,7 +27,8 @@ enum EventSource: Equatable {
         case 0: self = .signals
         case 1: self = .bell
         case 2: self = .controlSocket(index: Int(number))
-        default: self = .registration(id: number)
+        case 3: self = .registration(id: number)
+        default: self = .log
         }
     }
 }
@@ -50,6 +54,12 @@ struct Epoll: ~Copyable {
     /// Waits on a descriptor as well. It has to be removed before it is closed or given away.
     func add(_ fd: Int32, _ source: EventSource) throws(KernelFailure) {
         _ = try checked(ck_epoll_set(descriptor.fd, EPOLL_CTL_ADD, fd, EPOLLIN.rawValue, source.rawValue))
+    }
+
+    /// Waits until a descriptor takes bytes.
+    /// - Returns: false if the kernel refuses.
+    func addWriting(_ fd: Int32, _ source: EventSource) -> Bool {
+        ck_epoll_set(descriptor.fd, EPOLL_CTL_ADD, fd, EPOLLOUT.rawValue, source.rawValue) == 0
     }
 
     /// Whether bytes to read end the wait. Failures always do.

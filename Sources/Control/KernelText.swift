@@ -58,6 +58,12 @@ enum KernelText {
         line.withUTF8 { bytes in unsafe ck_write_all(fd, bytes.baseAddress, bytes.count) }
     }
 
+    /// Writes what a descriptor takes without a wait, at most 4096 bytes if it is shared with others.
+    /// - Returns: a count of bytes, -EAGAIN, or another negative error number.
+    static func writeNow(_ bytes: Span<UInt8>, to fd: Int32) -> Int {
+        unsafe bytes.withUnsafeBytes { unsafe ck_write_now(fd, $0.baseAddress, $0.count) }
+    }
+
     /// - Parameter fill: writes at most the capacity and returns how much; negative for nothing.
     private static func text(
         capacity: Int, _ fill: (UnsafeMutablePointer<CChar>, CInt) -> CInt

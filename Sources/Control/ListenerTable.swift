@@ -26,6 +26,10 @@ struct ListenerTable {
         let generation: UInt32
         var phase = Phase.open
         var routes: [ClientPattern: UInt32] = [:]
+        /// Somebody has registered for it by its number. One that nobody has named has its number from the kernel.
+        var isNamed = false
+        /// Since when all its routes are held, and the peer whose session was the last one.
+        var held: (since: UInt64, by: String)?
         /// What its clients choose from; nil: they do not speak TLS.
         var certificates: IdentityTable?
         /// Certificates have come or gone since it was made.

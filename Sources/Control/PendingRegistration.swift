@@ -41,6 +41,12 @@ final class PendingRegistration {
         lastHeard = now
     }
 
+    /// The machine or user that it comes from.
+    var host: String {
+        if let colon = peer.lastIndex(of: ":") { return String(peer[..<colon]) }
+        return peer.split(separator: " of ").last.map { String($0) } ?? peer
+    }
+
     var source: EventSource { .registration(id: id) }
 
     var isWaiting: Bool {

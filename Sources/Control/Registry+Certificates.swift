@@ -158,7 +158,7 @@ extension Registry {
                 let loser = owned.first(where: { $0.number == pair.loser })
             else { continue }
             certificateNews.append(
-                .overlap(names: names, winner: winner.route.description, loser: loser.route.description))
+                .overlap(names: names, winner: "\(name(of: winner.route))", loser: "\(name(of: loser.route))"))
         }
         return Set(names.keys)
     }

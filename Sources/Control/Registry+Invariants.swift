@@ -28,7 +28,10 @@ extension Registry {
     }
 
     private var listenersAreConsistent: Bool {
-        listeners.open.allSatisfy { !$0.listener.routes.isEmpty || hasChanged }
+        listeners.open.allSatisfy { slot, listener in
+            let isHeld = !listener.routes.isEmpty && listener.routes.values.allSatisfy { heldRoutes.contains($0) }
+            return (!listener.routes.isEmpty || hasChanged) && isHeld == (listener.held != nil)
+        }
             && listeners.closing.allSatisfy { $0.listener.routes.isEmpty }
             && listeners.open.flatMap { $0.listener.routes.values }.allSatisfy { routes[$0] != nil }
     }

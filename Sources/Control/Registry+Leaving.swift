@@ -3,11 +3,31 @@ internal import Routing
 /// What follows from a session that leaves, or from a hold that ends.
 enum RegistryEvent: Equatable {
     /// The route has lost its last session; its clients wait.
-    case held(route: String, milliseconds: UInt64)
+    case held(route: RouteName, milliseconds: UInt64)
     /// Nobody came in time; the route is gone. `milliseconds`: how long it was held.
-    case expired(route: String, milliseconds: UInt64)
+    case expired(route: RouteName, milliseconds: UInt64)
+    /// The same, before its time: others need its place.
+    case gaveWay(route: RouteName, milliseconds: UInt64, WayGiven)
     /// The listener has no route left: every reactor has to close its socket, and then `listenerIsClosed` is called.
     case close(listener: Int)
+}
+
+/// Why a port is not held any longer.
+enum WayGiven: Equatable {
+    /// The peer has left more ports that nobody has named than one may.
+    case share(peer: String)
+    /// There are as many listeners as there may be.
+    case table
+}
+
+extension WayGiven: CustomStringConvertible {
+    /// A clause for the log.
+    var description: String {
+        switch self {
+        case .share(let peer): "\(peer) has left more ports that nobody else has asked for than may be held"
+        case .table: "another service needs a port and there are as many as there may be"
+        }
+    }
 }
 
 extension Registry {
@@ -55,7 +75,7 @@ extension Registry {
         var events: [RegistryEvent] = []
         for id in heldRoutes.sorted() {
             guard let route = routes[id], let since = route.heldSince, since + bounds.hold <= now else { continue }
-            events += remove(route, heldFor: now - since)
+            events += remove(route) { .expired(route: $0, milliseconds: now - since) }
         }
         assert(isConsistent)
         return events
@@ -72,19 +92,61 @@ extension Registry {
         routes[id] = route
         guard route.sessions.isEmpty else { return [] }
         heldRoutes.insert(id)
-        if bounds.hold == 0 { return remove(route, heldFor: 0) }
-        return [.held(route: route.description, milliseconds: bounds.hold)]
+        if bounds.hold == 0 { return remove(route) { .expired(route: $0, milliseconds: 0) } }
+        let held = RegistryEvent.held(route: name(of: route), milliseconds: bounds.hold)
+        return [held] + boundShare(of: route.listener, leftBy: sessions[handle]?.peer ?? "", now: now)
     }
 
-    private mutating func remove(_ route: RegisteredRoute, heldFor milliseconds: UInt64) -> [RegistryEvent] {
+    /// A listener may be held altogether now: its peer may leave so many ports that nobody has named, so that one
+    /// client that opens ports and goes takes none away from others. The one that is held longest ends.
+    private mutating func boundShare(of slot: Int, leftBy peer: String, now: UInt64) -> [RegistryEvent] {
+        guard let listener = listeners[slot], listener.routes.values.allSatisfy({ heldRoutes.contains($0) }) else {
+            return []
+        }
+        listeners[slot]?.held = (now, peer)
+        guard !listener.isNamed else { return [] }
+        let share = listeners.open.filter { !$0.listener.isNamed && $0.listener.held?.by == peer }
+        guard share.count > bounds.unnamedHeld, let oldest = Self.longestHeld(share) else { return [] }
+        return giveWay(oldest, .share(peer: peer), now: now)
+    }
+
+    /// Ends a hold so that a new listener finds a place: of a port that nobody has named, if there is one, and of the
+    /// peer that has left most of them. Nothing, if all are in use.
+    /// - Parameter hasClients: whether clients wait at a listener.
+    mutating func makeRoom(now: UInt64, hasClients: (Int) -> Bool) -> [RegistryEvent] {
+        let held = listeners.open.filter { $0.listener.held != nil && !hasClients($0.slot) }
+        let unnamed = held.filter { !$0.listener.isNamed }
+        let shares = Dictionary(grouping: unnamed.isEmpty ? held : unnamed) { $0.listener.held?.by ?? "" }
+        let largest = shares.max { ($0.value.count, $1.key) < ($1.value.count, $0.key) }
+        guard let largest, let oldest = Self.longestHeld(largest.value) else { return [] }
+        let events = giveWay(oldest, .table, now: now)
+        assert(isConsistent)
+        return events
+    }
+
+    private static func longestHeld(_ share: [(slot: Int, listener: ListenerTable.Listener)]) -> Int? {
+        share.min { ($0.listener.held?.since ?? .max, $0.slot) < ($1.listener.held?.since ?? .max, $1.slot) }?.slot
+    }
+
+    private mutating func giveWay(_ slot: Int, _ reason: WayGiven, now: UInt64) -> [RegistryEvent] {
+        let held = (listeners[slot]?.routes.values.sorted() ?? []).compactMap { routes[$0] }
+        return held.flatMap { route in
+            remove(route) { .gaveWay(route: $0, milliseconds: now - min(now, route.heldSince ?? now), reason) }
+        }
+    }
+
+    private mutating func remove(
+        _ route: RegisteredRoute, _ event: (RouteName) -> RegistryEvent
+    ) -> [RegistryEvent] {
+        let removed = event(name(of: route))
         noteChange()
         heldRoutes.remove(route.id)
         routes[route.id] = nil
         if !route.identities.isEmpty { noteCertificates(on: route.listener) }
         listeners[route.listener]?.routes[route.pattern] = nil
-        let expired = RegistryEvent.expired(route: route.description, milliseconds: milliseconds)
-        guard listeners[route.listener]?.routes.isEmpty == true else { return [expired] }
+        guard listeners[route.listener]?.routes.isEmpty == true else { return [removed] }
         listeners[route.listener]?.phase = .closing
-        return [expired, .close(listener: route.listener)]
+        listeners[route.listener]?.held = nil
+        return [removed, .close(listener: route.listener)]
     }
 }

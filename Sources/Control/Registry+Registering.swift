@@ -37,13 +37,16 @@ extension Registry {
     /// `hasRoomForSession` has to be true.
     /// - Parameters:
     ///   - slot: an open listener's.
-    ///   - service: who registers, for the log.
+    ///   - service: who registers, for the log, and the machine or user that it belongs to.
+    ///   - isNamed: it asked for the port by its number.
     ///   - identity: the certificate that it brings.
     mutating func addSession(
-        to slot: Int, for pattern: ClientPattern, service: String, reusesStreams: Bool, identity: Identity? = nil,
-        now: UInt64
+        to slot: Int, for pattern: ClientPattern, service: String, peer: String, isNamed: Bool, reusesStreams: Bool,
+        identity: Identity? = nil, now: UInt64
     ) -> AddedSession {
         let id = routeID(on: slot, for: pattern)
+        if isNamed { listeners[slot]?.isNamed = true }
+        listeners[slot]?.held = nil
         guard var route = routes[id] else { preconditionFailure("the route was made just now") }
         let reactor = reactor(forRoute: route)
         guard let place = slots[reactor].take() else { preconditionFailure("there is room") }
@@ -56,12 +59,18 @@ extension Registry {
         heldRoutes.remove(id)
         routes[id] = route
         sessions[handle] = RegisteredSession(
-            handle: handle, route: id, routeDescription: route.description, service: service,
+            handle: handle, route: id, routeName: name(of: route), service: service, peer: peer,
             reusesStreams: reusesStreams, identity: ownIdentity)
         livingSessions += 1
         noteChange()
         assert(isConsistent)
         return added
+    }
+
+    /// The route as the log names it.
+    func name(of route: RegisteredRoute) -> RouteName {
+        RouteName(
+            pattern: route.pattern, address: route.address, isNamed: listeners[route.listener]?.isNamed ?? true)
     }
 
     private mutating func routeID(on slot: Int, for pattern: ClientPattern) -> UInt32 {

@@ -16,6 +16,8 @@ struct Registry {
         var sessions = 4096
         /// Listeners at once.
         var listeners = 4096
+        /// Held ports that nobody has named and one peer has left.
+        var unnamedHeld: Int { max(4, listeners / 16) }
         /// How long a route stays without a session, in milliseconds.
         var hold: UInt64 = 30_000
     }
@@ -107,6 +109,25 @@ extension ClientPattern: CustomStringConvertible {
     }
 }
 
+/// A route as the log names it: `example.com/api on 127.0.0.1:8000`.
+struct RouteName: Hashable, Sendable, CustomStringConvertible {
+    let pattern: ClientPattern
+    let address: PublicAddress
+    /// Somebody has registered for the port by its number.
+    var isNamed = true
+
+    var description: String { "\(pattern) on \(address)" }
+
+    /// What a line about the route is about. Ports that nobody has named are one subject: each of them is new.
+    func subject(_ event: String) -> LogSubject {
+        var hasher = Hasher()
+        hasher.combine(pattern)
+        hasher.combine(isNamed ? address : PublicAddress(address: address.address, port: 0))
+        let place = isNamed ? description : "\(pattern) on \(address.address), each time on a free port"
+        return LogSubject(event, place, identity: hasher.finalize(), allowance: isNamed ? .route : .many)
+    }
+}
+
 /// A route as the registry knows it.
 struct RegisteredRoute {
     let id: UInt32
@@ -121,8 +142,6 @@ struct RegisteredRoute {
     /// Certificates that its sessions have brought, or the last ones before it was held.
     var identities: [RouteIdentity] = []
 
-    /// For the log: `example.com/api on 127.0.0.1:8000`.
-    var description: String { "\(pattern) on \(address)" }
 }
 
 /// A session as the registry knows it.
@@ -138,9 +157,11 @@ struct RegisteredSession {
     let handle: SessionHandle
     let route: UInt32
     /// Of its route, which may be gone before it.
-    let routeDescription: String
+    let routeName: RouteName
     /// Who registered, for the log.
     let service: String
+    /// The machine or user of that service.
+    let peer: String
     let reusesStreams: Bool
     let identity: Identity?
     var phase = Phase.live

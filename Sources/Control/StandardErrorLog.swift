@@ -1,6 +1,4 @@
-internal import CKernel
 internal import Logging
-internal import Synchronization
 
 /// Where the program speaks to its operator.
 public enum StandardError {
@@ -10,11 +8,10 @@ public enum StandardError {
     }
 }
 
-/// Writes each entry as one line to standard error, with one call: time, level, message. Services must not have to wait
-/// for somebody who does not read the log: a line that would wait is left out, and the next one says so.
+/// Writes each entry as one line to standard error: time, level, message. Whatever services and strangers can cause has
+/// a rate, by the subject that the entry's metadata name. Notices have none: they answer the operator.
 struct StandardErrorLog: LogHandler {
-    private static let leftOut = Atomic(0)
-
+    let writer = LogWriter()
     var logLevel: Logger.Level
     var metadata: Logger.Metadata = [:]
 
@@ -23,17 +20,28 @@ struct StandardErrorLog: LogHandler {
     }
 
     func log(event: LogEvent) {
-        guard ck_is_writable(2) else {
-            Self.leftOut.add(1, ordering: .relaxed)
-            return
-        }
-        let count = Self.leftOut.exchange(0, ordering: .relaxed)
-        let note = count > 0 ? "\(KernelText.timestamp) warning \(counted(count, "line")) left out, nobody read\n" : ""
-        StandardError.write("\(note)\(KernelText.timestamp) \(event.level) \(event.message)")
+        let line = "\(event.message)"
+        writer.write(line, event.level, about: event.level == .notice ? nil : Self.subject(of: event, line))
+    }
+
+    private static func subject(of event: LogEvent, _ line: String) -> LogSubject {
+        guard case .stringConvertible(let value) = event.metadata?[Logger.Metadata.subject],
+            let subject = value as? LogSubject
+        else { return LogSubject(ofLine: line) }
+        return subject
     }
 
     subscript(metadataKey key: String) -> Logger.Metadata.Value? {
         get { metadata[key] }
         set { metadata[key] = newValue }
     }
+}
+
+extension Logger.Metadata {
+    fileprivate static let subject = "subject"
+
+    /// What a line is about: it shares a rate with others about the same.
+    static func about(_ subject: LogSubject) -> Logger.Metadata { [Self.subject: .stringConvertible(subject)] }
+
+    static func about(_ event: String, _ route: RouteName) -> Logger.Metadata { about(route.subject(event)) }
 }

@@ -18,7 +18,8 @@ struct World {
 
     /// Registers as the control thread does, and returns the session.
     mutating func register(
-        _ address: PublicAddress, _ pattern: ClientPattern, reuses: Bool = false, identity: Identity? = nil
+        _ address: PublicAddress, _ pattern: ClientPattern, reuses: Bool = false, identity: Identity? = nil,
+        by peer: String = "127.0.0.1", isNamed: Bool = true
     ) -> AddedSession {
         let slot: Int
         switch registry.listener(for: address) {
@@ -29,7 +30,8 @@ struct World {
         case .closing, .overlapped: preconditionFailure("not what this test is about")
         }
         return registry.addSession(
-            to: slot, for: pattern, service: "test", reusesStreams: reuses, identity: identity, now: now)
+            to: slot, for: pattern, service: "test", peer: peer, isNamed: isNamed, reusesStreams: reuses,
+            identity: identity, now: now)
     }
 
     mutating func register(port: UInt16, _ path: String = "/", _ identity: Identity? = nil) -> AddedSession {
@@ -72,6 +74,11 @@ func http(_ path: String, suffix: String = "") -> ClientPattern {
         preconditionFailure("not a pattern")
     }
     return .http(pattern)
+}
+
+/// How the log names a route.
+func name(_ port: UInt16, _ path: String = "/") -> RouteName {
+    RouteName(pattern: http(path), address: local(port))
 }
 
 /// A descriptor that means nothing.

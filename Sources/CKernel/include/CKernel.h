@@ -338,9 +338,15 @@ void ck_wipe(void *bytes, size_t count);
 int ck_date(int64_t seconds, char *text, int capacity);
 /// Writes everything, unless the descriptor fails.
 void ck_write_all(int fd, const void *bytes, size_t count);
-/// Whether a write to it would not wait: at least of 4096 bytes, if it is a pipe. True if that cannot be told.
-bool ck_is_writable(int fd);
 /// Whether there is something to read from it, at most so many milliseconds from now.
 bool ck_is_readable(int fd, int patience_milliseconds);
+/// Opens a pipe or a terminal once more, for writes that do not wait: O_NONBLOCK belongs to everybody who shares a
+/// descriptor. Returns -ENOTSUP for anything else, and whatever keeps it from being opened.
+int ck_open_again(int fd);
+/// Waits until a write would not wait, at least of 4096 bytes if it is a pipe. False: not in time.
+bool ck_await_writable(int fd, int milliseconds);
+/// Writes at once what there is room for. Returns a count, -EAGAIN if it would have to wait, or another -errno. A
+/// descriptor whose writes may wait has to be given 4096 bytes at most.
+ssize_t ck_write_now(int fd, const void *bytes, size_t count);
 
 #endif
