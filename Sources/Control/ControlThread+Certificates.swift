@@ -1,5 +1,6 @@
 internal import CKernel
 internal import Logging
+internal import Registration
 internal import Routing
 internal import TLS
 
@@ -31,29 +32,83 @@ extension ControlThread {
     func tellCertificateNews() {
         for news in registry.takeCertificateNews() {
             switch news {
-            case .speaksTLS(let address): log.info("listener speaks TLS: \(address)")
-            case .speaksPlain(let address): log.warning("listener speaks plain, no certificate is left: \(address)")
+            case .speaksTLS(let address):
+                log.info(
+                    "listener speaks TLS: \(address)", metadata: .about(.init("listener speaks TLS", "\(address)")))
+            case .speaksPlain(let address):
+                log.warning(
+                    "listener speaks plain, no certificate is left: \(address)",
+                    metadata: .about(.init("listener speaks plain", "\(address)")))
             case .overlap(let names, let winner, let loser):
                 let text = "\(logText(Self.shortened(names))): \(winner) has it now, \(loser) had it"
-                log.warning("two certificates for one name, the newer one is served: \(text)")
+                log.warning(
+                    "two certificates for one name, the newer one is served: \(text)",
+                    metadata: .about(.init("two certificates for one name", winner)))
             }
         }
     }
 
     func logCertificate(_ identity: Identity, _ session: SessionHandle) {
         guard let session = registry.sessions[session] else { return }
-        let names = identity.names.isEmpty ? "no name" : logText(Self.shortened(identity.names))
         let end = KernelText.date(identity.notAfter)
         let key = "\(identity.keyName), SHA-256 \(identity.fingerprintText)"
-        log.info("certificate for \(names) until \(end), \(key), brought by \(session.service)")
-        switch identity.validity(at: KernelText.secondsSince1970) {
-        case .valid: break
-        case .expired:
-            log.warning("the certificate for \(names) has expired (\(end)): clients will refuse it; renew it")
+        log.info(
+            "certificate for \(Self.names(of: identity)) until \(end), \(key), brought by \(session.service)",
+            metadata: .about("certificate", session.routeName))
+        warn(of: identity, for: session.routeName)
+        guard case .http(let pattern) = session.routeName.pattern else { return }
+        warnUnlessCovered(pattern.domainSuffix, by: identity, for: session.routeName)
+    }
+
+    private func warnUnlessCovered(_ domain: String, by identity: Identity, for route: RouteName) {
+        guard !identity.covers(domain: domain) else { return }
+        let isNew = certificateWatch.takes(.doesNotCover(domain), of: identity, at: KernelText.secondsSince1970)
+        guard isNew else { return }
+        log.warning(
+            """
+            certificate does not cover \(logText(domain)), which its service has registered for on \(route.address): \
+            it is for \(Self.names(of: identity)), and clients that ask for another name refuse it; \
+            have it issued for \(logText(domain))
+            """, metadata: .about("certificate does not cover", route))
+    }
+
+    /// Certificates that are served: those that expire, or begin to count, while they are.
+    func watchCertificates() {
+        guard certificatesDueAt <= now else { return }
+        let served = registry.routes.values.sorted { $0.id < $1.id }
+            .flatMap { route in route.identities.map { (route: route, identity: $0.identity) } }
+        for (route, identity) in served { warn(of: identity, for: registry.name(of: route)) }
+        let identities = served.map { $0.identity }
+        let seconds = CertificateWatch.secondsToNextLook(identities, at: KernelText.secondsSince1970)
+        certificatesDueAt = identities.isEmpty ? .max : now + UInt64(seconds) * 1_000
+    }
+
+    private func warn(of identity: Identity, for route: RouteName) {
+        let time = KernelText.secondsSince1970
+        certificatesDueAt = min(certificatesDueAt, now + 1_000)
+        guard let fault = CertificateWatch.fault(of: identity, at: time) else { return }
+        guard certificateWatch.takes(fault, of: identity, at: time) else { return }
+        let (names, address) = (Self.names(of: identity), route.address)
+        let end = KernelText.date(identity.notAfter)
+        let subject = Logger.Metadata.about("certificate expires", route)
+        switch fault {
+        case .expires:
+            let left = roundedTime(seconds: identity.notAfter - time)
+            log.warning("certificate expires in \(left) (\(end)): \(names) on \(address); renew it", metadata: subject)
+        case .hasExpired:
+            let refused = "clients of \(address) refuse it; renew it"
+            log.warning("certificate expires: that for \(names) has expired (\(end)), \(refused)", metadata: subject)
         case .notYet:
             let start = KernelText.date(identity.notBefore)
-            log.warning("the certificate for \(names) is not valid before \(start): clients will refuse it until then")
+            log.warning(
+                "the certificate for \(names) is not valid before \(start): clients of \(address) refuse it until then",
+                metadata: .about("certificate not valid yet", route))
+        case .doesNotCover: break
         }
+    }
+
+    private static func names(of identity: Identity) -> String {
+        identity.names.isEmpty ? "no name" : logText(shortened(identity.names))
     }
 
     private static func shortened(_ names: [String]) -> String {

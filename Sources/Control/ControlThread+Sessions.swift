@@ -49,7 +49,7 @@ extension ControlThread {
         if registry.freeListenerSlot() == nil {
             // One that is held gives way, and so does one after another if several registrations wait for that.
             if registry.listeners.closing.isEmpty {
-                follow(registry.makeRoom(now: now) { plane.waitingOnListener.load($0) > 0 })
+                follow(registry.makeRoom(now: now) { plane.waitingClients.onListener($0) > 0 })
             }
             if !registry.listeners.closing.isEmpty { return wait(registration, judged) }
         }

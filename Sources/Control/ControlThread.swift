@@ -46,6 +46,9 @@ public final class ControlThread {
     var tables: [(generation: UInt64, tables: [IdentityTable])] = []
     /// When tickets get a new key.
     var ticketsRenewedAt = UInt64.max
+    /// What the log has said of certificates that clients refuse, and when it is looked at them again.
+    var certificateWatch = CertificateWatch()
+    var certificatesDueAt = UInt64.max
     /// What this round brings about once its snapshot is published.
     var announcements: [Announcement] = []
     /// What the log will say of them.
@@ -159,6 +162,7 @@ public final class ControlThread {
         tellFailures()
         tellFiguresIfAsked()
         renewTickets()
+        watchCertificates()
         spareDescriptors.refill()
     }
 
@@ -198,7 +202,7 @@ public final class ControlThread {
 
     /// Until the next thing that happens by itself; negative: there is none.
     private func millisecondsToWait() -> Int32 {
-        let own = min(acceptResumesAt ?? .max, failures.dueAt ?? .max, ticketsRenewedAt)
+        let own = min(acceptResumesAt ?? .max, failures.dueAt ?? .max, ticketsRenewedAt, certificatesDueAt)
         var next = min(pending.nextDeadline, registry.nextExpiry ?? .max, own, logWriter?.nextDue ?? .max)
         // Without memory for it the kernel tells nothing.
         if !waitsForLog, logWriter?.isWaiting == true { next = min(next, now + Self.logPollMilliseconds) }

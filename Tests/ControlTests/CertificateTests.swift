@@ -6,7 +6,7 @@ import Testing
 @testable import Control
 
 /// A certificate of nobody for one name.
-private func identity(_ name: String, _ kind: tc_kind = TC_P256) throws -> Identity {
+func identity(_ name: String, _ kind: tc_kind = TC_P256) throws -> Identity {
     try TLSEnvironment.start(minimum: .v12)
     var certificate = [CChar](repeating: 0, count: 8192)
     var key = [CChar](repeating: 0, count: 8192)

@@ -103,6 +103,11 @@ func issue(kind string, names ...string) issued {
 }
 
 func issueUntil(end time.Time, kind string, names ...string) issued {
+	return issueFor(end.Add(-48*time.Hour), end, kind, names...)
+}
+
+// issueFor is issue with the moments from which on and until which the certificate is valid.
+func issueFor(begin, end time.Time, kind string, names ...string) issued {
 	a := testAuthority()
 	a.lock.Lock()
 	defer a.lock.Unlock()
@@ -111,7 +116,7 @@ func issueUntil(end time.Time, kind string, names ...string) issued {
 	certificate := sign(&x509.Certificate{
 		SerialNumber: big.NewInt(a.serial), Subject: pkix.Name{CommonName: names[0]}, DNSNames: names,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		NotBefore: end.Add(-48 * time.Hour), NotAfter: end,
+		NotBefore: begin, NotAfter: end,
 	}, a.middle, key.Public(), a.middleKey)
 	return issued{certificate, block("CERTIFICATE", certificate.Raw) + block("CERTIFICATE", a.middle.Raw), key}
 }
