@@ -67,9 +67,9 @@ public enum ControlAddress: Hashable, Sendable {
             throw UnusableValue("an IPv6 address stands in brackets: [::1]:9999")
         }
         do {
-            return .tcp(try ListenAddress(parsing: host == "*" ? "" : host), port: port)
+            return .tcp(try ListenAddress(toListenOn: host == "*" ? "" : host), port: port)
         } catch {
-            throw UnusableValue("the address is neither an IP address nor localhost")
+            throw UnusableValue(error.reasonOfAddress ?? "the address is neither an IP address nor localhost")
         }
     }
 

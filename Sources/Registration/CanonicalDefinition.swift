@@ -19,7 +19,7 @@ public struct CanonicalDefinition: Hashable, Sendable {
             throw .portOutOfRange(definition.port)
         }
         self.port = port
-        address = try ListenAddress(parsing: definition.address)
+        address = try ListenAddress(toListenOn: definition.address)
         if let http = definition.http {
             pattern = try RoutePattern(http, port: definition.port)
         } else {

@@ -40,6 +40,28 @@ public enum ListenAddress: Hashable, Sendable {
         }
     }
 
+    /// Reads an address as `init(parsing:)` does, and refuses those on which no client could ever be served.
+    public init(toListenOn text: String) throws(RegistrationRefusal) {
+        try self.init(parsing: text)
+        if let reason { throw .addressUnusable(text, reason) }
+    }
+
+    /// Why nobody can be served there, whatever addresses the machine has.
+    private var reason: UnusableAddress? {
+        switch self {
+        case .all, .ipv4(0): nil
+        case .ipv4(.max): .broadcast
+        // RFC 1122 §3.2.1.3
+        case .ipv4(let address) where address >> 24 == 0: .thisNetwork
+        case .ipv4(let address) where address >> 28 == 0xe: .multicast
+        case .ipv4: nil
+        // RFC 4291 §2.5.6: the same prefix lies behind each interface.
+        case .ipv6(let high, _) where high >> 54 == 0x3fa: .linkLocal
+        case .ipv6(let high, _) where high >> 56 == 0xff: .multicast
+        case .ipv6: nil
+        }
+    }
+
     /// Whether some destination of a client belongs to both, so that the two cannot be listened on side by side on
     /// one port. Equal addresses overlap too, but they share one listener.
     public func overlaps(_ other: ListenAddress) -> Bool {

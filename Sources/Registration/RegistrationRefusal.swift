@@ -24,6 +24,7 @@ public enum RegistrationRefusal: Error, Hashable, Sendable {
     // Refused by canonicalisation.
     case addressUnknown(String)
     case addressScoped(String)
+    case addressUnusable(String, UnusableAddress)
     case domainIsAddress(String)
     case domainPort(String, registered: Int)
     case domainWildcard(String)
@@ -33,6 +34,31 @@ public enum RegistrationRefusal: Error, Hashable, Sendable {
     case pathDotSegment(String)
     case certificateMissing
     case keyMissing
+}
+
+/// Addresses on which nobody could be served.
+public enum UnusableAddress: Hashable, Sendable, CaseIterable {
+    case linkLocal
+    case multicast
+    case broadcast
+    case thisNetwork
+
+    static let wayOutOfLinkLocal =
+        "give another address of this machine, or none (*) for all of them, link-local ones among them"
+}
+
+extension UnusableAddress: CustomStringConvertible {
+    /// A clause: what is wrong, and the way out.
+    public var description: String {
+        let other = "give an address of this machine, or none (*) for all of them"
+        switch self {
+        case .linkLocal:
+            return "a link-local address needs an interface, which cannot be named; \(Self.wayOutOfLinkLocal)"
+        case .multicast: return "no client can connect to a multicast address; \(other)"
+        case .broadcast: return "no client can connect to the broadcast address; \(other)"
+        case .thisNetwork: return "no machine has an address of 0.0.0.0/8; give 0.0.0.0 for all IPv4 addresses"
+        }
+    }
 }
 
 extension RegistrationRefusal: CustomStringConvertible {
@@ -68,7 +94,9 @@ extension RegistrationRefusal: CustomStringConvertible {
             return "The address \(quoted(text)) is neither an IP address nor localhost; "
                 + "give an IP address of this machine without a port, or leave it empty for all addresses."
         case .addressScoped(let text):
-            return "The address \(quoted(text)) has a scope; give an address that needs none, or leave it empty."
+            return "The address \(quoted(text)) cannot be listened on: \(Self.scoped)."
+        case .addressUnusable(let text, let reason):
+            return "The address \(quoted(text)) cannot be listened on: \(reason)."
         case .domainIsAddress(let text):
             return "The domain suffix \(quoted(text)) is an IPv6 address; leave it empty to get every host."
         case .domainPort(let text, let registered):
@@ -88,6 +116,17 @@ extension RegistrationRefusal: CustomStringConvertible {
             return "The path prefix \(quoted(text)) has a segment of dots that no request is matched with; take it out."
         default:
             preconditionFailure("\(self) is described elsewhere")
+        }
+    }
+
+    private static let scoped = "an interface (%) cannot be named; \(UnusableAddress.wayOutOfLinkLocal)"
+
+    /// What is wrong with an address, and the way out, as a clause; nil if it is none at all.
+    public var reasonOfAddress: String? {
+        switch self {
+        case .addressScoped: Self.scoped
+        case .addressUnusable(_, let reason): "\(reason)"
+        default: nil
         }
     }
 

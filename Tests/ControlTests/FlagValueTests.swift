@@ -119,7 +119,7 @@ struct FlagValueTests {
         for text in ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "localhost:1", "unix:x"] {
             #expect(try !ControlAddress(parsing: text).isPublic)
         }
-        for text in [":1", "0.0.0.0:1", "10.0.0.1:1", "[::]:1", "[fe80::1]:1"] {
+        for text in [":1", "0.0.0.0:1", "10.0.0.1:1", "[::]:1", "[2001:db8::1]:1"] {
             #expect(try ControlAddress(parsing: text).isPublic)
         }
     }

@@ -112,6 +112,7 @@ func `path prefixes are taken as they are`(prefix: String) throws {
     let nasty = String(repeating: "\n\u{1b}[31m\u{202e}\"\\é\u{10ffff}", count: 1_000)
     let refusals: [RegistrationRefusal] =
         RegistrationRefusal.Field.allCases.map { .length($0, announced: .min, limit: 5) }
+        + UnusableAddress.allCases.map { .addressUnusable(nasty, $0) }
         + [
             .attributeCount(announced: .min), .attributeRepeated(name: nasty), .notUTF8(.key), .portOutOfRange(.min),
             .unknownFlags(0xf8), .addressUnknown(nasty), .addressScoped(nasty), .domainIsAddress(nasty),

@@ -38,6 +38,25 @@ func `scopes are refused`(text: String) {
     #expect(throws: RegistrationRefusal.addressScoped(text)) { try ListenAddress(parsing: text) }
 }
 
+@Test(arguments: [
+    ("fe80::1", UnusableAddress.linkLocal), ("[febf:ffff::]", .linkLocal), ("224.0.0.1", .multicast),
+    ("239.255.255.255", .multicast), ("ff02::1", .multicast), ("::ffff:224.0.0.1", .multicast),
+    ("255.255.255.255", .broadcast), ("0.0.0.1", .thisNetwork), ("::ffff:0.1.2.3", .thisNetwork),
+])
+func `addresses on which nobody could be served are read and not listened on`(text: String, reason: UnusableAddress) {
+    #expect(throws: Never.self) { try ListenAddress(parsing: text) }
+    #expect(throws: RegistrationRefusal.addressUnusable(text, reason)) { try ListenAddress(toListenOn: text) }
+}
+
+@Test(arguments: [
+    "", "0.0.0.0", "::", "[::]", "::ffff:0.0.0.0", "localhost", "127.0.0.1", "169.254.1.1", "223.255.255.255",
+    "240.0.0.1",
+    "::1", "fec0::1", "fe7f::1", "fd00::1", "2001:db8::1", "1.0.0.0",
+])
+func `addresses that a machine may have are listened on`(text: String) throws {
+    #expect(try ListenAddress(toListenOn: text) == ListenAddress(parsing: text))
+}
+
 @Test func `wildcards overlap what they contain and nothing else does`() throws {
     let texts = ["", "0.0.0.0", "127.0.0.1", "10.0.0.1", "::1", "2001:db8::1"]
     let overlapping: Set<[String]> = [["0.0.0.0", "127.0.0.1"], ["0.0.0.0", "10.0.0.1"]]
