@@ -6,6 +6,10 @@ final class ControlSocket {
     /// With the port that it got, if any free one was asked for.
     let address: ControlAddress
     var fd: Int32 { descriptor.fd }
+    /// All addresses were asked for, and there are none of IPv6.
+    var isIPv4Only: Bool {
+        if case .tcp(.all, _) = address { ck_is_ipv4(fd) } else { false }
+    }
     private let descriptor: OwnedDescriptor
     private let file: SocketFile?
 
@@ -16,8 +20,8 @@ final class ControlSocket {
     init(_ address: ControlAddress) throws(StartFailure) {
         switch address {
         case .tcp(let host, let port):
-            let fd = listenTCP(host, port: port, backlog: Self.backlog, isFirst: true)
-            guard fd >= 0 else { throw Self.failure(address, KernelFailure(fd)) }
+            let fd = listenFirst(host, port: port, backlog: Self.backlog)
+            guard fd >= 0 else { throw StartFailure(cannotListen: address, host, port: port, KernelFailure(fd)) }
             descriptor = OwnedDescriptor(fd)
             (file, lock) = (nil, nil)
             self.address = .tcp(host, port: UInt16(clamping: ck_bound_port(fd)))
@@ -115,11 +119,6 @@ final class ControlSocket {
             return StartFailure(
                 .temporary,
                 cannot + "another program does, maybe another socketmaster; stop it or choose another --bind.")
-        case (.tcp, EACCES), (.tcp, EPERM):
-            return StartFailure(.noPermission, cannot + "\(reason); choose a port above 1023.")
-        case (.tcp, EADDRNOTAVAIL):
-            return StartFailure(
-                .configuration, cannot + "the address is not one of this machine; choose another --bind.")
         case (.unix, EACCES), (.unix, EPERM):
             return StartFailure(.noPermission, cannot + "\(reason); choose a folder that may be written to.")
         case (.unix, ENOENT):

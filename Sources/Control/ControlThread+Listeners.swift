@@ -26,7 +26,9 @@ extension ControlThread {
             listenerSockets[slot] = sockets
             prepareListener(slot, generation: generation)
             listenersToOpen.append(slot)
-            log.info("listener opened: \(listener)", metadata: about("listener opened", listener, isNamed: port != 0))
+            log.info(
+                "listener opened: \(listener)\(sockets.isIPv4Only ? ListenerSockets.ipv4Only : "")",
+                metadata: about("listener opened", listener, isNamed: port != 0))
             return .opened(slot: slot)
         } catch {
             return .refused(ListenerSockets.sentence(address, port: port, error))

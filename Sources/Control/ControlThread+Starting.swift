@@ -108,7 +108,7 @@ extension ControlThread {
     ) {
         log.notice("socketmaster \(Version.text)")
         for socket in sockets {
-            log.notice("control address \(socket.address)")
+            log.notice("control address \(socket.address)\(socket.isIPv4Only ? ListenerSockets.ipv4Only : "")")
             if socket.address.isPublic {
                 log.warning("any machine that reaches \(socket.address) may register and take over ports of this one")
             }

@@ -10,6 +10,8 @@ struct ListenerSockets {
     /// Keeps others from sharing the port as the reactors do.
     private let guardian: OwnedDescriptor?
     private var defersAccept = false
+    /// All addresses were asked for, and there are none of IPv6.
+    let isIPv4Only: Bool
 
     /// Opens them. The first one is bound alone, so that a port of anybody else is refused, another socketmaster's
     /// included; only then may the others share it.
@@ -17,7 +19,8 @@ struct ListenerSockets {
     ///   - port: 0 takes any free one.
     ///   - count: of reactors.
     init(_ address: ListenAddress, port: UInt16, backlog: Int, count: Int) throws(KernelFailure) {
-        let first = OwnedDescriptor(try Self.openFirst(address, port: port, backlog: backlog))
+        let first = OwnedDescriptor(try checked(listenFirst(address, port: port, backlog: backlog)))
+        isIPv4Only = address == .all && ck_is_ipv4(first.fd)
         self.port = UInt16(truncatingIfNeeded: try checked(ck_bound_port(first.fd)))
         guard count > 1 else {
             fds = [first.giveAway()]
@@ -25,7 +28,7 @@ struct ListenerSockets {
             return
         }
         _ = try checked(ck_enable_reuse_port(first.fd))
-        let actual = address == .all && ck_is_ipv4(first.fd) ? .ipv4(0) : address
+        let actual = isIPv4Only ? ListenAddress.ipv4(0) : address
         var sockets = [first]
         while sockets.count < count {
             sockets.append(
@@ -52,16 +55,8 @@ struct ListenerSockets {
         return fd >= 0 ? OwnedDescriptor(fd) : nil
     }
 
-    /// On a machine without IPv6 all addresses are those of IPv4.
-    private static func openFirst(
-        _ address: ListenAddress, port: UInt16, backlog: Int
-    ) throws(KernelFailure) -> Int32 {
-        let fd = listenTCP(address, port: port, backlog: backlog, isFirst: true)
-        if fd == -EAFNOSUPPORT, address == .all {
-            return try checked(listenTCP(.ipv4(0), port: port, backlog: backlog, isFirst: true))
-        }
-        return try checked(fd)
-    }
+    /// What the log adds to such an address.
+    static let ipv4Only = ", by IPv4 alone: there is no IPv6 here"
 
     /// The sentence for a service whose listener could not be opened.
     static func sentence(_ address: ListenAddress, port: UInt16, _ failure: KernelFailure) -> String {
@@ -70,18 +65,90 @@ struct ListenerSockets {
         case EADDRINUSE:
             return "\(place.capitalizedFirst) is taken by another program; stop that program or choose another port."
         case EACCES, EPERM:
-            return "socketmaster may not listen on \(place); give it CAP_NET_BIND_SERVICE, or choose a port above 1023."
+            guard port == 0 || port > 1023 else {
+                return "socketmaster may not listen on \(place); "
+                    + "give it CAP_NET_BIND_SERVICE, or choose a port above 1023."
+            }
+            return "socketmaster may not listen on \(place), most likely by a seccomp filter or another policy of its "
+                + "machine; choose another port, or have it allowed."
         case EADDRNOTAVAIL:
-            return "socketmaster cannot listen on \(place), the address is not one of its machine; "
+            return
+                "socketmaster cannot listen on \(place), the address is not one of its machine\(address.hintOfIPv6); "
                 + "give one that is, or leave it empty for all addresses."
-        case EAFNOSUPPORT:
-            return "socketmaster cannot listen on \(place), its machine speaks no IPv6; give an IPv4 address."
+        case EAFNOSUPPORT, EPROTONOSUPPORT:
+            let (missing, other) = address.isIPv6 ? ("IPv6", "IPv4") : ("IPv4", "IPv6")
+            return "socketmaster cannot listen on \(place), its machine speaks no \(missing); give an \(other) address."
+        case EINVAL:
+            return "socketmaster cannot listen on \(place), the kernel takes no such address; "
+                + "give another one, or leave it empty for all addresses."
         case EMFILE, ENFILE:
             return "socketmaster has no descriptor left for \(place); raise its limit or lower --max-connections."
-        default:
+        case ENOMEM, ENOBUFS:
             return "socketmaster cannot listen on \(place): \(KernelText.error(failure.number)); try again later."
+        default:
+            return "socketmaster cannot listen on \(place): \(KernelText.error(failure.number)); "
+                + "choose another address or port."
         }
     }
+}
+
+extension StartFailure {
+    /// Why a control address of TCP cannot be had.
+    init(cannotListen control: ControlAddress, _ address: ListenAddress, port: UInt16, _ failure: KernelFailure) {
+        let cannot = "cannot listen on \(control): "
+        let reason = KernelText.error(failure.number)
+        switch failure.number {
+        case EADDRINUSE:
+            self.init(
+                .temporary,
+                cannot + "another program does, maybe another socketmaster; stop it or choose another --bind.")
+        case EACCES, EPERM:
+            let remedy =
+                port == 0 || port > 1023
+                ? "a seccomp filter or another policy of this machine forbids it; allow it, or give a unix socket"
+                : "choose a port above 1023, or give it CAP_NET_BIND_SERVICE"
+            self.init(.noPermission, cannot + "\(reason); \(remedy).")
+        case EADDRNOTAVAIL:
+            let what = "the address is not one of this machine\(address.hintOfIPv6)"
+            self.init(.configuration, cannot + "\(what); choose another --bind.")
+        case EAFNOSUPPORT, EPROTONOSUPPORT:
+            guard address != .all else {
+                let remedy = "allow AF_INET, or give --bind a unix socket"
+                self.init(.configuration, cannot + "there is neither IPv6 nor IPv4 here; \(remedy).")
+                return
+            }
+            let (missing, other) = address.isIPv6 ? ("IPv6", "127.0.0.1:9999") : ("IPv4", "[::1]:9999")
+            let example = "an address of the other kind (\(other)) or a unix socket"
+            self.init(.configuration, cannot + "this machine has no \(missing); give --bind \(example).")
+        case EINVAL:
+            self.init(.configuration, cannot + "the kernel takes no such address; choose another --bind.")
+        default:
+            self.init(.system, cannot + "\(reason); choose another --bind.")
+        }
+    }
+}
+
+extension ListenAddress {
+    fileprivate var isIPv6: Bool {
+        if case .ipv6 = self { true } else { false }
+    }
+
+    /// Switched off by the sysctl, IPv6 is there and has no addresses.
+    fileprivate var hintOfIPv6: String {
+        let path = "/proc/sys/net/ipv6/conf/all/disable_ipv6"
+        guard isIPv6, KernelText.number(inFile: path) == 1 else { return "" }
+        return ", where IPv6 is switched off (sysctl net.ipv6.conf.all.disable_ipv6)"
+    }
+}
+
+/// Binds a TCP socket where nobody else may listen. Where there is no IPv6, all addresses are those of IPv4. Returns a
+/// descriptor, or a negative error number.
+func listenFirst(_ address: ListenAddress, port: UInt16, backlog: Int) -> Int32 {
+    let fd = listenTCP(address, port: port, backlog: backlog, isFirst: true)
+    // Not built in, switched off, or forbidden by a filter: if that was not the reason, IPv4 fails by it as well.
+    let missing = [-EAFNOSUPPORT, -EPROTONOSUPPORT, -EADDRNOTAVAIL, -EPERM, -EACCES]
+    guard address == .all, missing.contains(fd) else { return fd }
+    return listenTCP(.ipv4(0), port: port, backlog: backlog, isFirst: true)
 }
 
 /// Binds a TCP socket and listens. Returns a descriptor, or a negative error number.

@@ -164,6 +164,7 @@ func TestNoRequestFailsInACrashLoop(t *testing.T) {
 		}
 		var served, failed atomic.Int32
 		for client := 0; client < 24; client++ {
+			client := client
 			clients.Add(1)
 			go func() {
 				defer clients.Done()
