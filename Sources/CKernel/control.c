@@ -181,6 +181,25 @@ int ck_number_in_file(const char *path) {
     return count >= 0 ? atoi(text) : -error;
 }
 
+ssize_t ck_read_file(const char *path, void *bytes, size_t capacity) {
+    size_t done = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) return -errno;
+    while (done < capacity) {
+        ssize_t count = read(fd, (char *)bytes + done, capacity - done);
+        if (count < 0 && errno == EINTR) continue;
+        if (count < 0) {
+            int error = errno;
+            close(fd);
+            return -error;
+        }
+        if (count == 0) break;
+        done += (size_t)count;
+    }
+    close(fd);
+    return (ssize_t)done;
+}
+
 int ck_timestamp(char *text, int capacity) {
     struct timespec now;
     struct tm fields;

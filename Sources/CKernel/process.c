@@ -1,6 +1,7 @@
 #include "CKernel.h"
 
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -34,8 +35,13 @@ uint64_t ck_take_eventfd(int fd) {
 
 int ck_processors(int *numbers, int capacity) {
     cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) != 0) return -errno;
     int count = 0;
+    if (sched_getaffinity(0, sizeof set, &set) != 0) {
+        // Forbidden by a filter, or more processors than fit into the set.
+        long all = sysconf(_SC_NPROCESSORS_CONF);
+        for (; count < all && count < capacity; count++) numbers[count] = count;
+        return count;
+    }
     for (int i = 0; i < CPU_SETSIZE && count < capacity; i++)
         if (CPU_ISSET(i, &set)) numbers[count++] = i;
     return count;
@@ -86,7 +92,9 @@ uint64_t ck_locked_memory_limit(void) { return limit(RLIMIT_MEMLOCK); }
 
 uint64_t ck_random(void) {
     uint64_t value = 0;
-    while (getrandom(&value, sizeof value, 0) != (ssize_t)sizeof value) {}
+    // It was there when the program started (ck_check_process), and without a seed nothing may go on.
+    while (getrandom(&value, sizeof value, 0) != (ssize_t)sizeof value)
+        if (errno != EINTR) abort();
     return value;
 }
 
@@ -106,10 +114,10 @@ int ck_kernel_release(char *text, int capacity) {
     return count;
 }
 
-void ck_forbid_core_dumps(void) {
+int ck_forbid_core_dumps(void) {
     // The limit alone does not hold for programs that the kernel pipes dumps into.
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
-    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 ? 0 : -errno;
 }
 
 void ck_wipe(void *bytes, size_t count) {

@@ -12,30 +12,38 @@ extension ControlThread {
     /// - Parameter settings: checked.
     /// - Throws: a sentence for the operator, with an exit code.
     public static func start(_ settings: Settings) throws(StartFailure) -> ControlThread {
-        if !settings.allowsCoreDumps { ck_forbid_core_dumps() }
+        if let (name, error) = KernelText.refusedCall { throw StartFailure(refusedCall: name, error: error) }
+        let surroundings = Surroundings.current
+        let settings = settings.fitted(to: surroundings)
+        let dumps = settings.allowsCoreDumps ? 0 : ck_forbid_core_dumps()
         try startTLS(settings)
         let log = Logger(label: "socketmaster") { _ in StandardErrorLog(level: settings.logLevel.level) }
-        let reactors = settings.reactorCount
         let budget = try DescriptorBudget(
-            limit: Int(clamping: ck_raise_descriptor_limit()), settings: settings, reactors: reactors)
-        let signals = OwnedDescriptor(try required(ck_signal_descriptor(), "a descriptor for signals"))
+            limit: Int(clamping: ck_raise_descriptor_limit()), settings: settings, reactors: settings.reactors ?? 1)
+        let limits = settings.dataPlaneLimits(budget, now: Sockets.nowMilliseconds())
+        try AddressSpace.check(limits)
+        let signals = OwnedDescriptor(try required(ck_signal_descriptor(), "descriptor for signals"))
         let sockets = try bind(settings.controlAddresses)
         let features = try RingFeatures.probed()
 
-        let limits = settings.dataPlaneLimits(budget, now: Sockets.nowMilliseconds())
         let hashSeed = ck_random()
         let publisher = SnapshotPublisher(
-            reactors: reactors, first: SnapshotBuilder.build(generation: 1, listeners: [], hashSeed: hashSeed))
+            reactors: limits.reactors,
+            first: SnapshotBuilder.build(generation: 1, listeners: [], hashSeed: hashSeed))
+        let pinning = settings.pinsReactors ? Threads.pinningRefusal : 0
+        let isPinned = settings.pinsReactors && pinning == 0
         let dataPlane = try makeDataPlane(
-            limits, publisher.mailboxes, processors: settings.pinsReactors ? KernelText.processors : [])
+            limits, publisher.mailboxes, processors: isPinned ? KernelText.processors : [])
         let epoll = try makeEpoll(signals, bell: dataPlane.plane.controlBell.fd, sockets)
 
-        logStart(log, sockets, limits, budget, features, isPinned: settings.pinsReactors)
+        logStart(log, sockets, limits, budget, features, surroundings, isPinned: isPinned)
         logPipes(log, dataPlane.pipes, limits)
-        try startThreads(of: dataPlane)
-        return ControlThread(
+        logRefusals(log, pinning: pinning, dumps: dumps)
+        let control = ControlThread(
             settings: settings, log: log, dataPlane: dataPlane, publisher: publisher, hashSeed: hashSeed, epoll: epoll,
             signals: signals, controlSockets: sockets, pending: budget.pending)
+        try control.startThreads()
+        return control
     }
 
     private static func bind(_ addresses: [ControlAddress]) throws(StartFailure) -> [ControlSocket] {
@@ -49,25 +57,46 @@ extension ControlThread {
     ) throws(StartFailure) -> DataPlane {
         var limits = limits
         limits.loopMark = max(1, ck_random())
-        guard let plane = Plane(limits: limits, mailboxes: mailboxes) else {
-            throw StartFailure(.system, "There are no descriptors for \(limits.reactors) reactors; raise ulimit -n.")
-        }
         do {
+            let plane = try Plane(limits: limits, mailboxes: mailboxes)
             return try DataPlane(plane: plane, seed: ck_random(), processors: processors)
+        } catch let failure as RingFailure {
+            throw StartFailure(failure, reactors: limits.reactors)
         } catch {
-            throw StartFailure(error, reactors: limits.reactors)
+            let number = (error as? BellFailure)?.error ?? 0
+            throw StartFailure(
+                .system,
+                "The kernel gives no descriptors to wake \(counted(limits.reactors, "reactor")): "
+                    + "\(KernelText.error(number)); raise ulimit -n, or lower --reactors.")
         }
     }
 
-    private static func startThreads(of dataPlane: DataPlane) throws(StartFailure) {
+    private func startThreads() throws(StartFailure) {
         do {
             try dataPlane.start()
         } catch {
-            let cause = KernelText.error(error.number)
-            throw StartFailure(
-                .system,
-                "There is no thread for reactor \(error.reactor): \(cause); raise ulimit -u, or lower --reactors.")
+            // Reactors may run by now: what they read has to stay until the process ends. Files of sockets have not.
+            controlSockets = []
+            itself = self
+            switch error {
+            case .ring(let failure): throw StartFailure(failure, reactors: plane.limits.reactors)
+            case .thread(let reactor, let number): throw Self.noThread(reactor, number)
+            }
         }
+    }
+
+    private static func noThread(_ reactor: Int, _ number: Int32) -> StartFailure {
+        let cause = KernelText.error(number)
+        guard number == EAGAIN || number == ENOMEM else {
+            return StartFailure(
+                .system,
+                "There is no thread for reactor \(reactor), clone3 is forbidden (\(cause)), most likely by a seccomp "
+                    + "filter; allow it in the profile of the container or in SystemCallFilter= of the unit.")
+        }
+        return StartFailure(
+            .system,
+            "There is no thread for reactor \(reactor): \(cause); raise the limit on processes (ulimit -u, "
+                + "TasksMax= or pids.max of the cgroup) or on memory (ulimit -v), or lower --reactors.")
     }
 
     private static func makeEpoll(
@@ -94,6 +123,14 @@ extension ControlThread {
     private static func logPipes(_ log: Logger, _ made: Int, _ limits: DataPlaneLimits) {
         let wanted = limits.pipes * limits.reactors
         guard wanted > 0 else { return log.notice("bulk is copied (--no-splice)") }
+        guard Pipes.areAllowed else {
+            let cause = "splice or pipe2 is forbidden, most likely by a seccomp filter"
+            return log.warning("bulk is copied, which costs more: \(cause); allow both, or give --no-splice")
+        }
+        guard made > 0 else {
+            let cause = "/dev/null cannot be opened, or no pipe of \(ByteCount(bytes: Pipes.smallestBytes)) can be had"
+            return log.warning("bulk is copied, which costs more: \(cause); make it available, or give --no-splice")
+        }
         let size = ByteCount(bytes: limits.pipeBytes)
         log.notice("bulk goes through \(counted(made, "pipe")) of \(size)")
         guard made < wanted else { return }
@@ -101,10 +138,22 @@ extension ControlThread {
         log.warning("that is fewer than \(wanted): \(cause); bulk that finds no pipe is copied")
     }
 
+    /// What was asked for and cannot be had, and is no reason not to serve. Each is a negative error number.
+    private static func logRefusals(_ log: Logger, pinning: Int32, dumps: Int32) {
+        if pinning != 0 {
+            let cause = "sched_getaffinity or sched_setaffinity is refused (\(KernelText.error(pinning)))"
+            log.warning("reactors stay on no processor of their own: \(cause); allow both, or leave --pin out")
+        }
+        if dumps != 0 {
+            let cause = "prctl is refused (\(KernelText.error(dumps)))"
+            log.warning("a crash may write private keys to a core dump: \(cause); allow it, or give --allow-core-dumps")
+        }
+    }
+
     /// A line for everything that an operator wants to know when something is wrong later.
     private static func logStart(
         _ log: Logger, _ sockets: [ControlSocket], _ limits: DataPlaneLimits, _ budget: DescriptorBudget,
-        _ features: RingFeatures, isPinned: Bool
+        _ features: RingFeatures, _ surroundings: Surroundings, isPinned: Bool
     ) {
         log.notice("socketmaster \(Version.text)")
         for socket in sockets {
@@ -113,19 +162,22 @@ extension ControlThread {
                 log.warning("any machine that reaches \(socket.address) may register and take over ports of this one")
             }
         }
-        log.notice("\(counted(limits.reactors, "reactor"))\(isPinned ? ", each on a processor of its own" : "")")
+        let share = surroundings.processorLimit.map { limit in
+            ", the cgroup allows \(limit) of \(counted(surroundings.processors, "processor")) (\(limit.file))"
+        }
+        let place = isPinned ? ", each on a processor of its own" : ""
+        log.notice("\(counted(limits.reactors, "reactor"))\(place)\(share ?? "")")
         log.notice("kernel \(KernelText.release): \(features)")
         log.notice("\(tlsDescription)")
         let memory = ByteCount(bytes: limits.memoryOfProcess)
         let buffers = ByteCount(bytes: limits.bufferBytes)
         let tls = ByteCount(bytes: limits.tlsMemoryBound)
         let parts = "of it \(buffers.rounded) and a quarter for bytes that wait; \(tls.rounded) more if all come by TLS"
-        log.notice("memory at most \(memory.rounded), \(parts)")
-        if let present = KernelText.physicalMemory, memory.bytes + tls.bytes > present {
-            let machine = ByteCount(bytes: present).rounded
-            log.warning(
-                "this machine has \(machine) of memory, less than that; lower --buffer-limit or --max-connections")
+        let allowance = surroundings.memoryLimit.map { limit in
+            "; the cgroup allows \(ByteCount(bytes: limit.bytes).rounded) (\(limit.file))"
         }
+        log.notice("memory at most \(memory.rounded), \(parts)\(allowance ?? "")")
+        if let warning = surroundings.warning(limits) { log.warning("\(warning)") }
         log.notice("descriptors \(budget)")
     }
 }

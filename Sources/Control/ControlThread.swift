@@ -56,6 +56,9 @@ public final class ControlThread {
     var listenersToOpen: [Int] = []
     var listenersToClose: [Int] = []
 
+    /// After a start that has failed on the way: nothing that reactors read may go before the process does.
+    var itself: ControlThread?
+
     var phase = Phase.serving
     /// Commands for reactors that take none, and the reactors of which the log has said so.
     var backlog: CommandBacklog

@@ -50,7 +50,7 @@ struct CounterText {
     /// All figures, in the order in which they are told.
     static func all(_ settings: Settings, _ limits: DataPlaneLimits) -> [CounterText] {
         waits + replies + requests(settings) + services(settings) + raw(settings) + resets(settings, limits)
-            + cuts(settings) + handshakes(settings) + everyday
+            + cuts(settings) + handshakes(settings, limits) + everyday
     }
 
     private static let waits = [
@@ -232,8 +232,8 @@ struct CounterText {
                 reset: "one side had ended and the other took nothing for --stall-timeout \(settings.stallTimeout)"),
             CounterText(
                 .resetOverLimit, "reset over limit",
-                reset: "it held most of --buffer-limit \(settings.bufferLimit) and took nothing",
-                "they held most of --buffer-limit \(settings.bufferLimit) and took nothing"),
+                reset: "it held most of --buffer-limit \(ByteCount(bytes: limits.bufferBytes)) and took nothing",
+                "they held most of --buffer-limit \(ByteCount(bytes: limits.bufferBytes)) and took nothing"),
             CounterText(
                 .resetNoMemory, "reset no memory", reset: "no memory was left for its bytes; look at --buffer-limit",
                 "no memory was left for their bytes; look at --buffer-limit"),
@@ -263,7 +263,7 @@ struct CounterText {
         ]
     }
 
-    private static func handshakes(_ settings: Settings) -> [CounterText] {
+    private static func handshakes(_ settings: Settings, _ limits: DataPlaneLimits) -> [CounterText] {
         let minimum = "the client speaks no version from --tls-min \(settings.tlsMinimum) on"
         return [
             CounterText(.handshakeNoVersion, "TLS no version", handshake: minimum),
@@ -286,8 +286,8 @@ struct CounterText {
                 "they took longer than --tls-handshake-timeout \(settings.tlsHandshakeTimeout)"),
             CounterText(
                 .handshakeCrowded, "TLS too many",
-                handshake: "it was the oldest of more than --tls-handshakes \(settings.tlsHandshakes)",
-                "they were the oldest of more than --tls-handshakes \(settings.tlsHandshakes)"),
+                handshake: "it was the oldest of more than --tls-handshakes \(limits.handshakes)",
+                "they were the oldest of more than --tls-handshakes \(limits.handshakes)"),
             CounterText(
                 .handshakeNoMemory, "TLS no memory", handshake: "no memory was left for it; look at --buffer-limit",
                 "no memory was left for them; look at --buffer-limit"),

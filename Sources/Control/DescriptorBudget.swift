@@ -30,7 +30,7 @@ struct DescriptorBudget: Equatable {
         pending = settings.maximumPending ?? max(1, min(1024, limit / 16))
         listeners = max(1, min(defaults.listeners, limit / 8 / (reactors + 1)))
         let rest = limit - fixed - sessions - pending - listeners * (reactors + 1) - 2 * pipes * reactors
-        connections = settings.maximumConnections ?? max(1, min(Settings.connectionCeiling, rest))
+        connections = settings.maximumConnections ?? max(1, min(settings.mostConnections, rest))
         guard connections <= rest else {
             throw StartFailure(
                 .configuration,

@@ -45,6 +45,43 @@ enum KernelText {
         return number >= 0 ? Int(number) : nil
     }
 
+    /// What a file holds, or nil if that is more than so many bytes, no text, or cannot be read.
+    static func contents(of path: String, atMost limit: Int) -> String? {
+        var bytes = [UInt8](repeating: 0, count: 4096)
+        while true {
+            let count = unsafe bytes.withUnsafeMutableBytes { buffer in
+                unsafe path.withCString { unsafe ck_read_file($0, buffer.baseAddress, buffer.count) }
+            }
+            guard count >= 0, count <= limit else { return nil }
+            if count < bytes.count { return String(validating: bytes[..<count], as: UTF8.self) }
+            bytes = [UInt8](repeating: 0, count: 4 * bytes.count)
+        }
+    }
+
+    /// A variable of the environment, if it says something.
+    static func environment(_ name: String) -> String? {
+        guard let value = unsafe getenv(name) else { return nil }
+        let text = unsafe String(cString: value)
+        return text.isEmpty ? nil : text
+    }
+
+    /// The first system call that is forbidden to the process although it cannot do without, and the error number.
+    static var refusedCall: (name: String, error: Int32)? {
+        var error: Int32 = 0
+        let name = unsafe text(capacity: 32) { buffer, capacity in
+            error = unsafe ck_refused_call(buffer, capacity)
+            return error < 0 ? CInt(unsafe strnlen(buffer, Int(capacity))) : 0
+        }
+        return error < 0 ? (name, -error) : nil
+    }
+
+    /// Whether the kernel is of that version or a newer one, as far as it tells.
+    static func isAtLeast(_ major: Int, _ minor: Int) -> Bool {
+        let numbers = release.split(whereSeparator: { !$0.isNumber }).prefix(2).compactMap { Int($0) }
+        guard numbers.count == 2 else { return false }
+        return (numbers[0], numbers[1]) >= (major, minor)
+    }
+
     /// Memory of the machine, in bytes.
     static var physicalMemory: Int? {
         let (pages, size) = (sysconf(Int32(_SC_PHYS_PAGES)), sysconf(Int32(_SC_PAGESIZE)))

@@ -7,16 +7,18 @@ internal import Proxy
 struct LimitsText {
     private let limits: DataPlaneLimits
     private let budget: DescriptorBudget
+    private let surroundings: Surroundings
 
-    init(_ limits: DataPlaneLimits, _ budget: DescriptorBudget) {
+    init(_ limits: DataPlaneLimits, _ budget: DescriptorBudget, _ surroundings: Surroundings) {
         self.limits = limits
         self.budget = budget
+        self.surroundings = surroundings
     }
 
     /// A line for each sum and each part of it, the amounts below each other.
     var text: String {
-        let lines = descriptors + [("", "")] + memory
-        let width = lines.map { $0.what.count }.max() ?? 0
+        let lines = descriptors + [("", "")] + memory + [("", "")] + machine
+        let width = lines.lazy.filter { !$0.amount.isEmpty }.map { $0.what.count }.max() ?? 0
         return lines.map { what, amount in
             amount.isEmpty ? what : what + String(repeating: " ", count: width - what.count + 2) + amount
         }.joined(separator: "\n")
@@ -52,8 +54,24 @@ struct LimitsText {
             ("more if all clients come by TLS", size(limits.tlsMemoryBound)),
             ("  connections", size(limits.settledTLSBytes)),
             ("  handshakes at once (--tls-handshakes), \(limits.handshakesAtOnce)", size(limits.handshakeTLSBytes)),
-            ("this machine has", KernelText.physicalMemory.map(size) ?? "an amount that it does not tell"),
+            ("address space reserved at start", size(AddressSpace.needed(limits))),
         ]
+    }
+
+    private var machine: [Line] {
+        var lines = [
+            ("reactors (--reactors)", "\(limits.reactors)"),
+            ("this machine has", surroundings.memory.map(size) ?? "an amount that it does not tell"),
+        ]
+        if let limit = surroundings.memoryLimit {
+            lines.append(("  of it the cgroup allows (\(limit.file))", size(limit.bytes)))
+        }
+        if let limit = surroundings.processorLimit {
+            let all = counted(surroundings.processors, "processor")
+            lines.append(("  of \(all) the cgroup allows (\(limit.file))", "\(limit)"))
+        }
+        if let warning = surroundings.warning(limits) { lines.append(("warning: " + warning, "")) }
+        return lines
     }
 
     /// Slots that have been used once on a reactor stay there, so that they count on each.
@@ -73,8 +91,10 @@ extension Settings {
     /// What these settings may use, as text of several lines; nothing is started.
     /// - Throws: a sentence if they ask for more descriptors than there are.
     public func limitsText() throws(StartFailure) -> String {
+        let surroundings = Surroundings.current
+        let settings = fitted(to: surroundings)
         let budget = try DescriptorBudget(
-            limit: Int(clamping: ck_raise_descriptor_limit()), settings: self, reactors: reactorCount)
-        return LimitsText(dataPlaneLimits(budget, now: 0), budget).text
+            limit: Int(clamping: ck_raise_descriptor_limit()), settings: settings, reactors: settings.reactors ?? 1)
+        return LimitsText(settings.dataPlaneLimits(budget, now: 0), budget, surroundings).text
     }
 }

@@ -23,8 +23,10 @@ public struct Settings: Sendable {
     /// Registrations under way at once. Nil: 1024, or a sixteenth of the descriptors if that is less.
     public var maximumPending: Int?
 
-    /// Clients at once. Nil: what the limit on descriptors leaves.
+    /// Clients at once. Nil: what the limit on descriptors leaves, and a memory limit.
     public var maximumConnections: Int?
+    /// If that is nil.
+    var mostConnections = Self.connectionCeiling
     /// Clients that wait in the kernel to be accepted, for each reactor's socket of a listener.
     public var backlog = 4096
     public var headLimit = ByteCount(bytes: defaults.headBytes)
@@ -41,10 +43,10 @@ public struct Settings: Sendable {
     /// The oldest version of TLS that clients may come with.
     public var tlsMinimum = TLSMinimum.tls12
     public var tlsHandshakeTimeout = TimeSpan(milliseconds: defaults.handshakeTimeout)
-    /// Handshakes at once.
-    public var tlsHandshakes = defaults.handshakes
+    /// Handshakes at once. Nil: as the data plane has by default, or what a memory limit allows.
+    public var tlsHandshakes: Int?
 
-    /// Nil: one for every processor that the process may run on.
+    /// Nil: one for every processor that the process may run on, as far as its processor time goes.
     public var reactors: Int?
     /// Whether each reactor stays on a processor of its own.
     public var pinsReactors = false
@@ -60,8 +62,9 @@ public struct Settings: Sendable {
     public var splices = true
     public var pipes: Int?
     public var pipeSize = ByteCount(bytes: defaults.pipeBytes)
-    /// What may wait in the process before services have to stop sending.
-    public var bufferLimit = ByteCount(bytes: defaults.bufferBytes)
+    /// What may wait in the process before services have to stop sending. Nil: as the data plane has by default, or a
+    /// quarter of a memory limit.
+    public var bufferLimit: ByteCount?
     /// How long requests under way may take to end after the first signal.
     public var drain = TimeSpan(milliseconds: 10_000)
     public var logLevel = LogLevel.info
@@ -77,6 +80,10 @@ public struct Settings: Sendable {
     /// Clients at once at most: beyond it, the records of a reactor would take an address space that not every machine
     /// grants.
     public static let connectionCeiling = 1_000_000
+
+    /// What holds where no memory limit says otherwise.
+    public static let standardBufferLimit = ByteCount(bytes: defaults.bufferBytes)
+    public static let standardHandshakes = defaults.handshakes
 
     private static let defaults = DataPlaneLimits()
 }
@@ -95,7 +102,7 @@ extension Settings {
         try check("--backlog", backlog, 1...DataPlaneLimits.longestBacklog)
         try check("--hold-limit", holdLimit, 0...Self.connectionCeiling)
         try check("--hold-bytes", holdBytes, from: 64 << 10, to: 1 << 40)
-        try check("--tls-handshakes", tlsHandshakes, 16...Self.connectionCeiling)
+        try check("--tls-handshakes", tlsHandshakes ?? 16, 16...Self.connectionCeiling)
         try check("--release-rate", releaseRate ?? 1, 1...1_000_000)
         try checkPower("--ring-entries", ringEntries, 64...32_768)
         try checkPower("--receive-buffers", receiveBuffers, 8...32_768)
@@ -110,7 +117,7 @@ extension Settings {
         }
         try check("--busy-poll", busyPoll, 0...100_000)
         try check("--head-limit", headLimit, from: 1 << 10, to: 128 << 10)
-        try check("--buffer-limit", bufferLimit, from: 1 << 20, to: 1 << 40)
+        try check("--buffer-limit", bufferLimit ?? ByteCount(bytes: 1 << 20), from: 1 << 20, to: 1 << 40)
         for (flag, time) in [
             ("--tls-handshake-timeout", tlsHandshakeTimeout), ("--head-timeout", headTimeout),
             ("--idle-timeout", idleTimeout), ("--stall-timeout", stallTimeout),
@@ -140,11 +147,6 @@ extension Settings {
         }
     }
 
-    /// One for every processor unless `reactors` says otherwise.
-    var reactorCount: Int {
-        reactors ?? max(1, min(KernelText.processors.count, SessionHandle.reactorLimit - 1))
-    }
-
     /// What bounds the reactors.
     /// - Parameters:
     ///   - budget: what the descriptors allow.
@@ -163,7 +165,7 @@ extension Settings {
         limits.pipeBytes = pipeSize.bytes
         limits.headBytes = headLimit.bytes
         limits.handshakeTimeout = tlsHandshakeTimeout.milliseconds
-        limits.handshakes = tlsHandshakes
+        limits.handshakes = tlsHandshakes ?? limits.handshakes
         limits.headTimeout = headTimeout.milliseconds
         limits.idleTimeout = idleTimeout.milliseconds
         limits.stallTimeout = stallTimeout.milliseconds
@@ -176,7 +178,7 @@ extension Settings {
         limits.pingInterval = pingInterval.milliseconds
         limits.pingTimeout = pingTimeout.milliseconds
         limits.graceEnd = now + startGrace.milliseconds
-        limits.bufferBytes = bufferLimit.bytes
+        limits.bufferBytes = bufferLimit?.bytes ?? limits.bufferBytes
         limits.trusted = trustedNetworks.map { $0.network }
         limits.forceHandOver = forcesHandOver
         limits.firstStreamID = firstStreamID

@@ -30,8 +30,9 @@ public struct MessageQueue<Message: BitwiseCopyable>: @unchecked Sendable {
         precondition(capacity > 1 && capacity & (capacity - 1) == 0)
         self.capacity = capacity
         self.mask = UInt64(capacity - 1)
-        unsafe self.turns = .allocate(capacity: capacity)
-        for position in 0..<capacity { unsafe (turns + position).initialize(to: Atomic(UInt64(position))) }
+        let turns = Region(byteCount: capacity * MemoryLayout<Atomic<UInt64>>.stride)
+        unsafe self.turns = turns.base.bindMemory(to: Atomic<UInt64>.self, capacity: capacity)
+        for position in 0..<capacity { unsafe (self.turns + position).initialize(to: Atomic(UInt64(position))) }
         unsafe self.messages = Region.array(of: Message.self, count: capacity)
         unsafe self.ends = .allocate(capacity: 1)
         unsafe ends.initialize(to: Ends())

@@ -11,19 +11,22 @@ public struct SharedWords: @unchecked Sendable {
     public init(count: Int, isSpread: Bool = false) {
         self.count = count
         self.stride = isSpread ? 8 : 1
-        let size = count * stride
-        guard size >= Self.largeCount else {
-            unsafe self.words = .allocate(capacity: max(1, size))
-            for index in 0..<size { unsafe (words + index).initialize(to: Atomic(0)) }
-            return
-        }
-        // Zeroed by the kernel, which is what 0 looks like: most words of a large array are never touched.
-        let region = Region(byteCount: size * MemoryLayout<Atomic<UInt64>>.stride)
-        unsafe self.words = region.base.bindMemory(to: Atomic<UInt64>.self, capacity: size)
+        unsafe self.words = Self.zeroes(count * stride)
     }
 
-    /// From how many words on an array has pages of its own.
-    private static let largeCount = 8_192
+    /// What is many comes from the kernel, which says so when there is no more; a word or two lie together elsewhere.
+    private static func zeroes(_ count: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
+        let byteCount = count * MemoryLayout<UInt64>.stride
+        guard byteCount >= smallestRegion else {
+            let words = UnsafeMutablePointer<Atomic<UInt64>>.allocate(capacity: max(1, count))
+            for index in 0..<count { unsafe (words + index).initialize(to: Atomic(0)) }
+            return unsafe words
+        }
+        // Zeroed as it is, so that words that nobody touches cost nothing.
+        return unsafe Region(byteCount: byteCount).base.bindMemory(to: Atomic<UInt64>.self, capacity: count)
+    }
+
+    private static var smallestRegion: Int { 64 << 10 }
 
     @_noLocks
     public func load(_ index: Int) -> UInt64 {

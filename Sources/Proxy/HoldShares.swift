@@ -32,6 +32,9 @@ public struct HoldShares: Sendable {
         limitOfProcess = UInt64(ofProcess)
     }
 
+    /// The address space that one takes.
+    static func reservedBytes(listeners count: Int) -> Int { (routeWords + 2 * count) * MemoryLayout<UInt64>.stride }
+
     /// Clients.
     static func clients(_ limits: DataPlaneLimits) -> HoldShares {
         HoldShares(listeners: limits.listeners, ofRoute: limits.holdLimit, ofProcess: limits.connections)

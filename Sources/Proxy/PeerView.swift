@@ -53,6 +53,8 @@ public final class WorkerStart: Sendable {
     let seed: UInt64
     let processor: Int?
     let peersAddress: UInt
+    /// Why the reactor does not run. Written by its thread.
+    let failure = Mutex<RingFailure?>(nil)
     private let rings: Mutex<RingsBox>
 
     private struct RingsBox: ~Copyable {

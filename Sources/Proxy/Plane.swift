@@ -184,22 +184,20 @@ public struct Plane: Sendable {
 
     public enum Total: Int { case connections, blocks, count }
 
-    /// Nil when the process has no descriptors left.
     /// - Parameter mailboxes: the snapshot publisher's, one a reactor.
-    public init?(limits: DataPlaneLimits, mailboxes: [SnapshotMailbox]) {
+    public init(limits: DataPlaneLimits, mailboxes: [SnapshotMailbox]) throws(BellFailure) {
         precondition(mailboxes.count == limits.reactors)
         self.limits = limits
         self.totals = SharedWords(count: Total.count.rawValue, isSpread: true)
         self.waitingClients = HoldShares.clients(limits)
         self.waitingBytes = HoldShares.bytes(limits)
-        guard let bell = ControlBell() else { return nil }
-        self.controlBell = bell
+        self.controlBell = try ControlBell()
         var peers: [Peer] = []
         for mailbox in mailboxes {
-            guard let doorbell = Doorbell() else { return nil }
+            let doorbell = try Doorbell()
             peers.append(
                 Peer(
-                    commands: MessageQueue(capacity: 16_384),
+                    commands: MessageQueue(capacity: DataPlaneLimits.commandsCapacity),
                     doorbell: doorbell,
                     snapshots: mailbox,
                     sessionWords: SharedWords(count: limits.sessions),

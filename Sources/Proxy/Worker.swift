@@ -193,26 +193,27 @@ struct Worker: ~Copyable {
     var trustedCount: Int
     let trusted: UnsafeMutablePointer<Network>
 
-    init(_ start: WorkerStart) {
+    /// - Throws: why the ring cannot be enabled; everything else has been made before the thread.
+    init(_ start: WorkerStart) throws(RingFailure) {
+        guard let rings = start.takeRings() else { preconditionFailure("a worker is started once") }
+        try rings.ring.enable()
         let limits = start.plane.limits
         let peer = start.plane.peers[start.index]
         self.index = start.index
         self.limits = limits
         self.headLimits = HeadLimits(headBytes: limits.headBytes)
-        guard let rings = start.takeRings() else { preconditionFailure("a worker is started once") }
         self.clientBuffers = rings.clientBuffers
         self.sessionBuffers = rings.sessionBuffers
         self.pipes = rings.pipes
         unsafe self.behindPipes = Region.array(of: Chain.self, count: max(1, limits.pipes))
         unsafe behindPipes.initialize(repeating: Chain(), count: max(1, limits.pipes))
         self.ring = rings.ring
-        ring.enable()
         self.gather = GatherSpace(sends: limits.ringEntries)
         self.connections = Slab(capacity: limits.connections)
         self.streams = Slab(capacity: limits.streamsPerReactor)
         unsafe self.sessions = Self.freeSessions(limits)
         unsafe self.heldBySession = Region.array(of: Int32.self, count: limits.sessions)
-        unsafe self.listeners = .allocate(capacity: limits.listeners)
+        unsafe self.listeners = Region.array(of: ListenerSlot.self, count: limits.listeners)
         unsafe listeners.initialize(repeating: ListenerSlot(), count: limits.listeners)
         self.pool = Self.blocks(limits)
         self.blocksForBytes = limits.blocksPerReactor - limits.sparedBlocks
@@ -278,7 +279,7 @@ struct Worker: ~Copyable {
 
     private static func freeSessions(_ limits: DataPlaneLimits) -> UnsafeMutablePointer<Session> {
         let free = Session(limits: limits.session, firstStreamID: limits.firstStreamID)
-        let sessions = UnsafeMutablePointer<Session>.allocate(capacity: limits.sessions)
+        let sessions = unsafe Region.array(of: Session.self, count: limits.sessions)
         unsafe sessions.initialize(repeating: free, count: limits.sessions)
         return unsafe sessions
     }

@@ -39,24 +39,37 @@ public final class DataPlane: Sendable {
         self.threads = Mutex([])
     }
 
-    /// A reactor has no thread; `number` is the error, as pthread_create gives it.
-    public struct ThreadFailure: Error {
-        public let reactor: Int
-        public let number: Int32
+    /// Why a reactor does not run; `number` is the error, as pthread_create gives it.
+    public enum ReactorFailure: Error {
+        case thread(reactor: Int, number: Int32)
+        case ring(RingFailure)
     }
 
     /// Starts all reactors and returns when each of them is ready. After an error the process has to end.
-    public func start() throws(ThreadFailure) {
+    public func start() throws(ReactorFailure) {
         for start in starts {
             var thread = pthread_t()
             let argument = unsafe Unmanaged.passRetained(start).toOpaque()
-            let result = unsafe pthread_create(&thread, nil, workerMain, argument)
-            guard result == 0 else { throw ThreadFailure(reactor: start.index, number: result) }
+            let result = unsafe Self.create(&thread, argument)
+            guard result == 0 else { throw .thread(reactor: start.index, number: result) }
             threads.withLock { $0.append(thread) }
         }
         for start in starts {
-            while plane.peers[start.index].counters.loadRelaxed(Counter.turns.rawValue) == 0 { Sockets.pause() }
+            while plane.peers[start.index].counters.loadRelaxed(Counter.turns.rawValue) == 0 {
+                if let failure = start.failure.withLock({ $0 }) { throw .ring(failure) }
+                Sockets.pause()
+            }
         }
+    }
+
+    /// A stack of the usual size, whatever `ulimit -s` says: a reactor's needs do not follow it, and what is huge or
+    /// unlimited there would be reserved for each.
+    private static func create(_ thread: inout pthread_t, _ argument: UnsafeMutableRawPointer) -> Int32 {
+        var attributes = pthread_attr_t()
+        unsafe pthread_attr_init(&attributes)
+        defer { unsafe pthread_attr_destroy(&attributes) }
+        unsafe pthread_attr_setstacksize(&attributes, DataPlaneLimits.stackBytes)
+        return unsafe pthread_create(&thread, &attributes, workerMain, argument)
     }
 
     /// Waits for all reactors to end, after `stop`.
@@ -83,7 +96,11 @@ private func workerMain(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRa
     Threads.surviveBrokenConnections()
     Threads.tellOfCrashes()
     if let processor = start.processor { Threads.pin(to: processor) }
-    var worker = Worker(start)
-    worker.run()
+    do {
+        var worker = try Worker(start)
+        worker.run()
+    } catch {
+        start.failure.withLock { $0 = error }
+    }
     return nil
 }

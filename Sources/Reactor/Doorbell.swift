@@ -1,6 +1,11 @@
 internal import CKernel
 internal import Memory
 
+/// The error number that the kernel refuses a descriptor with: EMFILE, ENFILE, ENOMEM, or what a filter says.
+public struct BellFailure: Error, Equatable, Sendable {
+    public let error: Int32
+}
+
 /// Wakes a reactor that sleeps, and only then: the flag says whether it does.
 ///
 /// The reactor raises the flag, looks once more whether there is work, and sleeps. Whoever has made work looks at the
@@ -9,10 +14,10 @@ public struct Doorbell: Sendable {
     public let fd: Int32
     private let sleeping: SharedWords
 
-    /// Nil when the process has no descriptor left.
-    public init?() {
+    /// - Throws: why the kernel gives no descriptor for it.
+    public init() throws(BellFailure) {
         let fd = ck_make_eventfd(true)
-        guard fd >= 0 else { return nil }
+        guard fd >= 0 else { throw BellFailure(error: -fd) }
         self.fd = fd
         self.sleeping = SharedWords(count: 1, isSpread: true)
     }
@@ -38,10 +43,10 @@ public struct ControlBell: Sendable {
     public let fd: Int32
     private let pending: SharedWords
 
-    /// Nil when the process has no descriptor left.
-    public init?() {
+    /// - Throws: why the kernel gives no descriptor for it.
+    public init() throws(BellFailure) {
         let fd = ck_make_eventfd(false)
-        guard fd >= 0 else { return nil }
+        guard fd >= 0 else { throw BellFailure(error: -fd) }
         self.fd = fd
         self.pending = SharedWords(count: 1, isSpread: true)
     }

@@ -30,7 +30,8 @@ public struct Pipes: ~Copyable {
     public init(count wanted: Int, bytes: Int) {
         unsafe self.pipes = .allocate(capacity: max(1, wanted))
         unsafe self.free = .allocate(capacity: max(1, wanted))
-        self.nowhere = wanted > 0 ? ck_open_nowhere() : -1
+        // Where a filter forbids to splice, a pipe would be found useless only when there are bytes in it.
+        self.nowhere = wanted > 0 && Self.areAllowed ? ck_open_nowhere() : -1
         var made = 0
         while nowhere >= 0, made < wanted, let pipe = Self.make(bytes) {
             unsafe (pipes + made).initialize(to: pipe)
@@ -40,6 +41,9 @@ public struct Pipes: ~Copyable {
         self.count = made
         self.freeCount = made
     }
+
+    /// Whether the process may make pipes and move bytes through them.
+    public static var areAllowed: Bool { ck_may_splice() }
 
     private static func make(_ bytes: Int) -> Pipe? {
         var ends: (Int32, Int32) = (-1, -1)

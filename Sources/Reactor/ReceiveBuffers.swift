@@ -20,7 +20,10 @@ public struct ReceiveBuffers: ~Copyable {
     /// - Parameter count: a power of two, at most 32768.
     public init(_ owner: borrowing Ring, group: UInt16, count: Int, bufferBytes: Int) throws(RingFailure) {
         precondition(count > 0 && count & (count - 1) == 0 && count <= 32_768)
-        guard let ring = unsafe ck_buffers_register(owner.ring, group, UInt32(count)) else { throw .lockedMemory }
+        var error: Int32 = 0
+        guard let ring = unsafe ck_buffers_register(owner.ring, group, UInt32(count), &error) else {
+            throw RingFailure(.register, error)
+        }
         self.group = group
         self.count = count
         self.bufferBytes = bufferBytes

@@ -15,14 +15,19 @@ public struct GatherSpace: ~Copyable {
     /// - Parameter sends: how many sends of a turn can gather; beyond it a send takes one block only.
     public init(sends: Int) {
         self.sends = sends
-        unsafe self.vectors = .allocate(capacity: sends * Self.blocksPerSend)
-        unsafe self.messages = .allocate(capacity: sends)
-        for index in 0..<sends { unsafe (messages + index).initialize(to: msghdr()) }
+        // Not as arrays of a region: the optimizer of other targets does not find that C's records are plain (6.3.1).
+        let count = sends * Self.blocksPerSend
+        let memory = unsafe (
+            Region(byteCount: count * MemoryLayout<iovec>.stride).base,
+            Region(byteCount: sends * MemoryLayout<msghdr>.stride).base
+        )
+        unsafe self.vectors = memory.0.bindMemory(to: iovec.self, capacity: count)
+        unsafe self.messages = memory.1.bindMemory(to: msghdr.self, capacity: sends)
     }
 
-    deinit {
-        unsafe vectors.deallocate()
-        unsafe messages.deallocate()
+    /// Memory for each send, in bytes.
+    public static var bytesPerSend: Int {
+        unsafe blocksPerSend * MemoryLayout<iovec>.stride + MemoryLayout<msghdr>.stride
     }
 
     /// What was queued has been submitted.

@@ -1,17 +1,37 @@
 internal import CKernel
 internal import Memory
 
+/// The calls that a ring is made and driven by.
+public enum RingCall: String, Equatable, Sendable {
+    case setup = "io_uring_setup"
+    case enter = "io_uring_enter"
+    case register = "io_uring_register"
+}
+
 /// Why a ring could not be set up. Each case has a way out that the program tells its operator.
 public enum RingFailure: Error, Equatable, Sendable {
-    /// By the sysctl `kernel.io_uring_disabled` or a seccomp filter (EPERM).
-    case forbidden
+    /// By the sysctl `kernel.io_uring_disabled`, a seccomp filter or a security module (EPERM, EACCES).
+    case forbidden(RingCall, error: Int32)
     /// Not built into the kernel, or hidden by a seccomp filter (ENOSYS).
-    case missing
-    /// Older than Linux 6.1.
-    case kernelTooOld
-    /// RLIMIT_MEMLOCK is too small (ENOMEM).
+    case missing(RingCall)
+    /// Older than Linux 6.1, or something that only looks like Linux.
+    case kernelTooOld(RingCall)
+    /// RLIMIT_MEMLOCK is too small, or there is no memory at all (ENOMEM).
     case lockedMemory
-    case other(error: Int32)
+    case other(RingCall, error: Int32)
+
+    /// - Parameter result: a negative error number.
+    init(_ call: RingCall, _ result: Int32) {
+        switch -result {
+        case EPERM, EACCES: self = .forbidden(call, error: -result)
+        case ENOSYS: self = .missing(call)
+        case EOPNOTSUPP: self = .kernelTooOld(call)
+        // Flags that 6.1 knows.
+        case EINVAL: self = .kernelTooOld(call)
+        case ENOMEM: self = .lockedMemory
+        default: self = .other(call, error: -result)
+        }
+    }
 }
 
 /// How large a ring is.
@@ -44,15 +64,15 @@ public struct Ring: ~Copyable {
     /// was.
     private static func setUp(_ configuration: RingConfiguration) throws(RingFailure) -> UnsafeMutablePointer<ck_ring> {
         let ring = UnsafeMutablePointer<ck_ring>.allocate(capacity: 1)
-        var cause = CK_SETUP_FINE
-        let result = unsafe ck_ring_init(ring, configuration.entries, configuration.completionEntries, &cause)
+        let result = unsafe ck_ring_init(ring, configuration.entries, configuration.completionEntries)
         guard result == 0 else {
             unsafe ring.deallocate()
-            throw failure(cause, error: -result)
+            throw RingFailure(.setup, result)
         }
-        guard unsafe ck_ring_missing_operation(ring) < 0 else {
+        let operations = unsafe ck_ring_check_operations(ring)
+        guard operations == 0 else {
             unsafe tearDown(ring)
-            throw .kernelTooOld
+            throw RingFailure(.register, operations)
         }
         return unsafe ring
     }
@@ -62,20 +82,17 @@ public struct Ring: ~Copyable {
         unsafe ring.deallocate()
     }
 
-    private static func failure(_ cause: ck_setup_failure, error: Int32) -> RingFailure {
-        switch cause {
-        case CK_SETUP_FORBIDDEN: .forbidden
-        case CK_SETUP_MISSING: .missing
-        case CK_SETUP_OLD_KERNEL: .kernelTooOld
-        case CK_SETUP_LOCKED_MEMORY: .lockedMemory
-        default: .other(error: error)
-        }
+    /// Makes the calling thread the only one that submits. Once the ring has been enabled nothing else can fail.
+    public borrowing func enable() throws(RingFailure) {
+        let result = unsafe ck_ring_enable(ring)
+        guard result == 0 else { throw RingFailure(.register, result) }
     }
 
-    /// Makes the calling thread the only one that submits.
-    public borrowing func enable() {
-        let result = unsafe ck_ring_enable(ring)
-        precondition(result == 0, "the ring was set up and cannot be enabled: error \(-result)")
+    /// Sends an operation that does nothing there and back, on the thread that has enabled the ring: what forbids
+    /// submitting shows at start, where it is an error, and not in a turn, where it would trap.
+    public borrowing func tryOut() throws(RingFailure) {
+        let result = unsafe ck_ring_try(ring)
+        guard result == 0 else { throw RingFailure(.enter, result) }
     }
 
     /// The kernel's feature bits (`IORING_FEAT_*`).

@@ -18,6 +18,9 @@ public enum Threads {
         ck_join_thread(thread, CInt(limit)) == 0
     }
 
+    /// Why threads may not be kept on processors, as an error number; 0: they may.
+    public static var pinningRefusal: Int32 { -ck_may_pin() }
+
     /// Keeps the thread on one processor. False when it may not run there.
     @discardableResult
     public static func pin(to processor: Int) -> Bool { ck_pin_thread(CInt(processor)) == 0 }

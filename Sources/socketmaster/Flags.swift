@@ -103,7 +103,8 @@ struct ClientFlags: ParsableArguments {
     @Option(
         parsing: .unconditional,
         help: .init(
-            "Clients at once. (default: what the descriptors leave, at most \(Settings.connectionCeiling))",
+            "Clients at once. (default: what descriptors and the cgroup's memory leave, at most "
+                + "\(Settings.connectionCeiling))",
             valueName: "count"),
         transform: value(number))
     var maxConnections: Int?
@@ -190,10 +191,10 @@ struct ClientFlags: ParsableArguments {
         parsing: .unconditional,
         help: .init(
             "Handshakes at once, 16 for each reactor at least; beyond it the oldest one ends. "
-                + "(default: \(defaults.tlsHandshakes))",
+                + "(default: \(Settings.standardHandshakes), or what the cgroup's memory allows)",
             valueName: "count"),
         transform: value(number))
-    var tlsHandshakes = defaults.tlsHandshakes
+    var tlsHandshakes: Int?
 
     func apply(to settings: inout Settings) {
         settings.tlsMinimum = tlsMin
@@ -214,7 +215,9 @@ struct ClientFlags: ParsableArguments {
 struct MachineFlags: ParsableArguments {
     @Option(
         parsing: .unconditional,
-        help: .init("Threads that serve clients. (default: the processors it may run on)", valueName: "count"),
+        help: .init(
+            "Threads that serve clients. (default: the processors it may run on, or its cgroup's share of them)",
+            valueName: "count"),
         transform: value(number))
     var reactors: Int?
 
@@ -276,10 +279,11 @@ struct MachineFlags: ParsableArguments {
     @Option(
         parsing: .unconditional,
         help: .init(
-            "Bytes that may wait here before services have to stop sending. (default: \(defaults.bufferLimit))",
+            "Bytes that may wait here before services have to stop sending. (default: \(Settings.standardBufferLimit), "
+                + "or a quarter of the cgroup's memory)",
             valueName: "size"),
         transform: value(ByteCount.init(parsing:)))
-    var bufferLimit = defaults.bufferLimit
+    var bufferLimit: ByteCount?
 
     @Option(
         parsing: .unconditional,

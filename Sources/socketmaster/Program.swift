@@ -53,6 +53,7 @@ struct Program: ParsableCommand {
 
     static func main() {
         ProcessStart.prepare()
+        if let exitCode = ProcessCheck.exitCode() { leave(exitCode) }
         do {
             var command = try parseAsRoot()
             try command.run()

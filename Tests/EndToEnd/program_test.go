@@ -172,15 +172,6 @@ func TestProgramSaysWhatHinderedItsStart(t *testing.T) {
 	}
 }
 
-func TestProgramSaysThatIOUringIsForbidden(t *testing.T) {
-	helper := filepath.Join(os.Getenv("E2E_BINARIES"), "without-io-uring")
-	p := startProcess(t, helper, program(), "--bind", fmt.Sprint("127.0.0.1:", freePort(t)))
-	if code := p.exitCode(); code <= usage || code > 78 {
-		t.Errorf("exit code %d", code)
-	}
-	expectSentence(t, "without io_uring", p, "io_uring", "seccomp")
-}
-
 func TestProgramsControlSocketIsForItsOwnerAlone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "control")
 	// Whatever the mask allows.

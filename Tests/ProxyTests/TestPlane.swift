@@ -27,7 +27,7 @@ final class TestPlane {
         change(&limits)
         let first = SnapshotBuilder.build(generation: generation, listeners: [], hashSeed: 7)
         publisher = SnapshotPublisher(reactors: reactors, first: first)
-        let plane = try #require(Plane(limits: limits, mailboxes: publisher.mailboxes))
+        let plane = try Plane(limits: limits, mailboxes: publisher.mailboxes)
         dataPlane = try DataPlane(plane: plane, seed: 42, processors: [])
         try dataPlane.start()
     }

@@ -19,12 +19,12 @@ private struct SteppedWorker: ~Copyable {
         let limits = DataPlaneLimits(smallWithReactors: reactors)
         let first = SnapshotBuilder.build(generation: 1, listeners: [], hashSeed: 7)
         let publisher = SnapshotPublisher(reactors: limits.reactors, first: first)
-        let plane = try #require(Plane(limits: limits, mailboxes: publisher.mailboxes))
+        let plane = try Plane(limits: limits, mailboxes: publisher.mailboxes)
         // The other reactors only have to be there.
         let start = WorkerStart(
             index: 0, plane: plane, rings: try WorkerRings.make(limits),
             peersAddress: unsafe UInt(bitPattern: PeerView.all(of: plane)), seed: 1, processor: nil)
-        worker = Worker(start)
+        worker = try Worker(start)
         self.publisher = publisher
         self.plane = plane
         var command = Command(.prepareListener)

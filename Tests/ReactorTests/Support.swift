@@ -28,7 +28,7 @@ struct TestRing: ~Copyable {
     init(entries: UInt32 = 32, completionEntries: UInt32 = 256, buffers count: Int = 8, bufferBytes: Int = 1024) throws
     {
         let ring = try Ring(RingConfiguration(entries: entries, completionEntries: completionEntries))
-        ring.enable()
+        try ring.enable()
         buffers = try ReceiveBuffers(ring, group: 3, count: count, bufferBytes: bufferBytes)
         self.ring = ring
         bufferCount = count

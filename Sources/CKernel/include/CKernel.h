@@ -43,6 +43,8 @@
 /// Callable from functions that must not allocate, count references or take locks.
 #define CK_HOT __attribute__((swift_attr("@_noLocks")))
 
+#define EX_OSERR_CODE 71
+
 // Bits that the 6.1 headers lack.
 #define CK_FEATURE_NO_IOWAIT (1U << 17)   // 6.15
 #define CK_ENTER_NO_IOWAIT (1U << 7)      // 6.15
@@ -53,26 +55,19 @@ struct ck_ring {
     uint32_t features;         // as the kernel reported them
 };
 
-/// Why a ring could not be made.
-enum ck_setup_failure {
-    CK_SETUP_FINE = 0,
-    CK_SETUP_FORBIDDEN,        // EPERM: sysctl or seccomp
-    CK_SETUP_MISSING,          // ENOSYS: not built in, or seccomp
-    CK_SETUP_OLD_KERNEL,       // EINVAL for flags that 6.1 knows
-    CK_SETUP_LOCKED_MEMORY,    // ENOMEM: RLIMIT_MEMLOCK
-    CK_SETUP_OTHER
-};
-
 /// Makes a ring, disabled: the thread that calls ck_ring_enable becomes its only submitter.
-/// Returns 0 or -errno; *failure names the cause.
-int ck_ring_init(struct ck_ring *ring, unsigned sq_entries, unsigned cq_entries, enum ck_setup_failure *failure);
+/// Returns 0 or -errno.
+int ck_ring_init(struct ck_ring *ring, unsigned sq_entries, unsigned cq_entries);
 int ck_ring_enable(struct ck_ring *ring);
 void ck_ring_exit(struct ck_ring *ring);
-/// Whether the kernel knows every operation that we use. Returns the first one missing, or -1.
-int ck_ring_missing_operation(struct ck_ring *ring);
+/// Whether the kernel knows every operation that we use. Returns 0, -EOPNOTSUPP if one is missing, or the -errno with
+/// which it was refused to tell.
+int ck_ring_check_operations(struct ck_ring *ring);
+/// One operation that does nothing, there and back. Returns 0 or -errno.
+int ck_ring_try(struct ck_ring *ring);
 
-/// A ring of provided buffers: `entries` (a power of two) buffers of `size` bytes that begin at `memory`.
-struct io_uring_buf_ring *ck_buffers_register(struct ck_ring *ring, uint16_t group, uint32_t entries);
+/// A ring of provided buffers: `entries` (a power of two) of them. NULL: refused with *error, an -errno.
+struct io_uring_buf_ring *ck_buffers_register(struct ck_ring *ring, uint16_t group, uint32_t entries, int *error);
 
 /// Hands everything queued to the kernel and waits for `wait_count` completions or until the timeout
 /// (nanoseconds, negative: none). Returns >= 0 or -errno (ETIME: the timeout, EINTR, EBUSY: completions to take first).
@@ -282,7 +277,7 @@ void ck_restore_signals(void);
 void ck_report_crashes(void);
 /// Lets the calling thread tell of a crash for which its stack is too small. The memory is never given back.
 void ck_use_crash_stack(void);
-/// The processors that this process may run on, in order; returns how many.
+/// The processors that this process may run on, in order; all of the machine where it is not told. Returns how many.
 int ck_processors(int *numbers, int capacity);
 int ck_pin_thread(int processor);
 void ck_name_thread(const char *name);
@@ -294,6 +289,28 @@ void ck_block_pipe_signal(void);
 uint64_t ck_raise_descriptor_limit(void);
 uint64_t ck_locked_memory_limit(void);
 uint64_t ck_random(void);
+
+// What the process was started with, and what it may do.
+
+/// To be called before anything else: the limits and calls without which nothing of the program can run, not even a
+/// sentence of its own. Returns 0, or the exit code after it has written why not.
+int ck_check_process(void);
+/// RLIMIT_AS and RLIMIT_DATA in bytes, UINT64_MAX for none, and what counts towards each.
+uint64_t ck_address_space_limit(void);
+uint64_t ck_address_space_used(void);
+uint64_t ck_data_limit(void);
+uint64_t ck_data_used(void);
+/// Whether so many bytes could be reserved at once. Returns 0 or -errno; nothing stays reserved.
+int ck_try_reserve(size_t count);
+/// The first system call that is refused to this process, of those that it cannot do without; `name` gets its name.
+/// Returns the -errno that it is refused with, or 0 if all are allowed.
+int ck_refused_call(char *name, int capacity);
+/// Whether bytes may go through pipes.
+bool ck_may_splice(void);
+/// Whether threads may be put on processors. Returns 0 or -errno.
+int ck_may_pin(void);
+/// The first bytes of a file. Returns how many, at most `capacity`, or -errno.
+ssize_t ck_read_file(const char *path, void *bytes, size_t capacity);
 void ck_pause_milliseconds(int milliseconds);
 const char *ck_error_text(int error);
 int ck_kernel_release(char *text, int capacity);
@@ -328,8 +345,9 @@ int ck_number_in_file(const char *path);
 /// Now, in UTC, to the millisecond, as RFC 3339 has it. Returns the count of characters.
 int ck_timestamp(char *text, int capacity);
 int64_t ck_seconds_since_1970(void);
-/// The memory of the process gets into no core dump, and no other process of the user may look at it.
-void ck_forbid_core_dumps(void);
+/// The memory of the process gets into no core dump, and no other process of the user may look at it. Returns 0 or
+/// -errno.
+int ck_forbid_core_dumps(void);
 /// Whether the kernel has TLS for sockets.
 bool ck_has_kernel_tls(void);
 /// Overwrites bytes that nobody reads any more.
