@@ -72,6 +72,7 @@ extension ControlThread {
         case .complete(let definition):
             judge(definition, of: registration, behind: Array(receiveBuffer[used..<count]))
         case .refused(let refusal):
+            if registration.decoder.isWithinSecret { wipe(receiveBuffer) }
             refuse(registration, "\(refusal)")
         }
     }
@@ -94,13 +95,11 @@ extension ControlThread {
         }
     }
 
-    /// What becomes of a certificate and its key. Nothing of the key's text is left, whatever that is.
+    /// What becomes of a certificate and its key. Nothing of the key's text is left, whatever that is: the definition
+    /// goes with the registration, and what was received is overwritten.
     private func identity(of tls: SocketDefinition.TLS?) throws -> Identity? {
         guard let tls else { return nil }
-        defer {
-            wipe(tls.key)
-            wipe(receiveBuffer)
-        }
+        defer { wipe(receiveBuffer) }
         return try Identity(chain: tls.certificate, key: tls.key)
     }
 

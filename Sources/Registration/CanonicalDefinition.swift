@@ -49,8 +49,8 @@ public struct CanonicalDefinition: Hashable, Sendable {
 
     private static func checked(_ tls: SocketDefinition.TLS?) throws(RegistrationRefusal) -> SocketDefinition.TLS? {
         guard let tls else { return nil }
-        guard !tls.certificate.isEmpty else { throw .certificateMissing }
-        guard !tls.key.isEmpty else { throw .keyMissing }
+        guard !tls.certificateBytes.isEmpty else { throw .certificateMissing }
+        guard !tls.keyBytes.isEmpty else { throw .keyMissing }
         return tls
     }
 }

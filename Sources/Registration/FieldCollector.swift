@@ -39,7 +39,7 @@ struct FieldCollector: Sendable {
 
     /// Not inlined, or it could be seen that nobody reads the zeros.
     @inline(never)
-    private static func wipe(_ bytes: inout [UInt8]) {
+    static func wipe(_ bytes: inout [UInt8]) {
         for place in bytes.indices { bytes[place] = 0 }
     }
 

@@ -55,15 +55,14 @@ public struct RegistrationDecoder: Sendable {
     }
 
     /// Whether bytes of a key have arrived, or may have.
-    public var isWithinSecret: Bool { definition.tls != nil }
+    public var isWithinSecret: Bool { flags.contains(.tls) }
 
     /// Overwrites what has arrived of a registration that is given up: a part of a key may be among it.
     public mutating func wipe() {
         guard case .needsMore = state else { return }
         collector.wipe()
-        guard var tls = definition.tls else { return }
+        // The key that has arrived goes with its last holder.
         definition.tls = nil
-        for place in tls.key.indices { tls.key[place] = 0 }
     }
 
     private mutating func finishPart() {
@@ -191,6 +190,7 @@ public struct RegistrationDecoder: Sendable {
     private mutating func end(_ state: State) {
         self.state = state
         definition = SocketDefinition(port: 0)
+        collector.wipe()
         collector = FieldCollector(expecting: 0)
     }
 

@@ -153,11 +153,11 @@ extension RegistrationRefusal.Field: CustomStringConvertible {
 }
 
 /// At most 64 characters of a text between quotation marks, with everything escaped that could break a line or
-/// disguise itself: this text comes from a peer and goes into logs.
+/// disguise itself, and without keys: this text comes from a peer and goes into logs.
 private func quoted(_ text: String) -> String {
     let limit = 64
     var result = "\""
-    for (index, scalar) in text.unicodeScalars.enumerated() {
+    for (index, scalar) in text.withoutKeys.unicodeScalars.enumerated() {
         if index == limit {
             return result + "...\""
         }

@@ -39,14 +39,24 @@ public struct SocketDefinition: Hashable, Sendable {
 
     /// What it takes to speak TLS to clients, both in PEM.
     public struct TLS: Hashable, Sendable {
-        /// The certificate, followed by its chain if there is one.
-        public var certificate: [UInt8]
-        /// The private key that belongs to the certificate.
-        public var key: [UInt8]
+        package private(set) var certificateBytes: SecretBytes
+        package private(set) var keyBytes: SecretBytes
 
         public init(certificate: [UInt8], key: [UInt8]) {
-            self.certificate = certificate
-            self.key = key
+            certificateBytes = SecretBytes(.certificate, certificate)
+            keyBytes = SecretBytes(.privateKey, key)
+        }
+
+        /// The certificate, followed by its chain if there is one.
+        public var certificate: [UInt8] {
+            get { certificateBytes.exposed }
+            set { certificateBytes = SecretBytes(.certificate, newValue) }
+        }
+
+        /// The private key that belongs to the certificate. Neither a description nor a dump of this value shows it.
+        public var key: [UInt8] {
+            get { keyBytes.exposed }
+            set { keyBytes = SecretBytes(.privateKey, newValue) }
         }
     }
 }

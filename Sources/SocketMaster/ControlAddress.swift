@@ -44,11 +44,12 @@ public struct ControlAddress: Hashable, Sendable {
     /// Reads an address as the proxy's flag `--bind` has it: `HOST:PORT`, `[IPv6]:PORT`, `unix:PATH` or `unix:@NAME`.
     /// - Throws: `SocketMasterError.invalidAddress`
     public init(parsing text: String) throws(SocketMasterError) {
+        let shown = text.withoutKeys
         if text.hasPrefix("unix:") {
             let path = String(text.dropFirst("unix:".count))
             let name = path.hasPrefix("@") ? path.dropFirst() : path[...]
             guard !name.isEmpty, !name.utf8.contains(0) else {
-                throw .invalidAddress("\"\(text)\" names no socket; write unix:PATH or unix:@NAME.")
+                throw .invalidAddress("\"\(shown)\" names no socket; write unix:PATH or unix:@NAME.")
             }
             guard name.utf8.count <= Self.longestPath else {
                 throw .invalidAddress("The path or name of a unix socket has \(Self.longestPath) bytes at most.")
@@ -56,7 +57,7 @@ public struct ControlAddress: Hashable, Sendable {
             place = .unixDomainSocket(path)
             return
         }
-        let hint = "\"\(text)\" is no address; write HOST:PORT, [IPV6]:PORT or unix:PATH."
+        let hint = "\"\(shown)\" is no address; write HOST:PORT, [IPV6]:PORT or unix:PATH."
         guard let colon = text.lastIndex(of: ":") else { throw .invalidAddress(hint) }
         var host = String(text[..<colon])
         let digits = text[text.index(after: colon)...]

@@ -34,7 +34,7 @@ struct Registrar: Sendable {
         var definition = definition
         definition.port = port
         definition.attributes = withAttributes ? attributes : nil
-        let registration = definition.encoded()
+        let registration = SecretBytes(.registration, definition.encoded())
         let registrar = self
         let bootstrap = ClientBootstrap(group: eventLoop)
             .connectTimeout(Self.connectTimeout)

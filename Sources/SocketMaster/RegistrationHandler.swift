@@ -58,7 +58,8 @@ final class RegistrationHandler {
     /// How long after its yes attributes may take to follow. They travel in the same segment.
     static let attributesTimeout = TimeAmount.seconds(1)
 
-    private let registration: [UInt8]
+    /// Until it has been sent.
+    private var registration: SecretBytes?
     private let makeSession: ([String: String]?) -> SessionHandler?
     private var promise: EventLoopPromise<AcceptedRegistration>?
     private var decoder: RegistrationResponseDecoder
@@ -70,7 +71,7 @@ final class RegistrationHandler {
     /// - Parameter makeSession: makes the session's handler out of the response's attributes, or nothing if
     ///   they are not what the service needs.
     init(
-        registration: [UInt8], hasAttributes: Bool, promise: EventLoopPromise<AcceptedRegistration>,
+        registration: SecretBytes, hasAttributes: Bool, promise: EventLoopPromise<AcceptedRegistration>,
         makeSession: @escaping ([String: String]?) -> SessionHandler?
     ) {
         self.registration = registration
@@ -86,7 +87,10 @@ extension RegistrationHandler: ChannelInboundHandler, RemovableChannelHandler {
     typealias OutboundOut = ByteBuffer
 
     func channelActive(context: ChannelHandlerContext) {
-        context.writeAndFlush(Self.wrapOutboundOut(context.channel.allocator.buffer(bytes: registration)), promise: nil)
+        if let bytes = registration?.exposed {
+            context.writeAndFlush(Self.wrapOutboundOut(context.channel.allocator.buffer(bytes: bytes)), promise: nil)
+        }
+        registration = nil
         deadline = failure(.broken("it does not answer"), after: Self.timeout, context)
         context.fireChannelActive()
     }
@@ -104,7 +108,7 @@ extension RegistrationHandler: ChannelInboundHandler, RemovableChannelHandler {
         case .broken(let refusal):
             fail(decoder.isAccepted ? .attributesUnknown : .notUnderstood(reason(refusal)), context)
         case .complete(let response):
-            guard response.isAccepted else { return fail(.refused(response.status), context) }
+            guard response.isAccepted else { return fail(.refused(response.status.withoutKeys), context) }
             succeed(response, context)
             if bytes.readableBytes > 0 { context.fireChannelRead(Self.wrapInboundOut(bytes)) }
             context.pipeline.syncOperations.removeHandler(self, promise: nil)

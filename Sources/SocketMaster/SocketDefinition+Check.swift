@@ -20,8 +20,8 @@ extension SocketDefinition {
             try check(http.pathPrefix.utf8.count, .pathPrefix, RegistrationLimits.pathPrefixBytes)
         }
         if let tls {
-            try check(tls.certificate.count, .certificate, RegistrationLimits.pemBytes)
-            try check(tls.key.count, .key, RegistrationLimits.pemBytes)
+            try check(tls.certificateBytes.count, .certificate, RegistrationLimits.pemBytes)
+            try check(tls.keyBytes.count, .key, RegistrationLimits.pemBytes)
         }
         guard let attributes else { return }
         guard attributes.count <= RegistrationLimits.attributes else {

@@ -53,6 +53,9 @@ public struct SocketMasterBootstrap: Sendable {
         return copy
     }
 
+    /// Where the service is registered.
+    package var proxyAddress: ControlAddress { proxy }
+
     /// Publishes a service. Returns when clients can reach it.
     /// - Parameters:
     ///   - definition: Port, host and path, certificate. It is checked before anything is sent.

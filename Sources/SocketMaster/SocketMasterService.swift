@@ -42,6 +42,13 @@ public struct SocketMasterService: Sendable {
     }
 }
 
+extension SocketMasterService: CustomStringConvertible {
+    /// For the log of a group of services: where it is published, without its certificate.
+    public var description: String {
+        "SocketMasterService(port \(definition.port) at \(bootstrap.proxyAddress))"
+    }
+}
+
 #if ServiceLifecycle
 extension SocketMasterService: Service {}
 #endif

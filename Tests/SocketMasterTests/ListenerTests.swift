@@ -175,29 +175,32 @@ private final class ListenerFixture: @unchecked Sendable {
     for future in futures { #expect(throws: ChannelError.operationUnsupported) { try future.wait() } }
 }
 
-/// A proxy on a real socket that says yes to every registration.
-private struct WillingProxy {
+/// A proxy on a real socket that says yes to every registration, or whatever a test wants it to.
+struct WillingProxy {
     let channel: any Channel
 
     private final class Yes: ChannelInboundHandler {
         typealias InboundIn = ByteBuffer
         typealias OutboundOut = ByteBuffer
         private var decoder = RegistrationDecoder()
+        private let status: String
+
+        init(_ status: String) { self.status = status }
 
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {
             guard case .needsMore = decoder.state else { return }
             let bytes = Self.unwrapInboundIn(data)
             _ = decoder.receive(bytes.readableBytesUInt8Span)
             guard case .complete = decoder.state else { return }
-            let response = RegistrationResponse(status: "OK", attributes: ["port": "8080", "reactors": "1"]).encoded()
+            let response = RegistrationResponse(status: status, attributes: ["port": "8080", "reactors": "1"]).encoded()
             context.writeAndFlush(Self.wrapOutboundOut(ByteBuffer(bytes: response)), promise: nil)
         }
     }
 
-    init() async throws {
+    init(status: String = "OK") async throws {
         channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .childChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(Yes()) }
+                channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(Yes(status)) }
             }
             .bind(host: "127.0.0.1", port: 0).get()
     }

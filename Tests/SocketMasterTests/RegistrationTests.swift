@@ -16,7 +16,9 @@ private final class Registering {
     init(hasAttributes: Bool = true) throws {
         let promise = channel.embeddedEventLoop.makePromise(of: AcceptedRegistration.self)
         promise.futureResult.assumeIsolated().whenComplete { self.result = $0 }
-        let handler = RegistrationHandler(registration: [1, 2, 3], hasAttributes: hasAttributes, promise: promise) {
+        let handler = RegistrationHandler(
+            registration: SecretBytes(.registration, [1, 2, 3]), hasAttributes: hasAttributes, promise: promise
+        ) {
             _ in
             SessionHandler(
                 settings: SessionSettings(), acceptor: self.acceptor, log: Logger(label: "test"), onEvent: { _ in })
