@@ -228,12 +228,13 @@ extension Worker {
         return own >= 8 && own * 10 > connectionCount(ofReactor: other) * 12
     }
 
-    /// Whether an idle stream of the session can carry the connection's request: one that may be sent again.
+    /// Whether an idle stream of the session can carry the connection's request: one that may be sent again, and asks
+    /// for no other protocol. Servers on SwiftNIO switch with the first request of a connection or not at all.
     @_noLocks
     func canReuse(_ session: Int32, for connection: Int32) -> Bool {
-        guard session >= 0, connections[connection].isIdempotent, case .http = connections[connection].mode else {
-            return false
-        }
+        guard session >= 0, connections[connection].isIdempotent, !connections[connection].isUpgrade,
+            case .http = connections[connection].mode
+        else { return false }
         return unsafe !sessions[Int(session)].idle.isEmpty && sessions[Int(session)].refusedUntil <= now
     }
 

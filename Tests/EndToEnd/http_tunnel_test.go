@@ -75,6 +75,28 @@ func TestHTTPUpgradeMakesARelay(t *testing.T) {
 	})
 }
 
+// Many servers, those on SwiftNIO among them, switch with the first request of a connection or not at all.
+func TestHTTPUpgradeTakesAFreshStream(t *testing.T) {
+	each(t, nil, func(t *testing.T, p *proxy) {
+		port := freePort(t)
+		definition := onPath(port, "/")
+		definition.Attributes = map[string]string{"reuse-streams": "true"}
+		listener := &countingListener{Listener: p.listen(definition)}
+		serveHTTP(service.Waking(listener), upgrading(t))
+		w := dial(t, port)
+		for number := 0; number < 3; number++ {
+			w.get("/before", `plain "" ""`)
+		}
+		before := listener.accepted.Load()
+		w.send("GET /socket" + upgrade)
+		w.expectSwitch()
+		if streams := listener.accepted.Load(); streams != before+1 {
+			t.Errorf("%d streams before the upgrade, %d with it", before, streams)
+		}
+		w.exchange([]byte("hello"))
+	})
+}
+
 func TestHTTPUpgradeMayBeDenied(t *testing.T) {
 	each(t, nil, func(t *testing.T, p *proxy) {
 		port := freePort(t)
