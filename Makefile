@@ -66,9 +66,9 @@ end-to-end: build ## runs the program with real services and clients
 	mkdir -p $(logs)
 	Tests/EndToEnd/run 2>&1 | tee $(logs)/end-to-end
 
-test-hummingbird: build ## runs the examples with Hummingbird; the first time 4 minutes
-	@for example in a b; do
-	    swift build --traits Hummingbird --scratch-path .build-hummingbird --product example-hummingbird-$$example
+test-hummingbird: build ## runs the examples with Hummingbird; the first time 8 minutes
+	@for product in example-hummingbird-{a,b,c} test-hummingbird-refused; do
+	    swift build --traits Hummingbird --scratch-path .build-hummingbird --product $$product
 	done
 	E2E_HUMMINGBIRD=$(CURDIR)/.build-hummingbird/debug Tests/EndToEnd/run test -test.run '^TestHummingbird'
 

@@ -39,6 +39,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
     ],
     targets: [
         // Layer 0: the kernel, by way of liburing and GNU calls.
@@ -91,6 +92,25 @@ let package = Package(
         .executableTarget(
             name: "example-hummingbird-b", dependencies: ["SocketMaster", "SocketMasterHummingbird", hummingbird],
             path: "Sources/Examples/hummingbird-b"),
+        .executableTarget(
+            name: "example-hummingbird-c",
+            dependencies: [
+                "SocketMaster", "SocketMasterHummingbird", hummingbird, logging, nioCore, nioHTTP1, nioPosix,
+                .product(name: "NIOWebSocket", package: "swift-nio", condition: .when(traits: ["Hummingbird"])),
+                .product(
+                    name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras", condition: .when(traits: ["Hummingbird"])),
+            ],
+            path: "Sources/Examples/hummingbird-c"),
+        // Applications that are refused, for `make test-hummingbird`.
+        .executableTarget(
+            name: "test-hummingbird-refused",
+            dependencies: [
+                "SocketMaster", "SocketMasterHummingbird", hummingbird, logging,
+                .product(name: "NIOSSL", package: "swift-nio-ssl", condition: .when(traits: ["Hummingbird"])),
+                .product(name: "HummingbirdHTTP2", package: "hummingbird", condition: .when(traits: ["Hummingbird"])),
+                .product(name: "HummingbirdTLS", package: "hummingbird", condition: .when(traits: ["Hummingbird"])),
+            ],
+            path: "Tests/EndToEnd/hummingbird-refused"),
         .testTarget(name: "MemoryTests", dependencies: ["Memory"]),
         .testTarget(name: "HTTP1Tests", dependencies: ["HTTP1"]),
         .testTarget(name: "YamuxTests", dependencies: ["Yamux"]),
@@ -144,7 +164,7 @@ if Context.environment["SOCKETMASTER_DOCS"] != nil {
 
 // What every target of ours is held to: warnings are errors, and every unsafe expression says so.
 for target in package.targets where target.type != .system {
-    if !["example-", "perf-"].contains(where: target.name.hasPrefix) { target.exclude.append("README.md") }
+    if !["example-", "perf-", "test-"].contains(where: target.name.hasPrefix) { target.exclude.append("README.md") }
     guard !["CKernel", "CTLS", "CTLSClient"].contains(target.name) else { continue }
     target.swiftSettings =
         (target.swiftSettings ?? []) + [

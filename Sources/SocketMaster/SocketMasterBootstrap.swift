@@ -1,6 +1,6 @@
 public import Logging
 public import NIOCore
-public import NIOPosix
+import NIOPosix
 public import Registration
 
 /// Publishes a service through a proxy instead of binding a port: what `ServerBootstrap` is for a socket.
@@ -23,25 +23,27 @@ public struct SocketMasterBootstrap: Sendable {
     /// The release of this library.
     public static var version: String { Version.text }
 
-    private let group: any EventLoopGroup
+    /// Nothing if the service has not chosen one.
+    private var group: (any EventLoopGroup)?
+    private var logger: Logger?
     private let proxy: ControlAddress
-    private let log: Logger
-    private let configuration: SocketMasterConfiguration
+    private var configuration: SocketMasterConfiguration
     private var options: ChannelOptions.Storage?
+    private var initializeListener: (@Sendable (any Channel) throws -> Void)?
 
     /// - Parameters:
-    ///   - group: The event loops that sessions, and the connections by way of them, live on.
+    ///   - group: The event loops that sessions, and the connections by way of them, live on. Without it NIO's own.
     ///   - proxy: Where the proxy takes registrations.
     ///   - configuration: How many sessions, how long things may take; the defaults fit most services.
     ///   - logger: Gets what happens to the sessions. Without one nobody does.
     public init(
-        group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton, proxy: ControlAddress = .standard,
+        group: (any EventLoopGroup)? = nil, proxy: ControlAddress = .standard,
         configuration: SocketMasterConfiguration = .init(), logger: Logger? = nil
     ) {
         self.group = group
         self.proxy = proxy
         self.configuration = configuration
-        log = logger ?? Logger(label: "SocketMaster") { _ in SwiftLogNoOpLogHandler() }
+        self.logger = logger
     }
 
     /// Sets an option on the channel of every connection before its initializer runs.
@@ -53,8 +55,27 @@ public struct SocketMasterBootstrap: Sendable {
         return copy
     }
 
+    /// For a framework whose application has event loops and a logger: they are used where the service has chosen none.
+    /// - Parameters:
+    ///   - reusesStreams: Whether a stream may stay open for another request, if the service has nothing against it.
+    ///   - initializeListener: Adds handlers to the listener's channel, before any that take its connections.
+    /// - Returns: The bootstrap, and whether its event loops are others than these.
+    package func adapted(
+        group: any EventLoopGroup, logger: Logger, reusesStreams: Bool,
+        initializeListener: @escaping @Sendable (any Channel) throws -> Void
+    ) -> (bootstrap: SocketMasterBootstrap, hasOtherGroup: Bool) {
+        var copy = self
+        copy.group = self.group ?? group
+        copy.logger = self.logger ?? logger
+        copy.configuration.reusesStreams = configuration.reusesStreams && reusesStreams
+        copy.initializeListener = initializeListener
+        return (copy, copy.group !== group)
+    }
+
     /// Where the service is registered.
     package var proxyAddress: ControlAddress { proxy }
+
+    private var log: Logger { logger ?? Logger(label: "SocketMaster") { _ in SwiftLogNoOpLogHandler() } }
 
     /// Publishes a service. Returns when clients can reach it.
     /// - Parameters:
@@ -93,13 +114,18 @@ public struct SocketMasterBootstrap: Sendable {
         _ definition: SocketDefinition, initializer: @escaping @Sendable (any Channel) -> EventLoopFuture<Output>,
         wrap: @escaping @Sendable (any Channel) throws -> Wrapped
     ) async throws -> (Wrapped, any Channel) {
+        let group = group ?? MultiThreadedEventLoopGroup.singleton
         let registrar = Registrar(address: proxy, definition: definition, configuration: configuration, log: log)
         try registrar.wholeDefinition.check()
         let loop = group.next()
         let pool = SessionPool(eventLoop: loop, group: group, registrar: registrar, log: log)
         let listener = ListenerChannel<Output>(eventLoop: loop) { pool.shutDown(quiet: $0, ended: $1) }
         let options = options
-        let wrapped = try await loop.submit { try wrap(listener) }.get()
+        let initializeListener = initializeListener
+        let wrapped = try await loop.submit {
+            try initializeListener?(listener)
+            return try wrap(listener)
+        }.get()
         let hooks = SessionPool.Hooks(
             makeAcceptor: { SessionAcceptor(listener: listener, options: options, initializer: initializer) },
             added: { session in listener.addSession(session.untaken, wake: session.wake) },

@@ -29,14 +29,22 @@ public struct SocketMasterService: Sendable {
     /// begins. Returns when all connections have ended.
     /// - Throws: `SocketMasterError` if it could not be published.
     public func run() async throws {
-        let listener = try await bootstrap.listen(definition)
         #if ServiceLifecycle
+        let listener: SocketMasterListener
+        do {
+            listener = try await cancelWhenGracefulShutdown { try await bootstrap.listen(definition) }
+        } catch {
+            // It has waited for its proxy until the group ended.
+            guard Task.isShuttingDownGracefully else { throw error }
+            return
+        }
         await withGracefulShutdownHandler {
             await listener.serve(body)
         } onGracefulShutdown: {
             listener.channel.close(promise: nil)
         }
         #else
+        let listener = try await bootstrap.listen(definition)
         await listener.serve(body)
         #endif
     }

@@ -62,7 +62,7 @@ struct CommandBacklogTests {
         limits.reactors = 2
         let publisher = SnapshotPublisher(
             reactors: 2, first: SnapshotBuilder.build(generation: 1, listeners: [], hashSeed: 1))
-        return try #require(Plane(limits: limits, mailboxes: publisher.mailboxes))
+        return try Plane(limits: limits, mailboxes: publisher.mailboxes)
     }
 
     @Test func aFullQueueKeepsNobodyWaitingAndLosesNothing() throws {

@@ -47,8 +47,8 @@ private let targets: [String: Target] = [
         layer: 3,
         ours: ["SocketMaster"],
         others: [
-            "Glibc", "Hummingbird", "HummingbirdCore", "Logging", "NIOCore", "NIOHTTP1", "ServiceLifecycle",
-            "Synchronization", "UnixSignals",
+            "Glibc", "Hummingbird", "HummingbirdCore", "Logging", "NIOCore", "NIOHTTP1", "NIOPosix",
+            "ServiceLifecycle", "Synchronization", "UnixSignals",
         ]
     ),
     "socketmaster-publish": Target(
@@ -59,7 +59,10 @@ private let targets: [String: Target] = [
     "Examples": Target(
         layer: 4,
         ours: ["SocketMaster", "SocketMasterHummingbird"],
-        others: ["Dispatch", "Glibc", "Hummingbird", "NIOCore", "NIOHTTP1", "NIOPosix"]
+        others: [
+            "Dispatch", "Glibc", "Hummingbird", "HummingbirdCore", "Logging", "NIOCore", "NIOHTTP1", "NIOHTTPTypes",
+            "NIOHTTPTypesHTTP1", "NIOPosix", "NIOWebSocket",
+        ]
     ),
 ]
 
