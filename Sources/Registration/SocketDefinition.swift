@@ -78,6 +78,9 @@ public enum RegistrationAttribute {
     public static let instance = "instance"
     /// The value of `clientAddress` that says how.
     public static let proxyProtocol = "proxy-v2"
+    /// Which program it is: sessions with the same value are one program, and what one of them has lost is not given to
+    /// another of them first. 32 lower-case hexadecimal digits, 128 random bits.
+    public static let instance = "instance"
     /// In the response: the port that is listened on, which matters when the service asked for port 0.
     public static let port = "port"
     /// In the response: how many reactors there are to spread over.

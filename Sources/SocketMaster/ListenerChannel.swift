@@ -45,15 +45,20 @@ final class ListenerChannel<Output: Sendable>: @unchecked Sendable {
     /// Ends all sessions: the first promise is for the moment when no more connections come of them, the second for
     /// that when they have ended.
     private let shutDown: @Sendable (EventLoopPromise<Void>, EventLoopPromise<Void>) -> Void
+    /// Takes all sessions away, or has them registered again.
+    private let setWithdrawn: @Sendable (Bool, EventLoopPromise<Void>?) -> Void
 
     /// Connections that one read gives at most, as with a server socket that is busy.
     private static var connectionsPerRead: Int { 16 }
 
     init(
-        eventLoop: any EventLoop, shutDown: @escaping @Sendable (EventLoopPromise<Void>, EventLoopPromise<Void>) -> Void
+        eventLoop: any EventLoop,
+        shutDown: @escaping @Sendable (EventLoopPromise<Void>, EventLoopPromise<Void>) -> Void,
+        setWithdrawn: @escaping @Sendable (Bool, EventLoopPromise<Void>?) -> Void = { $1?.succeed() }
     ) {
         self.eventLoop = eventLoop
         self.shutDown = shutDown
+        self.setWithdrawn = setWithdrawn
         closePromise = eventLoop.makePromise()
         // Before anybody else can ask for it.
         _ = pipeline
@@ -244,7 +249,15 @@ extension ListenerChannel: ChannelCore {
     }
 
     func triggerUserOutboundEvent0(_ event: Any, promise: EventLoopPromise<Void>?) {
-        promise?.fail(ChannelError.operationUnsupported)
+        guard event is WithdrawService || event is PublishAgain else {
+            promise?.fail(ChannelError.operationUnsupported)
+            return
+        }
+        guard phase == .idle || phase == .active else {
+            promise?.fail(ChannelError.alreadyClosed)
+            return
+        }
+        setWithdrawn(event is WithdrawService, promise)
     }
 
     /// Connections that nobody in the pipeline has kept are the application's by its initializer.

@@ -89,21 +89,35 @@ struct Registrar: Sendable {
         if asksForClientAddress {
             attributes[RegistrationAttribute.clientAddress] = RegistrationAttribute.proxyProtocol
         }
+        if attributes[RegistrationAttribute.instance] == nil {
+            attributes[RegistrationAttribute.instance] = Self.instance
+        }
         return attributes
     }
 
-    private var asksForClientAddress: Bool { definition.http == nil && configuration.wantsClientAddress }
+    /// By which the proxy knows all sessions of this process: 128 random bits.
+    private static let instance: String = (0..<4).map { _ in
+        let digits = String(UInt32.random(in: 0...(.max)), radix: 16)
+        return String(repeating: "0", count: 8 - digits.count) + digits
+    }.joined()
+
+    private var needsClientAddress: Bool { definition.http == nil && configuration.wantsClientAddress }
+
+    private var asksForClientAddress: Bool {
+        needsClientAddress || definition.http == nil && configuration.prefersClientAddress
+    }
 
     /// Only a proxy that says so begins its streams with the client's address. From any other one what a client says
     /// would be taken for it, so that is no proxy to register at.
     func isSatisfied(by attributes: [String: String]?) -> Bool {
-        !asksForClientAddress || attributes?[RegistrationAttribute.clientAddress] != nil
+        !needsClientAddress || attributes?[RegistrationAttribute.clientAddress] != nil
     }
 
     private func settings(_ attributes: [String: String]?) -> SessionSettings {
         var settings = SessionSettings(configuration: configuration)
         settings.isHTTP = definition.http != nil
-        settings.bringsClientAddress = asksForClientAddress
+        settings.bringsClientAddress =
+            asksForClientAddress && attributes?[RegistrationAttribute.clientAddress] != nil
         return settings
     }
 

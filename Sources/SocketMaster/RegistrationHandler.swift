@@ -34,6 +34,19 @@ struct SessionReference: Sendable {
         let handler = handler
         return handler.eventLoop.submit { handler.value.drain(timeout: timeout) }
     }
+
+    /// - Returns: Fulfilled when the proxy knows that no more streams are wanted.
+    func withdraw() -> EventLoopFuture<Void> {
+        let handler = handler
+        let loop = handler.eventLoop
+        return loop.flatSubmit { handler.value.withdraw() ?? loop.makeSucceededVoidFuture() }
+    }
+
+    /// - Returns: Fulfilled when what the application has not seen has been given back.
+    func giveBack() -> EventLoopFuture<Void> {
+        let handler = handler
+        return handler.eventLoop.submit { handler.value.giveBack() }
+    }
 }
 
 /// Why a registration came to nothing.

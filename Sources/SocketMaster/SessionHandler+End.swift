@@ -32,20 +32,47 @@ extension SessionHandler {
 
     /// Takes no more streams, lets those go on that the application has, and then ends the session.
     func drain(timeout: TimeAmount) {
-        guard let context, phase == .open, !state.goAwaySent else { return }
+        guard let context, phase == .open else { return }
+        drainDeadline = min(drainDeadline ?? .distantFuture, context.eventLoop.now + timeout)
+        if !state.goAwaySent { sayGoAway(now: context.eventLoop.now) }
+        giveBack()
+    }
+
+    /// Takes no more streams. The application's may go on for as long as they take; the others are still here until
+    /// `giveBack`.
+    /// - Returns: Fulfilled when the proxy has heard it, or does not answer.
+    func withdraw() -> EventLoopFuture<Void>? {
+        guard let context, phase == .open, !state.goAwaySent else { return nil }
+        sayGoAway(now: context.eventLoop.now)
+        let ping = state.barrierPing()
+        put(.ping(ping))
+        let promise = context.eventLoop.makePromise(of: Void.self)
+        withdrawal = Withdrawal(ping: ping, promise: promise)
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        context.eventLoop.scheduleTask(in: settings.withdrawalTimeout) { bound.value.endWithdrawal() }
+        return promise.futureResult
+    }
+
+    func endWithdrawal() {
+        withdrawal?.promise.succeed()
+        withdrawal = nil
+    }
+
+    private func sayGoAway(now: NIODeadline) {
         // Whatever is not acknowledged before GoAway counts as never seen, and goes to somebody else.
-        for stream in streams.values {
-            if stream.mayHaveBeenSeen { acknowledge(stream) } else { reset(stream) }
-        }
-        queued.removeAll()
+        for stream in streams.values where stream.mayHaveBeenSeen { acknowledge(stream) }
         state.sendGoAway()
         put(.goAway(.normal))
-        let now = context.eventLoop.now
-        drainDeadline = now + timeout
         for stream in streams.values where stream.lingerDeadline != nil {
             stream.lingerDeadline = now + settings.drainingLingerTimeout
         }
         scheduleFlush()
+    }
+
+    /// Gives back what the application has not seen. After GoAway: the proxy would bring it here once more.
+    func giveBack() {
+        for stream in streams.values where !stream.mayHaveBeenSeen { reset(stream) }
+        queued.removeAll()
     }
 
     /// The time is over.
@@ -60,7 +87,9 @@ extension SessionHandler {
     /// With all said, this direction of the connection ends; the proxy's end follows, or is not waited for long. To
     /// close at once could destroy on its way what has just been sent.
     func finishIfDrained() {
-        guard state.goAwaySent, streams.isEmpty, egress.readableBytes == 0, phase == .open, let context else { return }
+        guard state.goAwaySent, withdrawal == nil, streams.isEmpty, egress.readableBytes == 0, phase == .open,
+            let context
+        else { return }
         phase = .finishing
         context.close(mode: .output, promise: nil)
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
@@ -84,6 +113,7 @@ extension SessionHandler {
         phase = .ended
         tick?.cancel()
         finishTask?.cancel()
+        endWithdrawal()
         let error = SocketMasterError.sessionLost(reason: reason)
         for completion in completions { completion.complete(.failure(error)) }
         completions.removeAll()

@@ -49,6 +49,10 @@ extension SessionHandler {
         case .pong:
             guard let now = context?.eventLoop.now else { return }
             roundTrip.answered(state, now: microseconds(now))
+            if let withdrawal, state.isAnswered(withdrawal.ping) {
+                endWithdrawal()
+                finishIfDrained()
+            }
         case .drain:
             idleSince = context?.eventLoop.now
             onEvent(.draining)

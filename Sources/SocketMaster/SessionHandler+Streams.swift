@@ -5,7 +5,7 @@ import Yamux
 extension SessionHandler {
     /// Gives the application what it wants of those that wait, oldest first.
     func acceptQueued() {
-        while phase == .open, let stream = queued.first {
+        while phase == .open, !state.goAwaySent, let stream = queued.first {
             guard stream.phase == .queued else {
                 queued.removeFirst()
                 continue
@@ -34,7 +34,8 @@ extension SessionHandler {
 
     /// The application could not set it up, and has seen nothing of it.
     func initializationFailed(_ stream: StreamChannel, _ error: any Error) {
-        warnOfInitialization(error)
+        // What has been given back in the meantime is nobody's loss.
+        if stream.session === self { warnOfInitialization(error) }
         if untaken.remove() { acceptQueued() }
         stream.closeAll(error: error, promise: nil)
     }

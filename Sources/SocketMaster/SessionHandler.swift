@@ -40,6 +40,8 @@ struct SessionSettings: Sendable {
     var stallTimeout = TimeAmount.seconds(30)
     /// How long the proxy may take to hear that all is over.
     var goodbyeTimeout = TimeAmount.seconds(2)
+    /// How long the proxy may take to hear of a withdrawal, until what it has sent meanwhile is given back.
+    var withdrawalTimeout = TimeAmount.milliseconds(200)
     /// How long acknowledgements, and ends that nobody waits for, look for something to go with.
     var lateness = TimeAmount.milliseconds(5)
 }
@@ -57,6 +59,12 @@ final class SessionHandler {
         case ended
     }
 
+    struct Withdrawal {
+        /// Sent behind GoAway.
+        let ping: UInt32
+        let promise: EventLoopPromise<Void>
+    }
+
     let settings: SessionSettings
     let acceptor: any StreamAcceptor
     let log: Logger
@@ -70,6 +78,8 @@ final class SessionHandler {
     var tick: RepeatedTask?
     var drainDeadline: NIODeadline?
     var finishTask: Scheduled<Void>?
+    /// The application has withdrawn, and the proxy has not answered yet.
+    var withdrawal: Withdrawal?
     /// A session on which the proxy has said GoAway, and since when nothing has been under way on it.
     var idleSince: NIODeadline?
 

@@ -28,7 +28,7 @@ final class SessionPool: @unchecked Sendable {
 
     private struct Slot {
         enum Phase {
-            case connecting
+            case connecting(attempt: Int)
             case open(session: Int)
             case waiting(Scheduled<Void>)
             /// More than the proxy has reactors.
@@ -68,6 +68,9 @@ final class SessionPool: @unchecked Sendable {
     private var firstPromise: EventLoopPromise<Void>?
     /// Set once the listener is closed.
     private var endPromise: EventLoopPromise<Void>?
+    /// The application wants no sessions for the time being; fulfilled when there are none that get new connections.
+    private var withdrawal: EventLoopFuture<Void>?
+    private var isWithdrawn: Bool { withdrawal != nil }
     /// Whether the proxy is spoken to with attributes: until one is met that does not know of them, and again with the
     /// next one.
     private var usesAttributes = true
@@ -120,6 +123,44 @@ final class SessionPool: @unchecked Sendable {
         }
     }
 
+    /// Takes the service away from the proxy, or brings it back. Connections that the application has go on meanwhile.
+    /// - Parameter promise: Fulfilled when no session is left that may get new connections, or when sessions are wanted
+    ///   again.
+    func setWithdrawn(_ isWithdrawn: Bool, promise: EventLoopPromise<Void>?) {
+        eventLoop.execute {
+            guard self.endPromise == nil else {
+                promise?.fail(ChannelError.alreadyClosed)
+                return
+            }
+            if isWithdrawn {
+                let withdrawal = self.withdrawal ?? self.withdraw()
+                self.withdrawal = withdrawal
+                return withdrawal.cascade(to: promise)
+            }
+            if self.isWithdrawn {
+                self.withdrawal = nil
+                // The others follow it, as at the start.
+                if self.hooks != nil { self.resize(to: 1) }
+            }
+            promise?.succeed()
+        }
+    }
+
+    private func withdraw() -> EventLoopFuture<Void> {
+        for index in slots.indices {
+            if case .waiting(let task) = slots[index].phase { task.cancel() }
+            slots[index].phase = .surplus
+        }
+        for abandon in attempts.values { abandon() }
+        for id in sessions.keys { sessions[id]?.isDraining = true }
+        let references = sessions.values.map(\.reference)
+        let loop = eventLoop
+        // What one session gave back before the proxy knows of all of them would only come by another one.
+        return EventLoopFuture.andAllComplete(references.map { $0.withdraw() }, on: loop).flatMap {
+            EventLoopFuture.andAllComplete(references.map { $0.giveBack() }, on: loop)
+        }
+    }
+
     private func endIfEmpty() {
         guard let endPromise, sessions.isEmpty, attempts.isEmpty else { return }
         // They hold the listener, which holds us.
@@ -152,10 +193,10 @@ final class SessionPool: @unchecked Sendable {
     }
 
     private func connect(_ index: Int) {
-        guard let hooks, endPromise == nil else { return }
-        slots[index].phase = .connecting
+        guard let hooks, endPromise == nil, !isWithdrawn else { return }
         sessionCount += 1
         let id = sessionCount
+        slots[index].phase = .connecting(attempt: id)
         let pool = self
         let onEvent: @Sendable (SessionEvent) -> Void = { event in
             pool.eventLoop.execute { pool.happened(event, to: id) }
@@ -167,7 +208,7 @@ final class SessionPool: @unchecked Sendable {
             pool.attempts[id] = nil
             switch result {
             case .success(let accepted): pool.registered(index, id, accepted)
-            case .failure(let failure): pool.failed(index, failure)
+            case .failure(let failure): pool.failed(index, id, failure)
             }
         }
     }
@@ -176,6 +217,12 @@ final class SessionPool: @unchecked Sendable {
         sessions[id] = Session(reference: accepted.session, slot: index, since: eventLoop.now)
         guard endPromise == nil else {
             accepted.session.drain(timeout: .zero)
+            return
+        }
+        guard attemptIsWanted(index, id) else {
+            // It was on its way when the service was withdrawn.
+            sessions[id]?.isDraining = true
+            _ = accepted.session.withdraw().flatMap { accepted.session.giveBack() }
             return
         }
         slots[index].phase = .open(session: id)
@@ -196,8 +243,9 @@ final class SessionPool: @unchecked Sendable {
         resize(to: min(max(configuration.sessions ?? reactors, 1), Self.sessionsMaximum))
     }
 
-    private func failed(_ index: Int, _ failure: any Error) {
+    private func failed(_ index: Int, _ id: Int, _ failure: any Error) {
         guard endPromise == nil else { return endIfEmpty() }
+        guard attemptIsWanted(index, id) else { return }
         if usesAttributes, mayDoWithoutAttributes(failure) {
             usesAttributes = false
             if !hasToldOfAttributes { log.info("the proxy may not know of attributes; registering without them") }
@@ -218,6 +266,12 @@ final class SessionPool: @unchecked Sendable {
             log.warning("not registered; trying again", metadata: ["reason": "\(error)"])
         }
         wait(index, slots[index].backoff.next(chance: .random(in: 0...1)))
+    }
+
+    /// Whether it is the one that the slot waits for: the service may have been withdrawn, and have come back, since.
+    private func attemptIsWanted(_ index: Int, _ id: Int) -> Bool {
+        guard case .connecting(id) = slots[index].phase else { return false }
+        return true
     }
 
     /// Whether it was the attributes that the proxy did not understand, or may have been.
@@ -249,7 +303,9 @@ final class SessionPool: @unchecked Sendable {
         case .ended(let reason):
             sessions[id] = nil
             hooks?.removed(session.reference)
-            log.info("session ended", metadata: ["session": "\(session.slot)", "reason": "\(reason)"])
+            log.log(
+                level: session.isDraining && isWithdrawn ? .debug : .info, "session ended",
+                metadata: ["session": "\(session.slot)", "reason": "\(reason)"])
             usesAttributes = true
             if !session.isDraining { replace(session, id, isDrain: false) }
             endIfEmpty()

@@ -119,7 +119,9 @@ public struct SocketMasterBootstrap: Sendable {
         try registrar.wholeDefinition.check()
         let loop = group.next()
         let pool = SessionPool(eventLoop: loop, group: group, registrar: registrar, log: log)
-        let listener = ListenerChannel<Output>(eventLoop: loop) { pool.shutDown(quiet: $0, ended: $1) }
+        let listener = ListenerChannel<Output>(
+            eventLoop: loop, shutDown: { pool.shutDown(quiet: $0, ended: $1) },
+            setWithdrawn: { pool.setWithdrawn($0, promise: $1) })
         let options = options
         let initializeListener = initializeListener
         let wrapped = try await loop.submit {

@@ -13,6 +13,8 @@ public struct SocketMasterConfiguration: Sendable {
     /// Whether the proxy shall tell the client's address of each raw connection, which then is the channel's
     /// `remoteAddress`, and the one that the client connected to its `localAddress`. HTTP has `X-Forwarded-For`.
     public var wantsClientAddress = false
+    /// The same wish, but a proxy that does not tell addresses will do as well: `remoteAddress` is its own then.
+    public var prefersClientAddress = false
     /// Whether `listen` waits for a proxy that cannot be reached yet, instead of throwing. Once registered, a listener
     /// always waits for its proxy to come back.
     public var waitsForProxy = false

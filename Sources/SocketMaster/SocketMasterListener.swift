@@ -56,6 +56,15 @@ public struct SocketMasterListener: AsyncSequence, Sendable {
         await closed()
     }
 
+    /// Takes the service away from its proxy, for as long as what it needs is away. See `WithdrawService`. Returns when
+    /// the proxy has been told.
+    /// - Throws: `ChannelError.alreadyClosed`
+    public func withdraw() async throws { try await channel.triggerUserOutboundEvent(WithdrawService()).get() }
+
+    /// Has a service registered again that has been withdrawn. See `PublishAgain`.
+    /// - Throws: `ChannelError.alreadyClosed`
+    public func publishAgain() async throws { try await channel.triggerUserOutboundEvent(PublishAgain()).get() }
+
     /// Closes the listener in good order: no new connections, and those that are under way may end within
     /// `SocketMasterConfiguration.drainTimeout`. Returns when all is over.
     public func close() async {

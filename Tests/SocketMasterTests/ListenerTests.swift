@@ -30,10 +30,16 @@ private final class ListenerFixture: @unchecked Sendable {
     private(set) var wakes = 0
     /// The connections.
     private(set) var channels: [EmbeddedChannel] = []
+    private(set) var withdrawals: [Bool] = []
     private(set) var ending: [(quiet: EventLoopPromise<Void>, ended: EventLoopPromise<Void>)] = []
 
     init(autoRead: Bool = true) throws {
-        listener = ListenerChannel(eventLoop: loop) { [unowned self] in ending.append(($0, $1)) }
+        listener = ListenerChannel(
+            eventLoop: loop, shutDown: { [unowned self] in ending.append(($0, $1)) },
+            setWithdrawn: { [unowned self] in
+                withdrawals.append($0)
+                $1?.succeed()
+            })
         try listener.pipeline.syncOperations.addHandler(recorder)
         let isSet = listener.setOption(.autoRead, value: autoRead)
         loop.run()
@@ -65,6 +71,24 @@ private final class ListenerFixture: @unchecked Sendable {
         loop.run()
         return { outcome.result }
     }
+}
+
+@Test func `a listener is withdrawn and published again by events, unless it is closed`() throws {
+    let fixture = try ListenerFixture()
+    try fixture.publish()
+    try fixture.listener.triggerUserOutboundEvent(WithdrawService()).wait()
+    try fixture.listener.triggerUserOutboundEvent(PublishAgain()).wait()
+    #expect(fixture.withdrawals == [true, false] && fixture.listener.isActive)
+    _ = fixture.close()
+    #expect(throws: ChannelError.alreadyClosed) {
+        try fixture.listener.triggerUserOutboundEvent(WithdrawService()).wait()
+    }
+    #expect(fixture.withdrawals.count == 2)
+    for (quiet, ended) in fixture.ending {
+        quiet.succeed()
+        ended.succeed()
+    }
+    fixture.loop.run()
 }
 
 @Test func `connections are read a few at a time, in their order`() throws {

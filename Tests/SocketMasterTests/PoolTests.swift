@@ -94,6 +94,14 @@ private final class PoolFixture: @unchecked Sendable {
         settle()
     }
 
+    /// Whether the pool has done it, in the end.
+    func setWithdrawn(_ isWithdrawn: Bool) -> Bool {
+        let promise = loop.makePromise(of: Void.self)
+        pool.setWithdrawn(isWithdrawn, promise: promise)
+        settle()
+        return promise.futureResult.isFulfilled
+    }
+
     /// Lets everybody act: the pool, its sessions and the proxy's side of them.
     func settle() {
         var isActive = true
@@ -337,4 +345,51 @@ private let twoReactors = ["port": "80", "reactors": "2"]
     #expect(fixture.isQuiet && fixture.hasEnded)
     fixture.advance(by: .minutes(1))
     #expect(fixture.attempts.count == 1)
+}
+
+@Test func `a service that is withdrawn has no sessions until it is published again`() {
+    let fixture = PoolFixture()
+    fixture.answer = .success(twoReactors)
+    fixture.start()
+    #expect(fixture.open == [0, 1])
+    #expect(fixture.setWithdrawn(true) && fixture.setWithdrawn(true))
+    #expect(fixture.sessions.allSatisfy { $0.proxy.goAway == 0 })
+    fixture.advance(by: .minutes(1))
+    #expect(fixture.open.isEmpty && fixture.live == 0 && fixture.attempts.count == 2)
+    #expect(fixture.setWithdrawn(false))
+    fixture.advance(by: .seconds(1))
+    #expect(fixture.open == [2, 3] && fixture.live == 2)
+    fixture.shutDown()
+    fixture.advance(by: .seconds(5))
+    #expect(fixture.hasEnded)
+}
+
+@Test func `a withdrawal stops what was to be registered, and is the end of nothing`() {
+    // A proxy that is away: no attempts meanwhile.
+    let fixture = PoolFixture()
+    fixture.answer = .success(twoReactors)
+    fixture.start()
+    fixture.answer = .failure(RegistrationFailure.broken("refused"))
+    fixture.lose(0)
+    fixture.lose(1)
+    fixture.advance(by: .seconds(2))
+    _ = fixture.setWithdrawn(true)
+    let count = fixture.attempts.count
+    fixture.advance(by: .minutes(1))
+    #expect(fixture.attempts.count == count)
+    _ = fixture.setWithdrawn(false)
+    fixture.advance(by: .seconds(2))
+    #expect(fixture.attempts.count > count)
+    fixture.answer = .success(twoReactors)
+    fixture.advance(by: .seconds(2))
+    #expect(fixture.open == [2, 3])
+
+    // One that does not answer: the attempt is given up.
+    fixture.answer = nil
+    fixture.lose(2)
+    fixture.lose(3)
+    fixture.advance(by: .seconds(2))
+    _ = fixture.setWithdrawn(true)
+    fixture.shutDown()
+    #expect(fixture.hasEnded)
 }

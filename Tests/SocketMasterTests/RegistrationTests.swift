@@ -126,3 +126,15 @@ private let accepted = RegistrationResponse(status: "OK", attributes: ["port": "
     #expect(SocketMasterError.refused("a\u{1B}[2J\nb\u{9B}c \u{7F}é").description.hasSuffix(": a [2J b c  é"))
     #expect(SocketMasterError.refused("").description.hasSuffix(": it gives no reason."))
 }
+
+@Test func `each registration tells which process it is of, unless the application says so itself`() {
+    func instance(_ attributes: [String: String]? = nil) -> String? {
+        let definition = SocketDefinition(port: 80, attributes: attributes)
+        let log = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        return Registrar(address: .standard, definition: definition, configuration: .init(), log: log)
+            .wholeDefinition.attributes?[RegistrationAttribute.instance]
+    }
+    let own = instance()
+    #expect(own?.count == 32 && own?.allSatisfy { "0123456789abcdef".contains($0) } == true)
+    #expect(instance() == own && instance(["instance": "mine"]) == "mine")
+}

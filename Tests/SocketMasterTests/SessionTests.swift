@@ -91,6 +91,46 @@ import Yamux
     #expect(fixture.events == ["ended(reason: \"all was said\")"] && !fixture.channel.isActive)
 }
 
+@Test func `what nobody has seen is given back behind GoAway, not before it`() throws {
+    let fixture = try Fixture()
+    fixture.acceptor.isWilling = false
+    let waiting = fixture.proxy.nextID
+    fixture.send(fixture.proxy.open([1]))
+    fixture.handler.drain(timeout: .seconds(30))
+    fixture.exchange()
+    let goAway = try #require(fixture.proxy.frames.firstIndex { $0.type == .goAway })
+    let reset = try #require(fixture.proxy.frames.firstIndex { $0.streamID == waiting && $0.flags.contains(.reset) })
+    #expect(goAway < reset)
+}
+
+@Test func `a withdrawal accepts nothing more and gives it back later, and what the application has goes on`() throws {
+    let fixture = try Fixture()
+    let (id, stream, _) = try fixture.open([1])
+    fixture.acceptor.isWilling = false
+    let waiting = fixture.proxy.nextID
+    fixture.send(fixture.proxy.open([2]))
+    let withdrawal = try #require(fixture.handler.withdraw())
+    #expect(!withdrawal.isFulfilled && fixture.handler.withdraw() == nil)
+    fixture.acceptor.isWilling = true
+    fixture.exchange()
+    fixture.handler.acceptQueued()
+    #expect(fixture.proxy.goAway == 0 && withdrawal.isFulfilled && fixture.acceptor.accepted.count == 1)
+    #expect(fixture.proxy.streams[waiting]?.isReset == false)
+    fixture.handler.giveBack()
+    fixture.advance(by: .minutes(10))
+    #expect(fixture.proxy.streams[waiting]?.isReset == true)
+    stream.writeAndFlush(ByteBuffer(bytes: [5]), promise: nil)
+    fixture.exchange()
+    #expect(fixture.proxy.streams[id]?.received == [5] && fixture.events.isEmpty)
+
+    // A drain bounds it after all.
+    fixture.handler.drain(timeout: .seconds(10))
+    fixture.advance(by: .seconds(9))
+    #expect(fixture.proxy.streams[id]?.isReset == false)
+    fixture.advance(by: .seconds(5))
+    #expect(fixture.proxy.streams[id]?.isReset == true && fixture.events.count == 1)
+}
+
 @Test func `a drain that takes too long resets what is left`() throws {
     let fixture = try Fixture()
     let (id, _, recorder) = try fixture.open([1])
