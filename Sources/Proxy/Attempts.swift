@@ -2,7 +2,7 @@
 ///
 /// An attempt counts when a service that was well has lost it. One that no service has taken, or that was lost with a
 /// session which had never answered anything, says nothing against the exchange: a service that dies as soon as it has
-/// come loses whatever it is given.
+/// come loses whatever it is given. So does one that was lost among others by a session that had just come.
 struct Attempts: BitwiseCopyable {
     /// Two bits that count, four that do not, two of sessions lost: there is one for each client.
     private var bits: UInt8 = 0
@@ -27,7 +27,8 @@ struct Attempts: BitwiseCopyable {
         @_noLocks set { bits = bits & ~(15 << 2) | newValue << 2 }
     }
 
-    /// Sessions lost with it that had never answered anything; of more than three nobody needs to know.
+    /// Sessions lost with it that had never answered anything; of more than three nobody needs to know. One that had
+    /// just come makes it 1 at least.
     private(set) var unproven: UInt8 {
         @_noLocks get { bits >> 6 }
         @_noLocks set { bits = bits & ~(3 << 6) | newValue << 6 }
@@ -40,7 +41,7 @@ struct Attempts: BitwiseCopyable {
     /// One more that counts, and it is not passed on again.
     var areLast: Bool { @_noLocks get { counted == Self.limit - 1 } }
     /// The session that gets it next should have proven itself.
-    var areDoubtful: Bool { @_noLocks get { areLast || mayKill } }
+    var areDoubtful: Bool { @_noLocks get { areLast || unproven > 0 } }
     /// Nothing else is given to a session beside it.
     var mayKill: Bool { @_noLocks get { unproven >= Self.suspicion } }
 
@@ -55,6 +56,14 @@ struct Attempts: BitwiseCopyable {
         guard counted > 0, uncounted < Self.uncountedLimit else { return }
         counted -= 1
         uncounted += 1
+    }
+
+    /// The attempt under way was lost with a session that had just come.
+    /// - Parameter isAlone: nothing else was under way there, so that it may have been this that ended it.
+    @_noLocks
+    mutating func loseYoung(isAlone: Bool) {
+        unproven = max(1, unproven)
+        if !isAlone { forgive() }
     }
 
     /// The attempt under way was lost with a session that had never answered anything.

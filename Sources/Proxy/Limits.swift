@@ -150,10 +150,12 @@ public struct DataPlaneLimits: Sendable {
     static var refusalMilliseconds: UInt64 { @_noLocks get { 10 } }
     /// A session gets what others have died with when it has lived for so long; one that has answered nothing yet gets
     /// an exchange's last attempt when it has lived for longer.
-    static var settledMilliseconds: UInt64 { @_noLocks get { 40 } }
+    static var settledMilliseconds: UInt64 { @_noLocks get { 10 } }
+    /// A session that ends before it has lived for so long may have ended by itself, though it has answered something.
+    static var youthMilliseconds: UInt64 { @_noLocks get { 100 } }
     static var steadyMilliseconds: UInt64 { @_noLocks get { 500 } }
     /// How often it is looked whether a session is fit for what waits for that.
-    static var doubtMilliseconds: UInt64 { @_noLocks get { 20 } }
+    static var doubtMilliseconds: UInt64 { @_noLocks get { 10 } }
     /// How long a service that has said GoAway may accept what was on its way: a reset would cost what it accepts.
     static var goAwayMilliseconds: UInt64 { @_noLocks get { 100 } }
     /// When a slow session that lives is tried again.

@@ -137,6 +137,8 @@ struct Session: BitwiseCopyable {
     var hasAnswered = false
     /// Which program it belongs to; sessions of the same one fail together.
     var program: UInt16 = 0
+    /// How many clients it had when it was lost.
+    var lostTogether: Int32 = 0
     /// Streams whose exchange may be what kills services.
     var suspects: UInt32 = 0
     /// Streams that it has answered, by which it is paced, and those of clients that had to wait and that it has not

@@ -100,9 +100,8 @@ extension Worker {
     /// unless the client has waited for so long already that it may not get another chance.
     @_noLocks
     private func probation(_ session: Int32, _ connection: Int32) -> UInt64 {
-        guard connections[connection].attempts.areLast, unsafe !sessions[Int(session)].hasAnswered else {
-            return DataPlaneLimits.settledMilliseconds
-        }
+        guard connections[connection].attempts.areLast else { return DataPlaneLimits.settledMilliseconds }
+        if unsafe sessions[Int(session)].hasAnswered { return 2 * DataPlaneLimits.settledMilliseconds }
         let isLate = now >= connections[connection].patienceSince + limits.hold / 2
         return isLate ? DataPlaneLimits.settledMilliseconds : DataPlaneLimits.steadyMilliseconds
     }
@@ -132,8 +131,12 @@ extension Worker {
         if case .live = unsafe slot.pointee.phase { isLost = false } else { isLost = true }
         if isUndelivered {
             connections[connection].attempts.forgive()
+        } else if isLost, unsafe !slot.pointee.hasAnswered {
+            connections[connection].attempts.loseUnproven()
+        } else if isLost, unsafe now < slot.pointee.adoptedAt + DataPlaneLimits.youthMilliseconds {
+            connections[connection].attempts.loseYoung(isAlone: unsafe slot.pointee.lostTogether == 1)
         } else if isLost {
-            if unsafe !slot.pointee.hasAnswered { connections[connection].attempts.loseUnproven() }
+            return
         } else if !streams[stream].state.isAcknowledged {
             // It was taken back from a session that had not accepted it.
             connections[connection].attempts.forgive()

@@ -260,6 +260,7 @@ extension Worker {
         let slot = unsafe sessions + Int(session)
         guard case .live = unsafe slot.pointee.phase else { return }
         unsafe slot.pointee.phase = .ending
+        unsafe slot.pointee.lostTogether = slot.pointee.streams.count - slot.pointee.unusedStreams
         if unsafe slot.pointee.isDraining { drainingSessions -= 1 }
         while unsafe !slot.pointee.streams.isEmpty { unsafe loseStream(slot.pointee.streams.first) }
         unsafe sessionTallies.store(slot.pointee.tally.word, at: Int(session))

@@ -70,7 +70,7 @@ extension RegistrationAttribute {
     /// The attributes as they may be shown: of those that are not known here only how long they are, for they may be
     /// tokens.
     static func shown(_ attributes: [String: String]) -> [String: String] {
-        let known = [name, reuseStreams, clientAddress, port, reactors]
+        let known = [name, reuseStreams, clientAddress, loopMarks, instance, port, reactors]
         return Dictionary(
             attributes.map { name, value in
                 (name.withoutKeys, known.contains(name) ? value.withoutKeys : "<\(value.utf8.count) bytes>")

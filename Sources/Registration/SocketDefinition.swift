@@ -73,9 +73,6 @@ public enum RegistrationAttribute {
     /// `true`: requests are marked (RFC 8586), and one that has come back again and again is answered with 508. For
     /// services that pass them on to a program that may be a proxy in front of this one. In the response: it is so.
     public static let loopMarks = "loop-marks"
-    /// Which program the service is, in characters of its own choice: sessions that say the same are of one program, so
-    /// that what one of them has lost is not given to the next one if there is another program.
-    public static let instance = "instance"
     /// The value of `clientAddress` that says how.
     public static let proxyProtocol = "proxy-v2"
     /// Which program it is: sessions with the same value are one program, and what one of them has lost is not given to

@@ -90,11 +90,34 @@ extension SessionHandler {
         guard state.goAwaySent, withdrawal == nil, streams.isEmpty, egress.readableBytes == 0, phase == .open,
             let context
         else { return }
+        guard mayFinish(context) else { return }
         phase = .finishing
         context.close(mode: .output, promise: nil)
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         finishTask = context.eventLoop.scheduleTask(in: settings.goodbyeTimeout) {
             bound.value.end(reason: "all was said")
+        }
+    }
+
+    /// Streams that the proxy had opened before it heard GoAway may still be on their way, behind the answer to a ping
+    /// that overtakes data. Each of them is refused; without that, the proxy could not know that nobody has seen it.
+    private func mayFinish(_ context: ChannelHandlerContext) -> Bool {
+        switch farewell {
+        case .none:
+            let ping = state.barrierPing()
+            farewell = .sent(ping)
+            put(.ping(ping))
+            scheduleFlush()
+            let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+            context.eventLoop.scheduleTask(in: settings.goodbyeTimeout) {
+                bound.value.farewell = .answered
+                bound.value.finishIfDrained()
+            }
+            return false
+        case .sent(let ping):
+            if state.isAnswered(ping) { farewell = .answered }
+            return state.isAnswered(ping)
+        case .answered: return true
         }
     }
 
@@ -109,7 +132,7 @@ extension SessionHandler {
     /// The session is over, and with it all that it carried.
     func end(reason: String) {
         guard phase != .ended else { return }
-        let isOrderly = phase == .finishing
+        let isOrderly = phase == .finishing || state.goAwaySent && streams.isEmpty
         phase = .ended
         tick?.cancel()
         finishTask?.cancel()

@@ -49,10 +49,9 @@ extension SessionHandler {
         case .pong:
             guard let now = context?.eventLoop.now else { return }
             roundTrip.answered(state, now: microseconds(now))
-            if let withdrawal, state.isAnswered(withdrawal.ping) {
-                endWithdrawal()
-                finishIfDrained()
-            }
+            if let withdrawal, state.isAnswered(withdrawal.ping) { endWithdrawal() }
+            // The end of this read cycle looks whether that was all.
+            if state.goAwaySent { scheduleFlush() }
         case .drain:
             idleSince = context?.eventLoop.now
             onEvent(.draining)

@@ -59,6 +59,13 @@ final class SessionHandler {
         case ended
     }
 
+    /// The last ping, when nothing is left.
+    enum Farewell {
+        case none
+        case sent(UInt32)
+        case answered
+    }
+
     struct Withdrawal {
         /// Sent behind GoAway.
         let ping: UInt32
@@ -80,6 +87,7 @@ final class SessionHandler {
     var finishTask: Scheduled<Void>?
     /// The application has withdrawn, and the proxy has not answered yet.
     var withdrawal: Withdrawal?
+    var farewell = Farewell.none
     /// A session on which the proxy has said GoAway, and since when nothing has been under way on it.
     var idleSince: NIODeadline?
 
@@ -183,7 +191,7 @@ extension SessionHandler: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        end(reason: "\(error)")
+        end(reason: connectReason(error))
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {

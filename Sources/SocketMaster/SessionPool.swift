@@ -47,6 +47,8 @@ final class SessionPool: @unchecked Sendable {
         let slot: Int
         let since: NIODeadline
         var isDraining = false
+        /// It is we who drain it, because the service is withdrawn.
+        var isWithdrawn = false
     }
 
     private let eventLoop: any EventLoop
@@ -58,8 +60,8 @@ final class SessionPool: @unchecked Sendable {
     private var slots: [Slot] = []
     private var sessions: [Int: Session] = [:]
     private var sessionCount = 0
-    /// Registrations under way, and how each is abandoned.
-    private var attempts: [Int: @Sendable () -> Void] = [:]
+    /// Registrations under way.
+    private var attempts: [Int: Registrar.Attempt] = [:]
     /// The port that the proxy has chosen, where any will do: all sessions are for the same.
     private var chosenPort: Int?
     /// The log has it that the proxy may not know of attributes.
@@ -114,7 +116,7 @@ final class SessionPool: @unchecked Sendable {
             for index in self.slots.indices {
                 if case .waiting(let task) = self.slots[index].phase { task.cancel() }
             }
-            for abandon in self.attempts.values { abandon() }
+            for attempt in self.attempts.values { attempt.abandon() }
             let drains = self.sessions.values.map { session in
                 session.reference.drain(timeout: self.configuration.drainTimeout)
             }
@@ -151,13 +153,17 @@ final class SessionPool: @unchecked Sendable {
             if case .waiting(let task) = slots[index].phase { task.cancel() }
             slots[index].phase = .surplus
         }
-        for abandon in attempts.values { abandon() }
-        for id in sessions.keys { sessions[id]?.isDraining = true }
-        let references = sessions.values.map(\.reference)
+        for id in sessions.keys {
+            sessions[id]?.isDraining = true
+            sessions[id]?.isWithdrawn = true
+        }
+        // A registration under way is not given up: the proxy may have connections on it already.
+        let coming = attempts.values.map { $0.result.map(\.session) }
+        let all = sessions.values.map { eventLoop.makeSucceededFuture($0.reference) } + coming
         let loop = eventLoop
         // What one session gave back before the proxy knows of all of them would only come by another one.
-        return EventLoopFuture.andAllComplete(references.map { $0.withdraw() }, on: loop).flatMap {
-            EventLoopFuture.andAllComplete(references.map { $0.giveBack() }, on: loop)
+        return EventLoopFuture.andAllComplete(all.map { $0.flatMap { $0.withdraw() } }, on: loop).flatMap {
+            EventLoopFuture.andAllComplete(all.map { $0.flatMap { $0.giveBack() } }, on: loop)
         }
     }
 
@@ -203,7 +209,7 @@ final class SessionPool: @unchecked Sendable {
         }
         let port = registrar.definition.port != 0 ? registrar.definition.port : chosenPort ?? 0
         let attempt = register(slots[index].eventLoop, port, usesAttributes, hooks.makeAcceptor, onEvent)
-        attempts[id] = attempt.abandon
+        attempts[id] = attempt
         attempt.result.hop(to: eventLoop).whenComplete { result in
             pool.attempts[id] = nil
             switch result {
@@ -220,9 +226,9 @@ final class SessionPool: @unchecked Sendable {
             return
         }
         guard attemptIsWanted(index, id) else {
-            // It was on its way when the service was withdrawn.
+            // It was on its way when the service was withdrawn, and has been told so.
             sessions[id]?.isDraining = true
-            _ = accepted.session.withdraw().flatMap { accepted.session.giveBack() }
+            sessions[id]?.isWithdrawn = true
             return
         }
         slots[index].phase = .open(session: id)
@@ -304,7 +310,7 @@ final class SessionPool: @unchecked Sendable {
             sessions[id] = nil
             hooks?.removed(session.reference)
             log.log(
-                level: session.isDraining && isWithdrawn ? .debug : .info, "session ended",
+                level: session.isWithdrawn ? .debug : .info, "session ended",
                 metadata: ["session": "\(session.slot)", "reason": "\(reason)"])
             usesAttributes = true
             if !session.isDraining { replace(session, id, isDrain: false) }

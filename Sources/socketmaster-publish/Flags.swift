@@ -1,5 +1,4 @@
 internal import ArgumentParser
-internal import Glibc
 internal import Logging
 internal import NIOCore
 internal import SocketMaster
@@ -7,8 +6,10 @@ internal import SocketMaster
 // The flags in the groups of the help.
 
 struct ListeningFlags: ParsableArguments {
-    @Option(parsing: .unconditional, help: .init("The public port; 0 is any free one.", valueName: "port"))
-    var port: Int
+    @Option(
+        parsing: .unconditionalSingleValue,
+        help: .init("The public port; 0 is any free one. May be given several times.", valueName: "port"))
+    var port: [Int]
 
     @Option(help: .init("The public address. (default: all)", valueName: "address"))
     var address = ""
@@ -16,11 +17,14 @@ struct ListeningFlags: ParsableArguments {
     @Flag(help: "Take HTTP requests of every host and path.")
     var http = false
 
-    @Option(help: .init("Take HTTP requests for this host and those below it.", valueName: "suffix"))
-    var domain: String?
+    @Option(
+        help: .init(
+            "Take HTTP requests for this host and those below it. May be given several times.", valueName: "suffix"))
+    var domain: [String] = []
 
-    @Option(help: .init("Take HTTP requests whose path begins so.", valueName: "prefix"))
-    var path: String?
+    @Option(
+        help: .init("Take HTTP requests whose path begins so. May be given several times.", valueName: "prefix"))
+    var path: [String] = []
 
     @Option(help: .init("Speak TLS with this certificate, its chain behind it, in PEM.", valueName: "file"))
     var cert: String?
@@ -28,45 +32,16 @@ struct ListeningFlags: ParsableArguments {
     @Option(help: .init("Its private key, in PEM.", valueName: "file"))
     var key: String?
 
-    private var isHTTP: Bool { http || domain != nil || path != nil }
+    /// The flags of all groups that may be given several times.
+    static let many: Set<String> = ["--port", "--domain", "--path"]
+
+    var isHTTP: Bool { http || !domain.isEmpty || !path.isEmpty }
 
     func check(sendsProxyHeader: Bool) throws {
         if (cert == nil) != (key == nil) { throw ValidationError("--cert and --key belong together") }
         if isHTTP, sendsProxyHeader {
             throw ValidationError("--send-proxy is for raw connections; HTTP requests bring X-Forwarded-For")
         }
-    }
-
-    /// What is registered.
-    func definition() throws(Failure) -> SocketDefinition {
-        var definition = SocketDefinition(address: address, port: port)
-        if isHTTP { definition.http = .init(domainSuffix: domain ?? "", pathPrefix: path ?? "") }
-        if let cert, let key { definition.tls = .init(certificate: try contents(of: cert), key: try contents(of: key)) }
-        do throws(SocketMasterError) {
-            try definition.check()
-        } catch {
-            throw Failure(EX_USAGE, error.description)
-        }
-        return definition
-    }
-
-    /// Larger files are no certificates; the bound keeps a device from filling the memory.
-    private static let fileLimit = 2 << 20
-
-    private func contents(of path: String) throws(Failure) -> [UInt8] {
-        let fd = unsafe open(path, O_RDONLY | O_CLOEXEC)
-        guard fd >= 0 else { throw Failure(EX_NOINPUT, "\(path) cannot be read: \(reason(errno)).") }
-        defer { close(fd) }
-        var contents: [UInt8] = []
-        var piece = [UInt8](repeating: 0, count: 64 << 10)
-        while contents.count <= Self.fileLimit {
-            let count = unsafe piece.withUnsafeMutableBytes { unsafe read(fd, $0.baseAddress, $0.count) }
-            if count < 0, errno == EINTR { continue }
-            guard count >= 0 else { throw Failure(EX_NOINPUT, "\(path) cannot be read: \(reason(errno)).") }
-            if count == 0 { return contents }
-            contents += piece[..<count]
-        }
-        throw Failure(EX_NOINPUT, "\(path) is too large for a certificate or a key.")
     }
 }
 
@@ -76,6 +51,14 @@ struct TargetFlags: ParsableArguments {
         transform: { text throws in try parsed(text, ControlAddress.init(parsing:)) })
     var to: ControlAddress
 
+    @Option(
+        help: .init(
+            "How long it may take to accept a connection, not to answer; then it is withdrawn until it accepts again. "
+                + "(default: 2s)",
+            valueName: "time"),
+        transform: { text throws in try time(text) })
+    var targetTimeout = TimeAmount.seconds(2)
+
     @Flag(help: "Begin each connection to it with a PROXY protocol header (version 2) that tells the client's address.")
     var sendProxy = false
 
@@ -83,7 +66,7 @@ struct TargetFlags: ParsableArguments {
     var waitForTarget = false
 
     @Option(
-        help: .init("How long it is waited for. (default: as long as it takes)", valueName: "time"),
+        help: .init("How long it is waited for at the start. (default: as long as it takes)", valueName: "time"),
         transform: { text throws in try time(text) })
     var waitTimeout: TimeAmount?
 
@@ -91,6 +74,7 @@ struct TargetFlags: ParsableArguments {
         guard waitTimeout == nil || waitForTarget || hasCommand else {
             throw ValidationError("--wait-timeout is for --wait-for-target, or for a command")
         }
+        guard targetTimeout > .zero else { throw ValidationError("--target-timeout must be longer than nothing") }
     }
 }
 
@@ -146,5 +130,8 @@ private func time(_ text: String) throws -> TimeAmount {
     throw ValidationError("\"\(text)\" is no time; write a whole number and ms, s, m or h, 30s for example")
 }
 
-/// What the C library says of an error.
-func reason(_ code: Int32) -> String { unsafe String(cString: strerror(code)) }
+/// A time as `time` reads it.
+func text(_ time: TimeAmount) -> String {
+    let milliseconds = time.nanoseconds / 1_000_000
+    return milliseconds % 1000 == 0 ? "\(milliseconds / 1000)s" : "\(milliseconds)ms"
+}

@@ -11,7 +11,9 @@ struct Program: ParsableCommand {
         abstract: "Publishes a local port or unix socket as a service of socketmaster.",
         usage: "socketmaster-publish --port <port> --to <address> [<options>] [-- <command> ...]",
         discussion: """
-            With --http, --domain or --path it gets HTTP requests, else raw connections. With a command \
+            With --http, --domain or --path it gets HTTP requests, else raw connections. Of --port, --domain and \
+            --path there may be several: each domain is published with each path on each port. While the target \
+            takes no connections it is withdrawn from the proxy, which lets clients wait. With a command \
             after -- that is started, waited for and published, gets the signals, and its exit code is the \
             exit code. Times are a whole number and a unit: 500ms, 30s, 2m, 1h. SIGTERM and SIGINT let \
             connections under way end, and only then the command, which has as long for it as they had; \
@@ -33,6 +35,9 @@ struct Program: ParsableCommand {
         try listening.check(sendsProxyHeader: target.sendProxy)
         try target.check(hasCommand: !command.isEmpty)
         if command.first?.isEmpty == true { throw ValidationError("the command behind -- has no name") }
+        if let flag = repeatedFlag(in: CommandLine.arguments.dropFirst(), many: ListeningFlags.many) {
+            throw ValidationError("\(flag) is given twice; give it once")
+        }
     }
 
     func run() throws {
@@ -45,8 +50,8 @@ struct Program: ParsableCommand {
             return handler
         }
         do throws(Failure) {
-            let publication = try Publication(
-                definition: listening.definition(), target: target, proxy: proxy, command: command)
+            let publication = Publication(
+                definitions: try listening.definitions(), target: target, proxy: proxy, command: command)
             publication.run()
         } catch {
             error.exit()

@@ -6,8 +6,11 @@ internal import Synchronization
 
 /// The program's life: start the command, wait for the target, publish it, serve, and end in good order.
 final class Publication: Sendable {
-    private let definition: SocketDefinition
+    private let definitions: [SocketDefinition]
     private let target: Target
+    private let watch: TargetWatch
+    private let check: LoopCheck
+    private let sendsHeader: Bool
     private let waitsForTarget: Bool
     private let waitTimeout: TimeAmount?
     private let bootstrap: SocketMasterBootstrap
@@ -19,33 +22,44 @@ final class Publication: Sendable {
     private struct State {
         var command: Command?
         var commandExit: Int32?
-        /// The published port, while it is.
-        var listener: (any Channel)?
+        /// The published ports.
+        var listeners: [any Channel] = []
         var publishing: Task<Void, Never>?
         /// The first signal that asked for the end.
         var ending: Int32?
+        /// What else did.
+        var failure: Failure?
+
+        var isEnding: Bool { ending != nil || commandExit != nil || failure != nil }
     }
 
-    init(definition: SocketDefinition, target: TargetFlags, proxy: ProxyFlags, command: [String]) throws(Failure) {
-        self.definition = definition
-        self.target = Target(address: target.to, sendsHeader: target.sendProxy)
+    /// - Parameter definitions: They have an address in common, and one is enough.
+    init(definitions: [SocketDefinition], target: TargetFlags, proxy: ProxyFlags, command: [String]) {
+        self.definitions = definitions
+        self.target = Target(address: target.to, timeout: target.targetTimeout)
+        let address = definitions.first.flatMap { try? ListenAddress(parsing: $0.address) } ?? .all
+        check = LoopCheck(control: proxy.proxy, target: target.to, publicAddress: address)
+        sendsHeader = target.sendProxy
         waitsForTarget = target.waitForTarget || !command.isEmpty
         waitTimeout = target.waitTimeout
         arguments = command
         drainTimeout = proxy.drain
         log = Logger(label: "socketmaster-publish")
+        watch = TargetWatch(self.target, log: log)
         var configuration = SocketMasterConfiguration()
         configuration.name = proxy.name
         configuration.sessions = proxy.sessions
         configuration.drainTimeout = proxy.drain
         configuration.waitsForProxy = true
         configuration.wantsClientAddress = target.sendProxy
+        configuration.prefersClientAddress = true
         bootstrap = SocketMasterBootstrap(proxy: proxy.proxy, configuration: configuration, logger: log)
     }
 
     /// Does not return: the main thread takes signals until the work is done.
     func run() -> Never {
         do throws(Failure) {
+            try refuseLoops()
             if !arguments.isEmpty {
                 let command = try Command.start(arguments)
                 state.withLock { $0.command = command }
@@ -60,15 +74,22 @@ final class Publication: Sendable {
 
     // The work.
 
+    /// What can be known before anything is started.
+    private func refuseLoops() throws(Failure) {
+        if let sentence = check.controlFault() { throw Failure(EX_USAGE, sentence) }
+        for definition in definitions {
+            if let sentence = check.portFault(definition.port) { throw Failure(EX_USAGE, sentence) }
+        }
+    }
+
     private func publish() async {
         do {
             try await waitForTarget()
-            let server = try await listen()
-            state.withLock { $0.listener = server.channel }
-            // The end may have been asked for in the meantime.
-            if state.withLock({ $0.ending != nil || $0.commandExit != nil }) { server.channel.close(promise: nil) }
-            try await server.executeThenClose { connections in
-                for try await _ in connections {}
+            let loops = LoopWatch(check) { sentence in self.fail(Failure(EX_USAGE, sentence)) }
+            loops.begin()
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for definition in definitions { group.addTask { try await self.publish(definition, loops) } }
+                while try await group.next() != nil {}
             }
             await finish(0)
         } catch let failure as Failure {
@@ -82,23 +103,35 @@ final class Publication: Sendable {
 
     private func waitForTarget() async throws {
         guard waitsForTarget else { return }
-        let start = ContinuousClock.now
-        var isTold = false
-        while await !target.isListening() {
-            try Task.checkCancellation()
-            if let waitTimeout, start.duration(to: .now) > .nanoseconds(waitTimeout.nanoseconds) {
-                throw Failure(EX_UNAVAILABLE, "Nothing accepts connections at \(target.address).")
-            }
-            if !isTold { log.info("waiting for the target", metadata: ["target": "\(target.address)"]) }
-            isTold = true
-            try await Task.sleep(for: .milliseconds(50))
+        do {
+            try await watch.awaitTarget(within: waitTimeout.map { .nanoseconds($0.nanoseconds) })
+        } catch let absence as Target.Absence {
+            throw Failure(EX_UNAVAILABLE, "Nothing accepts connections at \(target.address): it \(absence.clause).")
         }
     }
 
-    private func listen() async throws -> NIOAsyncChannel<Void, Never> {
+    private func publish(_ definition: SocketDefinition, _ loops: LoopWatch) async throws {
+        let server = try await listen(definition, loops)
+        watch.add(server.channel)
+        loops.look(at: server.channel)
+        let isEnding = state.withLock { state in
+            state.listeners.append(server.channel)
+            return state.isEnding
+        }
+        // The end may have been asked for in the meantime.
+        if isEnding { server.channel.close(promise: nil) }
+        try await server.executeThenClose { connections in
+            for try await _ in connections {}
+        }
+    }
+
+    private func listen(
+        _ definition: SocketDefinition, _ loops: LoopWatch
+    ) async throws -> NIOAsyncChannel<Void, Never> {
+        let intake = Intake(
+            target: target, watch: watch, loops: loops, isHTTP: definition.http != nil, sendsHeader: sendsHeader)
         do {
-            let target = target
-            return try await bootstrap.listen(definition) { channel in target.serve(channel) }
+            return try await bootstrap.listen(definition) { channel in intake.take(channel) }
         } catch let error as SocketMasterError {
             switch error {
             case .invalidDefinition: throw Failure(EX_USAGE, error.description)
@@ -137,17 +170,26 @@ final class Publication: Sendable {
         stop()
     }
 
+    /// It has become known that this cannot go on.
+    private func fail(_ failure: Failure) {
+        state.withLock { $0.failure = $0.failure ?? failure }
+        log.error("draining: \(failure.sentence)")
+        stop()
+    }
+
     /// No new connections; `publish` goes on when those that there are have ended.
     private func stop() {
-        let (listener, publishing) = state.withLock { ($0.listener, $0.publishing) }
-        if let listener { listener.close(promise: nil) } else { publishing?.cancel() }
+        watch.end()
+        let (listeners, publishing) = state.withLock { ($0.listeners, $0.publishing) }
+        for listener in listeners { listener.close(promise: nil) }
+        if listeners.count < definitions.count { publishing?.cancel() }
     }
 
     /// All is drained. A command gets the signal now: until here it was needed.
     private func finish(_ exitCode: Int32, _ failure: Failure? = nil) async {
-        let command = state.withLock { $0.command }
+        let (command, other) = state.withLock { ($0.command, $0.failure) }
         if let command { await end(command) }
-        if let failure { failure.exit() }
+        if let failure = failure ?? other { failure.exit() }
         _exit(state.withLock { $0.commandExit } ?? exitCode)
     }
 

@@ -1,85 +1,114 @@
+internal import Glibc
 internal import NIOCore
 internal import NIOPosix
 internal import SocketMaster
 
-/// The program that is published: where it listens, and a connection to it for each one of a client.
+/// The program that is published: where it listens, and how connections to it are made.
 struct Target: Sendable {
     let address: ControlAddress
-    let sendsHeader: Bool
+    /// How long it may take to accept a connection.
+    let timeout: TimeAmount
 
-    private static let connectTimeout = TimeAmount.seconds(5)
+    /// Why there is no connection: a clause that has the target for its subject.
+    struct Absence: Error {
+        let clause: String
+    }
 
-    /// Whether it accepts connections now.
-    func isListening() async -> Bool {
-        guard let channel = try? await connect(ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)).get()
-        else {
+    /// It has taken the connection, and reset it before there was anything to pass on.
+    struct BrokenOff: Error {}
+
+    /// Between two attempts at a unix socket whose queue is full. There the kernel does not wait, as it does for TCP.
+    private static let fullQueuePause = TimeAmount.milliseconds(20)
+
+    /// Nothing if it accepts connections now, whatever it does with them, else why it does not.
+    func absence() async -> Absence? {
+        do {
+            let channel = try await connect(on: MultiThreadedEventLoopGroup.singleton.next()).get()
+            try? await channel.close().get()
+            return nil
+        } catch {
+            return error as? Absence
+        }
+    }
+
+    /// The same of a target that may be dying. The kernel takes connections for it until the last of its descriptors is
+    /// closed, and resets them then: one that stays open for so long tells that it lives.
+    func absence(
+        on loop: any EventLoop, proofOfLife: TimeAmount, attempts: Int = 3
+    ) -> EventLoopFuture<Absence?> {
+        connect(on: loop).flatMap { channel in
+            let life = loop.makePromise(of: Bool.self)
+            channel.closeFuture.whenComplete { _ in life.succeed(false) }
+            loop.scheduleTask(in: proofOfLife) { life.succeed(true) }
+            return life.futureResult.always { _ in channel.close(promise: nil) }
+        }.flatMapErrorThrowing { error in
+            guard error is BrokenOff else { throw error }
             return false
+        }.flatMap { isAlive in
+            if isAlive || attempts == 1 { return loop.makeSucceededFuture(nil) }
+            return absence(on: loop, proofOfLife: proofOfLife, attempts: attempts - 1)
+        }.flatMapErrorThrowing { error in
+            guard let absence = error as? Absence else { throw error }
+            return absence
         }
-        try? await channel.close().get()
-        return true
     }
 
-    /// Connects a client's connection to it. As long as that is not done nothing of the client has been accepted: if it
-    /// fails, the proxy may try elsewhere.
-    func serve(_ client: any Channel) -> EventLoopFuture<Void> {
-        let (clientRelay, targetRelay) = Relay.pair()
-        let bound = NIOLoopBound((clientRelay, targetRelay), eventLoop: client.eventLoop)
-        let sendsHeader = sendsHeader
-        let bootstrap = ClientBootstrap(group: client.eventLoop)
-            .channelOption(.allowRemoteHalfClosure, value: true)
-            .channelInitializer { target in
-                target.eventLoop.makeCompletedFuture {
-                    try target.pipeline.syncOperations.addHandler(bound.value.1)
-                }
+    /// - Parameters:
+    ///   - loop: Where the connection lives.
+    ///   - prepare: Sets it up.
+    /// - Returns: A connection, or `Absence` or `BrokenOff`.
+    func connect(
+        on loop: any EventLoop, _ prepare: @escaping @Sendable (ClientBootstrap) -> ClientBootstrap = { $0 }
+    ) -> EventLoopFuture<any Channel> {
+        connect(on: loop, until: .now() + timeout, prepare).flatMapThrowing { channel in
+            guard address.port == nil || channel.localAddress != channel.remoteAddress else {
+                // With nobody there, a port of our own may meet itself. (Sockets without a file have no addresses.)
+                channel.close(promise: nil)
+                throw Absence(clause: "refuses connections")
             }
-        return connect(bootstrap).flatMapThrowing { target in
-            if sendsHeader { target.write(ProxyHeader.make(for: client), promise: nil) }
-            try client.syncOptions?.setOption(.allowRemoteHalfClosure, value: true)
-            do {
-                try client.pipeline.syncOperations.addHandler(bound.value.0)
-            } catch {
-                target.close(promise: nil)
-                throw error
+            return channel
+        }.flatMapErrorThrowing { error in throw cause(error) }
+    }
+
+    private func connect(
+        on loop: any EventLoop, until deadline: NIODeadline,
+        _ prepare: @escaping @Sendable (ClientBootstrap) -> ClientBootstrap
+    ) -> EventLoopFuture<any Channel> {
+        let bootstrap = prepare(ClientBootstrap(group: loop).connectTimeout(timeout))
+        guard let path = address.unixDomainSocketPath else {
+            return bootstrap.connect(host: address.host ?? "", port: address.port ?? 0)
+        }
+        return bootstrap.connect(toUnixSocket: path).flatMapError { error in
+            guard (error as? IOError)?.errnoCode == EAGAIN else { return loop.makeFailedFuture(error) }
+            guard .now() + Self.fullQueuePause < deadline else {
+                return loop.makeFailedFuture(ChannelError.connectTimeout(timeout))
             }
-            if sendsHeader { target.flush() }
-            // Its end may have come in the meantime, and then waits to be read.
-            target.read()
+            return loop.flatScheduleTask(in: Self.fullQueuePause) {
+                connect(on: loop, until: deadline, prepare)
+            }.futureResult
         }
     }
 
-    private func connect(_ bootstrap: ClientBootstrap) -> EventLoopFuture<any Channel> {
-        let bootstrap = bootstrap.connectTimeout(Self.connectTimeout)
-        if let path = address.unixDomainSocketPath {
-            return bootstrap.connect(toUnixSocket: path)
+    /// A name may stand for many addresses, and the first will do.
+    private func cause(_ error: any Error) -> any Error {
+        switch error {
+        case is Absence: return error
+        case let error as NIOConnectionError:
+            if let first = error.connectionErrors.first { return cause(first.error) }
+            return Absence(clause: "has a name without an address")
+        case let error as IOError where error.errnoCode == ECONNRESET: return BrokenOff()
+        case ChannelError.connectTimeout: return Absence(clause: "does not answer within \(text(timeout))")
+        case let error as IOError: return Absence(clause: clause(error.errnoCode))
+        default: return Absence(clause: "cannot be reached: \(error)")
         }
-        return bootstrap.connect(host: address.host ?? "", port: address.port ?? 0)
-    }
-}
-
-/// The PROXY protocol header, version 2, in front of a connection to the target.
-enum ProxyHeader {
-    private static let signature: [UInt8] = [0x0D, 0x0A, 0x0D, 0x0A, 0x00, 0x0D, 0x0A, 0x51, 0x55, 0x49, 0x54, 0x0A]
-
-    static func make(for client: any Channel) -> ByteBuffer {
-        var header = ByteBuffer(bytes: signature)
-        guard let source = client.remoteAddress.flatMap(packed), let destination = client.localAddress.flatMap(packed),
-            source.address.count == destination.address.count
-        else {
-            // LOCAL: a connection whose client cannot be told.
-            header.writeBytes([0x20, 0x00, 0x00, 0x00])
-            return header
-        }
-        let family: UInt8 = source.address.count == 4 ? 0x11 : 0x21
-        header.writeBytes([0x21, family])
-        header.writeInteger(UInt16(2 * source.address.count + 4))
-        header.writeBytes(source.address + destination.address)
-        header.writeMultipleIntegers(source.port, destination.port)
-        return header
     }
 
-    private static func packed(_ address: SocketAddress) -> (address: [UInt8], port: UInt16)? {
-        guard let port = address.port.flatMap({ UInt16(exactly: $0) }) else { return nil }
-        guard let text = address.ipAddress, let parsed = try? ListenAddress(parsing: text) else { return nil }
-        return (parsed.networkBytes, port)
+    private func clause(_ code: Int32) -> String {
+        switch code {
+        case ECONNREFUSED: "refuses connections"
+        case ENOENT: "is not there"
+        case ETIMEDOUT: "does not answer"
+        default: "cannot be reached: \(reason(code))"
+        }
     }
 }

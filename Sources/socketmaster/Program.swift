@@ -23,6 +23,9 @@ struct Program: ParsableCommand {
     @OptionGroup(title: "Machine")
     var machine: MachineFlags
 
+    /// The flags that may be given several times.
+    private static let repeatable: Set<String> = ["--bind", "--trust-forwarded"]
+
     /// The settings that the flags amount to.
     func settings() throws(UnusableValue) -> Settings {
         var settings = Settings()
@@ -44,6 +47,9 @@ struct Program: ParsableCommand {
     }
 
     func validate() throws {
+        if let flag = repeatedFlag(in: CommandLine.arguments.dropFirst(), many: Self.repeatable) {
+            throw ValidationError("\(flag) is given twice; give it once")
+        }
         do {
             _ = try settings()
         } catch {

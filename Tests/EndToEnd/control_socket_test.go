@@ -21,8 +21,8 @@ const (
 	configuration = 78
 )
 
-// expectRefused starts a proxy that must not start.
-func expectRefused(t *testing.T, bind string, code int, words ...string) {
+// expectNoStart starts a proxy that must not start.
+func expectNoStart(t *testing.T, bind string, code int, words ...string) {
 	t.Helper()
 	p := startProcess(t, program(), "--bind", bind)
 	if got := p.exitCode(); got != code {
@@ -80,7 +80,7 @@ func TestControlSocketIsTheSuccessorsFromTheFirstSignalOn(t *testing.T) {
 	control := "unix:" + path
 	first := startProxyAt(t, control, "--drain", "600s")
 	request := first.beginRequest(freePort(t))
-	expectRefused(t, control, temporary, path)
+	expectNoStart(t, control, temporary, path)
 	first.signal(syscall.SIGTERM)
 	first.awaitLog("stopping by SIGTERM", 0)
 	second := startProxyAt(t, control)
@@ -94,7 +94,7 @@ func TestControlSocketIsTheSuccessorsFromTheFirstSignalOn(t *testing.T) {
 	// The first one removes nothing that is the second one's.
 	second.serve(onPath(port, "/a"), text("a"))
 	expectServed(t, port, "/a", "a")
-	expectRefused(t, control, temporary, path)
+	expectNoStart(t, control, temporary, path)
 }
 
 func TestControlSocketsLockIsARegularFile(t *testing.T) {
@@ -112,7 +112,7 @@ func TestControlSocketsLockIsARegularFile(t *testing.T) {
 		if err := make(path + ".lock"); err != nil {
 			t.Fatal(err)
 		}
-		expectRefused(t, "unix:"+path, cannotCreate, path+".lock", "remove it")
+		expectNoStart(t, "unix:"+path, cannotCreate, path+".lock", "remove it")
 		os.Remove(path + ".lock")
 	}
 	if content, err := os.ReadFile(precious); string(content) != "precious" {
@@ -149,12 +149,12 @@ func TestControlSocketByANameHasNoFile(t *testing.T) {
 			t.Errorf("there is a file %s", file)
 		}
 	}
-	expectRefused(t, control, temporary, control)
+	expectNoStart(t, control, temporary, control)
 	longest := control + strings.Repeat("x", len("unix:@")+107-len(control))
 	startProxyAt(t, longest)
-	expectRefused(t, longest+"x", usage, "107")
-	expectRefused(t, "unix:@", usage, "abstract")
-	expectRefused(t, control+",mode=0660", usage, "no file")
+	expectNoStart(t, longest+"x", usage, "107")
+	expectNoStart(t, "unix:@", usage, "abstract")
+	expectNoStart(t, control+",mode=0660", usage, "no file")
 }
 
 func TestControlSocketIsForWhomTheFlagSays(t *testing.T) {
@@ -193,9 +193,9 @@ func TestControlSocketRefusesOptionsThatCannotBe(t *testing.T) {
 		"mode=0999": "octal", "mode=": "octal", "mode=2770": "octal", "mode=rw": "octal", "group=": "group",
 		"mode=0660,mode=0600": "once", "group=a,group=a": "once", "owner=root": "owner=root", "b": "comma",
 	} {
-		expectRefused(t, "unix:"+path+","+options, usage, words)
+		expectNoStart(t, "unix:"+path+","+options, usage, words)
 	}
-	expectRefused(t, "unix:"+path+",group=there-is-no-such-group", configuration, "no group there-is-no-such-group")
+	expectNoStart(t, "unix:"+path+",group=there-is-no-such-group", configuration, "no group there-is-no-such-group")
 	if entries, _ := os.ReadDir(folder); len(entries) > 0 {
 		t.Errorf("something is left behind: %v", entries)
 	}

@@ -32,6 +32,28 @@ var variants []variant
 // plain is the variant for what does not depend on reactors.
 var plain = variant{"plain", []string{"--reactors", "2"}}
 
+// with is a variant's flags and those of a test, which take the place of the variant's own: none may be given twice.
+func (v variant) with(flags []string) []string {
+	all := append([]string{}, flags...)
+	for index := 0; index < len(v.flags); index++ {
+		name := v.flags[index]
+		hasValue := index+1 < len(v.flags) && !strings.HasPrefix(v.flags[index+1], "--")
+		isReplaced := false
+		for _, flag := range flags {
+			isReplaced = isReplaced || flag == name
+		}
+		if hasValue {
+			index++
+		}
+		if !isReplaced && hasValue {
+			all = append(all, name, v.flags[index])
+		} else if !isReplaced {
+			all = append(all, name)
+		}
+	}
+	return all
+}
+
 func TestMain(m *testing.M) {
 	if factor, err := strconv.ParseFloat(os.Getenv("E2E_PATIENCE"), 64); err == nil {
 		patience = time.Duration(float64(patience) * factor)
@@ -58,7 +80,7 @@ func program() string { return os.Getenv("SOCKETMASTER") }
 // each runs a test once for every variant, with a proxy of its own.
 func each(t *testing.T, flags []string, test func(t *testing.T, p *proxy)) {
 	for _, v := range variants {
-		t.Run(v.name, func(t *testing.T) { test(t, startProxy(t, append(v.flags, flags...)...)) })
+		t.Run(v.name, func(t *testing.T) { test(t, startProxy(t, v.with(flags)...)) })
 	}
 }
 
@@ -69,7 +91,7 @@ func eachWaiting(t *testing.T, flags []string, test func(t *testing.T, p *proxy)
 		v := v
 		t.Run(v.name, func(t *testing.T) {
 			t.Parallel()
-			test(t, startProxy(t, append(v.flags, flags...)...))
+			test(t, startProxy(t, v.with(flags)...))
 		})
 	}
 }

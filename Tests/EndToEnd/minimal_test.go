@@ -22,11 +22,14 @@ type minimalProxy struct {
 	control net.Listener
 	// knowsAttributes: whether it reads flag 4 and answers with attributes, or is of the time before them.
 	knowsAttributes bool
+	// answers are the attributes that it answers with.
+	answers map[string]string
 
 	lock     sync.Mutex
 	public   map[int]net.Listener
 	sessions map[int][]*yamux.Session
 	next     int
+	asked    []map[string]string
 }
 
 func startMinimalProxy(t *testing.T, knowsAttributes bool) *minimalProxy {
@@ -36,7 +39,7 @@ func startMinimalProxy(t *testing.T, knowsAttributes bool) *minimalProxy {
 		t.Fatal(err)
 	}
 	p := &minimalProxy{
-		t: t, control: control, knowsAttributes: knowsAttributes,
+		t: t, control: control, knowsAttributes: knowsAttributes, answers: map[string]string{"reactors": "2"},
 		public: map[int]net.Listener{}, sessions: map[int][]*yamux.Session{},
 	}
 	t.Cleanup(p.stop)
@@ -73,9 +76,11 @@ func (p *minimalProxy) register(connection net.Conn) {
 		return
 	}
 	answer := service.String("OK")
-	if attributes {
-		answer = append(answer, service.Int(1)...)
-		answer = append(append(answer, service.String("reactors")...), service.String("2")...)
+	if attributes != nil {
+		answer = append(answer, service.Int(len(p.answers))...)
+		for name, value := range p.answers {
+			answer = append(append(answer, service.String(name)...), service.String(value)...)
+		}
 	}
 	if _, err := connection.Write(answer); err != nil {
 		return
@@ -89,6 +94,7 @@ func (p *minimalProxy) register(connection net.Conn) {
 	}
 	p.lock.Lock()
 	defer p.lock.Unlock()
+	p.asked = append(p.asked, attributes)
 	p.sessions[port] = append(p.sessions[port], session)
 	if p.public[port] == nil {
 		listener, err := net.Listen("tcp", address(port))
@@ -105,7 +111,7 @@ func (p *minimalProxy) register(connection net.Conn) {
 }
 
 func (p *minimalProxy) readRegistration(reader io.Reader) (
-	port int, certificate *tls.Certificate, attributes bool, err error,
+	port int, certificate *tls.Certificate, attributes map[string]string, err error,
 ) {
 	readInt := func() int {
 		bytes := make([]byte, 8)
@@ -127,7 +133,7 @@ func (p *minimalProxy) readRegistration(reader io.Reader) (
 	port = readInt()
 	flags := make([]byte, 1)
 	if _, readError := io.ReadFull(reader, flags); readError != nil {
-		return 0, nil, false, readError
+		return 0, nil, nil, readError
 	}
 	if flags[0]&service.FlagHTTP != 0 {
 		readString()
@@ -137,18 +143,26 @@ func (p *minimalProxy) readRegistration(reader io.Reader) (
 		chain, key := readString(), readString()
 		pair, pairError := tls.X509KeyPair(chain, key)
 		if pairError != nil {
-			return 0, nil, false, pairError
+			return 0, nil, nil, pairError
 		}
 		certificate = &pair
 	}
 	if flags[0]&service.FlagAttributes == 0 || !p.knowsAttributes {
-		return port, certificate, false, err
+		return port, certificate, nil, err
 	}
+	attributes = map[string]string{}
 	for count := readInt(); count > 0 && err == nil; count-- {
-		readString()
-		readString()
+		name := readString()
+		attributes[string(name)] = string(readString())
 	}
-	return port, certificate, true, err
+	return port, certificate, attributes, err
+}
+
+// registrations returns the attributes of all that have registered.
+func (p *minimalProxy) registrations() []map[string]string {
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	return append([]map[string]string{}, p.asked...)
 }
 
 // open opens a stream on the next session that lives.

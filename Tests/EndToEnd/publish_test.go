@@ -240,23 +240,6 @@ func TestPublishedRawResetsArePassedOn(t *testing.T) {
 	})
 }
 
-// A connection whose target is away has never been accepted, so it may wait for the target's return.
-func TestPublishedTargetThatIsAwayCostsNothingIfItReturns(t *testing.T) {
-	p := startProxy(t, "--reactors", "1")
-	port, to := freePort(t), freePort(t)
-	publish(t, p.control, "--port", portText(port), "--http", "--to", address(to)).stderr.find(published, 0)
-	if status := get(t, port, "/").StatusCode; status != 502 && status != 503 {
-		t.Errorf("without a target it is %d", status)
-	}
-	listener, err := net.Listen("tcp", address(to))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	serveHTTP(listener, text("here"))
-	eventually(t, "it is served", func() bool { return get(t, port, "/").StatusCode == 200 })
-}
-
 func TestPublishStartsACommandAndEndsWithItsCode(t *testing.T) {
 	p := startProxy(t)
 	port, to := freePort(t), freePort(t)
@@ -350,7 +333,7 @@ func TestPublishWaitsForItsProxy(t *testing.T) {
 	startProxyAt(t, control)
 	running.stderr.find(published, 0)
 	expectServed(t, port, "/", "here")
-	waiting := publish(t, address(freePort(t)), "--port", "1", "--to", "127.0.0.1:1")
+	waiting := publish(t, address(freePort(t)), "--port", "1", "--to", "127.0.0.1:2")
 	waiting.stderr.find("trying again", 0)
 	waiting.signal(syscall.SIGTERM)
 	if code := waiting.exitCode(); code != 0 {

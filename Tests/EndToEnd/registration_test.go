@@ -12,7 +12,7 @@ import (
 
 // once runs a test that does not depend on reactors in the plain variant alone.
 func once(t *testing.T, flags ...string) *proxy {
-	return startProxy(t, append(plain.flags, flags...)...)
+	return startProxy(t, plain.with(flags)...)
 }
 
 // onceWaiting is once beside others.

@@ -54,7 +54,7 @@ func eachKind(t *testing.T, flags []string, test func(t *testing.T, p *proxy, ki
 			v := v
 			t.Run(kind.name+"/"+v.name, func(t *testing.T) {
 				t.Parallel()
-				test(t, startProxy(t, append(v.flags, flags...)...), kind)
+				test(t, startProxy(t, v.with(flags)...), kind)
 			})
 		}
 	}

@@ -29,8 +29,20 @@ import Testing
         for count in 1...5 {
             attempts.begin()
             attempts.loseUnproven()
-            #expect(attempts.mayKill == (count >= 2) && attempts.areDoubtful == (count >= 2))
+            #expect(attempts.mayKill == (count >= 2) && attempts.areDoubtful)
             #expect(attempts.counted == 0)
+        }
+    }
+
+    @Test func `what a young session was lost with counts if it was alone, and is doubtful in any case`() {
+        for isAlone in [true, false] {
+            var attempts = Attempts()
+            attempts.begin()
+            attempts.loseYoung(isAlone: isAlone)
+            #expect(attempts.counted == (isAlone ? 1 : 0) && attempts.areDoubtful && !attempts.mayKill)
+            attempts.begin()
+            attempts.loseYoung(isAlone: isAlone)
+            #expect(!attempts.mayKill && attempts.areLast == isAlone)
         }
     }
 
@@ -43,13 +55,18 @@ import Testing
             if counted > 0, uncounted < 8 { (counted, uncounted) = (counted - 1, uncounted + 1) }
         }
         for _ in 0..<40 {
-            switch random.next() % 3 {
+            switch random.next() % 4 {
             case 0:
                 attempts.begin()
                 counted = min(3, counted + 1)
             case 1:
                 attempts.forgive()
                 forgive()
+            case 2:
+                let isAlone = random.next() % 2 == 0
+                attempts.loseYoung(isAlone: isAlone)
+                unproven = max(1, unproven)
+                if !isAlone { forgive() }
             default:
                 attempts.loseUnproven()
                 unproven = min(3, unproven + 1)
