@@ -1,9 +1,9 @@
-import NIOCore
+package import NIOCore
 
 /// The header of PROXY protocol version 2 with which a proxy begins a raw stream if it was asked to: who the client is
 /// (haproxy.org/download/2.9/doc/proxy-protocol.txt, section 2.2).
-struct ProxyProtocolHeader: Equatable {
-    enum Parsed: Equatable {
+package struct ProxyProtocolHeader: Equatable {
+    package enum Parsed: Equatable {
         case needsMore
         case header(ProxyProtocolHeader)
         /// What is there is no such header.
@@ -13,7 +13,7 @@ struct ProxyProtocolHeader: Equatable {
     /// Bytes that it takes in front of the data.
     var byteCount: Int
     /// The client's address, and the one that it connected to. Nothing if the connection has none that can be told.
-    var source: SocketAddress?
+    package var source: SocketAddress?
     var destination: SocketAddress?
 
     /// The longest header that is read. Addresses of IP take 52 bytes; the rest is for extensions, which are skipped.
@@ -23,7 +23,7 @@ struct ProxyProtocolHeader: Equatable {
     private static let fixedBytes = 16
 
     /// Reads the header at the beginning of these bytes.
-    static func parse(_ bytes: ByteBuffer) -> Parsed {
+    package static func parse(_ bytes: ByteBuffer) -> Parsed {
         var bytes = bytes
         let start = bytes.readBytes(length: min(bytes.readableBytes, signature.count)) ?? []
         guard signature.starts(with: start) else { return .broken }

@@ -21,6 +21,7 @@ struct Intake: Sendable {
             // For each address that is tried, and each attempt.
             bootstrap.channelOption(.allowRemoteHalfClosure, value: true).channelInitializer { target in
                 target.eventLoop.makeCompletedFuture {
+                    if isHTTP { try target.pipeline.syncOperations.addHandler(HeadHold()) }
                     try target.pipeline.syncOperations.addHandler(relay(for: client))
                 }
             }
@@ -55,6 +56,7 @@ struct Intake: Sendable {
         if sendsHeader { target.write(ProxyHeader.make(for: client), promise: nil) }
         try client.syncOptions?.setOption(.allowRemoteHalfClosure, value: true)
         do {
+            if !isHTTP { try client.pipeline.syncOperations.addHandler(PassedAddress(admits: loops.admits(passed:))) }
             try client.pipeline.syncOperations.addHandler(relay)
         } catch {
             target.close(promise: nil)

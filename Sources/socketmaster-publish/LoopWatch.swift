@@ -74,6 +74,14 @@ final class LoopWatch: Sendable {
         return !isLoop
     }
 
+    /// Whether a connection that a proxy has passed on, and whose it says it is, is not one that has been here before:
+    /// neither one of ours nor one of a client that is connected.
+    func admits(passed address: SocketAddress) -> Bool {
+        let isLoop = state.withLock { $0.outgoing.contains(address) || $0.clients.contains(address) }
+        if isLoop { noteLoop() }
+        return !isLoop
+    }
+
     /// The client's address, if it is told and tells one client from the others.
     private func telling(_ client: any Channel) -> SocketAddress? {
         guard let address = client.remoteAddress, address.port != nil, let text = address.ipAddress,

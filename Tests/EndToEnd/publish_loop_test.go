@@ -2,6 +2,7 @@ package endtoend
 
 import (
 	"encoding/binary"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -58,5 +59,63 @@ func TestClientsThatAreConnectionsOfItsOwnAreReset(t *testing.T) {
 	client.Close()
 	if code := running.exitCode(); code != 64 || running.stderr.find("leads back to the port", 0) < 0 {
 		t.Errorf("it ended with %d", code)
+	}
+}
+
+// forward passes connections on to a port, each with a header in front of it that tells whose it is: a proxy that
+// speaks the PROXY protocol.
+func forward(t *testing.T, port int, header func(source, destination *net.TCPAddr) []byte) net.Addr {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer client.Close()
+				server, err := net.Dial("tcp", address(port))
+				if err != nil {
+					return
+				}
+				defer server.Close()
+				server.Write(header(client.RemoteAddr().(*net.TCPAddr), client.LocalAddr().(*net.TCPAddr)))
+				go io.Copy(client, server)
+				io.Copy(server, client)
+			}()
+		}
+	}()
+	return listener.Addr()
+}
+
+// Where a proxy between publish and its target tells whose connections it passes on, a circle is seen by that.
+func TestCirclesThroughAProxyThatTellsAddressesEnd(t *testing.T) {
+	headers := map[string]func(source, destination *net.TCPAddr) []byte{
+		"version 2": headerOf,
+		"version 1": func(source, destination *net.TCPAddr) []byte {
+			return []byte(fmt.Sprintf("PROXY TCP4 %s %s %d %d\r\n", source.IP, destination.IP, source.Port, destination.Port))
+		},
+	}
+	for name, header := range headers {
+		t.Run(name, func(t *testing.T) {
+			p := startProxy(t, plain.flags...)
+			port := freePort(t)
+			running := publish(t, p.control, "--port", portText(port), "--to", forward(t, port, header).String())
+			running.stderr.find(published, 0)
+			// The third that comes round ends it, and a client may be more than one of them.
+			for client := 0; client < 3; client++ {
+				if connection, err := net.Dial("tcp", address(port)); err == nil {
+					defer connection.Close()
+					io.WriteString(connection, "hello")
+				}
+			}
+			if code := running.exitCode(); code != 64 || running.stderr.find("leads back to the port", 0) < 0 {
+				t.Errorf("it ended with %d", code)
+			}
+		})
 	}
 }
