@@ -1,6 +1,7 @@
 #include "CKernel.h"
 
 #include <linux/futex.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,6 +42,12 @@ int ck_try_reserve(size_t count) {
     if (memory == MAP_FAILED) return -errno;
     munmap(memory, count);
     return 0;
+}
+
+void ck_keep_heap_whole(void) {
+    // By itself the threshold follows the largest block that was ever given back, up to 32 MiB. Snapshots would then
+    // lie among what lives for long, each a little larger than all holes that the former ones have left.
+    mallopt(M_MMAP_THRESHOLD, 64 << 10);
 }
 
 // Before the first line of Swift: what its runtime would only trap on is a sentence here, and nothing is allocated.

@@ -32,6 +32,15 @@ public enum ControlAddress: Hashable, Sendable {
         }
     }
 
+    /// Whether every user of this machine may connect, by the mode of its file or for want of one.
+    var isForEverybody: Bool {
+        switch self {
+        case .unix(_, let access): access.mode & 0o002 != 0
+        case .abstract: true
+        case .tcp: false
+        }
+    }
+
     private static func unix(_ text: Substring) throws(UnusableValue) -> ControlAddress {
         if text.hasPrefix("@") {
             let name = String(text.dropFirst())

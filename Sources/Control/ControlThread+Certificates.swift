@@ -101,7 +101,7 @@ extension ControlThread {
         case .notYet:
             let start = KernelText.date(identity.notBefore)
             log.warning(
-                "the certificate for \(names) is not valid before \(start): clients of \(address) refuse it until then",
+                "certificate is not valid yet: that for \(names) begins on \(start), clients of \(address) refuse it",
                 metadata: .about("certificate not valid yet", route))
         case .doesNotCover: break
         }

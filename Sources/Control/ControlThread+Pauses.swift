@@ -36,7 +36,8 @@ extension ControlThread {
     private func sentence(_ error: Int32) -> String {
         guard error > 0 else {
             let count = counted(plane.limits.connections, "connection")
-            return "all \(count) of --max-connections are in use, new clients wait; raise it if that lasts"
+            return "all \(count) of --max-connections are in use, new clients wait unless an idle one makes room; "
+                + "raise it if that lasts"
         }
         let text = KernelText.error(error)
         switch error {

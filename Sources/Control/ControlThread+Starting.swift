@@ -160,6 +160,8 @@ extension ControlThread {
             log.notice("control address \(socket.address)\(socket.isIPv4Only ? ListenerSockets.ipv4Only : "")")
             if socket.address.isPublic {
                 log.warning("any machine that reaches \(socket.address) may register and take over ports of this one")
+            } else if socket.address.isForEverybody {
+                log.warning("any user of this machine may register at \(socket.address) and take over its ports")
             }
         }
         let share = surroundings.processorLimit.map { limit in

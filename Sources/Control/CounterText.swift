@@ -124,6 +124,9 @@ struct CounterText {
                 .refusedChunks, "400 chunks", request: "the chunks of its body were invalid",
                 "the chunks of their bodies were invalid"),
             CounterText(
+                .refusedHandshake, "400 TLS", request: "it was a TLS handshake on a port without TLS",
+                "they were TLS handshakes on a port without TLS"),
+            CounterText(
                 .refusedPlain, "400 without TLS", request: "it came without TLS to a port that speaks it",
                 "they came without TLS to a port that speaks it"),
             CounterText(

@@ -6,6 +6,7 @@ public enum ProcessStart {
     /// which thread it was.
     public static func prepare() {
         ck_open_standard_descriptors()
+        ck_keep_heap_whole()
         ck_prepare_signals()
         ck_use_crash_stack()
         ck_report_crashes()

@@ -20,7 +20,7 @@ public struct HoldShares: Sendable {
     /// Routes are told apart by their number, of which so many lie between two that share a word.
     private static var routeWords: Int { @_noLocks get { 1 << 16 } }
     /// As much as so many routes may have waiting, a listener may.
-    private static var routesOfListener: UInt64 { @_noLocks get { 4 } }
+    private static var routesOfListener: UInt64 { @_noLocks get { 16 } }
 
     private init(listeners count: Int, ofRoute: Int, ofProcess: Int) {
         routes = SharedWords(count: Self.routeWords + count)

@@ -151,6 +151,8 @@ public struct DataPlaneLimits: Sendable {
     /// A session gets what others have died with when it has lived for so long; one that has answered nothing yet gets
     /// an exchange's last attempt when it has lived for longer.
     static var settledMilliseconds: UInt64 { @_noLocks get { 10 } }
+    /// After so long a wait for such a session any other one will do.
+    static var impatienceMilliseconds: UInt64 { @_noLocks get { 3_000 } }
     /// A session that ends before it has lived for so long may have ended by itself, though it has answered something.
     static var youthMilliseconds: UInt64 { @_noLocks get { 100 } }
     static var steadyMilliseconds: UInt64 { @_noLocks get { 500 } }

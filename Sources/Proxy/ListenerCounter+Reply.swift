@@ -8,7 +8,7 @@ extension ListenerCounter {
             switch self {
             case .answeredOptions: 200
             case .refusedFirstLine, .refusedField, .refusedHost, .refusedLength, .refusedPath, .refusedChunks: 400
-            case .refusedPlain: 400
+            case .refusedPlain, .refusedHandshake: 400
             case .refusedUnrouted: 404
             case .refusedTrace: 405
             case .refusedLateHead, .refusedLateBody: 408

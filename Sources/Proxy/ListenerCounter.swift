@@ -47,6 +47,8 @@ public enum ListenerCounter: Int, CaseIterable, Sendable {
     case refusedChunks
     /// HTTP without TLS on a listener that speaks it.
     case refusedPlain
+    /// A handshake of TLS on a listener that does not speak it.
+    case refusedHandshake
     /// Nobody has registered the host and path.
     case refusedUnrouted
     /// A TRACE that may go no further.

@@ -231,6 +231,16 @@ public struct Plane: Sendable {
         return peers.reduce(0) { $0 &+ $1.listenerCounters.loadRelaxed(place) }
     }
 
+    /// The figures of a listener's slot begin anew. For the control thread, when all reactors have closed the last
+    /// listener there and none has been told of the next one: until then nobody writes them.
+    public func clearFigures(ofListener slot: Int) {
+        for peer in peers {
+            for place in 0..<ListenerCounter.stride {
+                peer.listenerCounters.storeRelaxed(0, at: slot * ListenerCounter.stride + place)
+            }
+        }
+    }
+
     /// What became of a session's streams when it was lost, or since it said GoAway.
     public func tally(of session: SessionHandle) -> SessionTally {
         SessionTally(word: peers[session.reactor].sessionTallies.load(session.index))

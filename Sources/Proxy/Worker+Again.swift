@@ -96,14 +96,17 @@ extension Worker {
         return unsafe slot.pointee.streams.count == slot.pointee.unusedStreams
     }
 
-    /// How long the session must have lived. For a last attempt one that has not answered must have lived for longer,
-    /// unless the client has waited for so long already that it may not get another chance.
+    /// How long the session must have lived. For a last attempt one that has not answered must have lived for longer.
+    /// Who has waited for long takes what there is: where none lives for so long, nothing else is to come.
     @_noLocks
     private func probation(_ session: Int32, _ connection: Int32) -> UInt64 {
-        guard connections[connection].attempts.areLast else { return DataPlaneLimits.settledMilliseconds }
-        if unsafe sessions[Int(session)].hasAnswered { return 2 * DataPlaneLimits.settledMilliseconds }
-        let isLate = now >= connections[connection].patienceSince + limits.hold / 2
-        return isLate ? DataPlaneLimits.settledMilliseconds : DataPlaneLimits.steadyMilliseconds
+        let waited = now - min(now, connections[connection].patienceSince)
+        guard connections[connection].attempts.areLast else {
+            return waited >= DataPlaneLimits.steadyMilliseconds ? 0 : DataPlaneLimits.settledMilliseconds
+        }
+        if waited >= min(limits.hold / 2, DataPlaneLimits.impatienceMilliseconds) { return 0 }
+        let hasAnswered = unsafe sessions[Int(session)].hasAnswered
+        return hasAnswered ? 2 * DataPlaneLimits.settledMilliseconds : DataPlaneLimits.steadyMilliseconds
     }
 
     /// Another session of those that the session's clients may have has answered already.

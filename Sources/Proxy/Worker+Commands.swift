@@ -19,7 +19,6 @@ extension Worker {
         case .prepareListener:
             listenerCount = max(listenerCount, Int(command.listener) + 1)
             unsafe listeners[Int(command.listener)] = ListenerSlot(generation: command.generation)
-            clearCounters(ofListener: Int(command.listener))
         case .openListener:
             unsafe listeners[Int(command.listener)].fd = command.fd
             if isDraining {
@@ -135,12 +134,6 @@ extension Worker {
         guard case .live = unsafe slot.pointee.phase, unsafe slot.pointee.isAnnounced else { return }
         // Requests whose heads are on their way still get their streams: it is the service that opens none any more.
         writeHeader(FrameHeader.goAway(.normal), session, isControl: true)
-    }
-
-    private func clearCounters(ofListener listener: Int) {
-        for place in 0..<ListenerCounter.stride {
-            listenerCounters.storeRelaxed(0, at: listener * ListenerCounter.stride + place)
-        }
     }
 
     /// Until when a proxy that ends waits for a client that nobody would miss: it has said nothing, or nothing since

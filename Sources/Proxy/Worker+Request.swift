@@ -13,7 +13,7 @@ extension Worker {
         switch unsafe requestHead.scan(bytes, limits: headLimits) {
         case .complete: return unsafe route(connection, bytes)
         case .refused:
-            refuseHead(connection, ListenerCounter(refusing: requestHead.refusal))
+            unsafe refuseHead(connection, beginning: bytes)
             return bytes.count
         case .incomplete:
             if !connections[connection].isMidHead { beginHead(connection) }
@@ -26,6 +26,14 @@ extension Worker {
     private mutating func refuseHead(_ connection: Int32, _ why: ListenerCounter) {
         connections[connection].method = requestHead.method
         refuse(connection, why)
+    }
+
+    /// A head that is none, or not allowed.
+    @_noLocks
+    private mutating func refuseHead(_ connection: Int32, beginning bytes: UnsafeRawBufferPointer) {
+        // No method begins with the type of a handshake's record.
+        let isHandshake = unsafe bytes.count > 0 && bytes[0] == 0x16
+        refuseHead(connection, isHandshake ? .refusedHandshake : ListenerCounter(refusing: requestHead.refusal))
     }
 
     /// What is there of a head did not become one in time.
@@ -80,7 +88,7 @@ extension Worker {
             dropReceived(connection, used)
             return true
         case .refused:
-            refuseHead(connection, ListenerCounter(refusing: requestHead.refusal))
+            unsafe refuseHead(connection, beginning: bytes)
             return false
         case .incomplete:
             beginHead(connection)

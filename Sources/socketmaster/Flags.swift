@@ -26,7 +26,7 @@ struct ServiceFlags: ParsableArguments {
     @Option(
         parsing: .unconditional,
         help: .init(
-            "Clients of a route that wait at once, of a port four times as many. (default: \(defaults.holdLimit))",
+            "Clients of a route that wait at once, of a port sixteen times as many. (default: \(defaults.holdLimit))",
             valueName: "count"),
         transform: value(number))
     var holdLimit = defaults.holdLimit
@@ -34,7 +34,7 @@ struct ServiceFlags: ParsableArguments {
     @Option(
         parsing: .unconditional,
         help: .init(
-            "What those may have said, those of a port four times as much. (default: \(defaults.holdBytes))",
+            "What those may have said, those of a port sixteen times as much. (default: \(defaults.holdBytes))",
             valueName: "size"),
         transform: value(ByteCount.init(parsing:)))
     var holdBytes = defaults.holdBytes

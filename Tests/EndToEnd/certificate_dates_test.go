@@ -41,7 +41,7 @@ func TestACertificateThatIsNotValidYetIsWarnedOf(t *testing.T) {
 	p := onceWaiting(t)
 	certificate := issueFor(time.Now().Add(day), time.Now().Add(90*day), "p256", "a.example")
 	p.serve(certificate.with(onHost(freePort(t), "a.example", "/")), text("a"))
-	p.awaitLog(`warning the certificate for a\.example is not valid before \d{4}-\d\d-\d\d: clients of .* refuse it until then`, 0)
+	p.awaitLog(`warning certificate is not valid yet: that for a\.example begins on \d{4}-\d\d-\d\d, clients of .* refuse it`, 0)
 }
 
 func TestACertificateThatDoesNotCoverItsOwnDomainIsWarnedOf(t *testing.T) {

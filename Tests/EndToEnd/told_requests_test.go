@@ -88,6 +88,7 @@ func TestEachRefusedRequestIsToldOf(t *testing.T) {
 	p := onceWaiting(t, shortTimes...)
 	expectTold(t, p, []turnedAway{
 		{"first line", requesting("G(T /a"+tail+"\r\n", 400), `request got 400, its first line`, "400 first line"},
+		{"TLS", requesting("\x16\x03\x01\x02\x00\x01", 400), `request got 400, it was a TLS handshake`, "400 TLS"},
 		{"field", requesting("GET /a"+tail+"Bad Name: x\r\n\r\n", 400), `request got 400, a line of its head`, "400 field"},
 		{"host", requesting("GET /a HTTP/1.1\r\n\r\n", 400), `request got 400, its Host`, "400 host"},
 		{"length", requesting("POST /a"+tail+"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400),

@@ -26,12 +26,12 @@ private func enter(_ shares: HoldShares, _ route: UInt32, listener: Int = 0, isO
         #expect(shares.inProcess == 5)
     }
 
-    @Test func `a listener may have what four routes may have`() {
-        let shares = shares()
-        for route in 0..<UInt32(4) { for _ in 0..<4 { #expect(enter(shares, route) == .admitted) } }
-        #expect(enter(shares, 4) == .listenerFull)
-        #expect(enter(shares, 5, listener: 1) == .admitted)
-        #expect(shares.onListener(0) == 16)
+    @Test func `a listener may have what sixteen routes may have`() {
+        let shares = shares(connections: 1_000)
+        for route in 0..<UInt32(16) { for _ in 0..<4 { #expect(enter(shares, route) == .admitted) } }
+        #expect(enter(shares, 16) == .listenerFull)
+        #expect(enter(shares, 17, listener: 1) == .admitted)
+        #expect(shares.onListener(0) == 64)
     }
 
     @Test func `an eighth of all connections is left, unless there is one route alone`() {

@@ -302,6 +302,8 @@ uint64_t ck_data_limit(void);
 uint64_t ck_data_used(void);
 /// Whether so many bytes could be reserved at once. Returns 0 or -errno; nothing stays reserved.
 int ck_try_reserve(size_t count);
+/// Large blocks of the heap have pages of their own, which go back to the kernel with them.
+void ck_keep_heap_whole(void);
 /// The first system call that is refused to this process, of those that it cannot do without; `name` gets its name.
 /// Returns the -errno that it is refused with, or 0 if all are allowed.
 int ck_refused_call(char *name, int capacity);
