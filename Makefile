@@ -18,7 +18,7 @@ logs := .build/logs
 # Not all of Benchmarks: what it is built with lies there too.
 formatted := Sources Tests Package.swift Benchmarks/Package.swift $(addprefix Benchmarks/,Loops CountedLoops Benchmarks)
 
-.PHONY: help install build demo chaos test format lint unit-tests hotpath bench-check end-to-end test-tls \
+.PHONY: help install build demo chaos test check-all format lint unit-tests hotpath bench-check end-to-end test-tls \
     test-hummingbird test-dependent docs \
     test-asan test-tsan fuzz perf perf-check bench clean
 
@@ -38,6 +38,9 @@ test: lint build unit-tests hotpath bench-check end-to-end ## checks everything;
 	@echo "All of it has passed. What the runners of the tests said at their end:"
 	grep -h 'Test run with' $(logs)/unit-tests
 	grep -hE '^(ok|PASS)' $(logs)/end-to-end
+
+check-all: test test-dependent test-hummingbird docs test-tls test-asan test-tsan fuzz ## checks everything, and what takes long; 2 hours
+	@E2E_ALL=1 Tests/EndToEnd/run
 
 format: ## formats the Swift sources
 	@swift format --in-place --recursive $(formatted)

@@ -96,6 +96,18 @@ func eachWaiting(t *testing.T, flags []string, test func(t *testing.T, p *proxy)
 	}
 }
 
+// thorough is set by `make check-all`: tests that take long look at every variant then.
+func thorough() bool { return os.Getenv("E2E_ALL") == "1" }
+
+// eachThoroughly is each for tests that take long: without `make check-all` they look at the plain variant alone.
+func eachThoroughly(t *testing.T, flags []string, test func(t *testing.T, p *proxy)) {
+	if thorough() {
+		each(t, flags, test)
+	} else {
+		test(t, startProxy(t, plain.with(flags)...))
+	}
+}
+
 // nextPort counts up from a random start below the ephemeral ports, so that nobody's outgoing connection takes one.
 var nextPort = struct {
 	sync.Mutex

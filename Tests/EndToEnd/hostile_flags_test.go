@@ -133,7 +133,7 @@ func (m flagMix) try(t *testing.T, p *proxy, port int, bad *peer) error {
 }
 
 func TestHostileMixesOfFlagsWhileABrokenChunkLiesAsideMakeOneReply(t *testing.T) {
-	each(t, nil, func(t *testing.T, p *proxy) {
+	eachThoroughly(t, nil, func(t *testing.T, p *proxy) {
 		besideOthers(t, p, func(port int, bad *peer) bool {
 			for _, mix := range flagMixes() {
 				bad.SetDeadline(time.Now().Add(patience))

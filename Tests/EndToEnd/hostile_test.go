@@ -295,7 +295,7 @@ func TestHostileServiceThatDoesNotReadStopsNobody(t *testing.T) {
 }
 
 func TestHostileRandomBytesHurtNobody(t *testing.T) {
-	each(t, nil, func(t *testing.T, p *proxy) {
+	eachThoroughly(t, nil, func(t *testing.T, p *proxy) {
 		seed := time.Now().UnixNano()
 		t.Logf("seed %d", seed)
 		random := rand.New(rand.NewSource(seed))

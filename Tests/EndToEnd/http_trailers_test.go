@@ -96,7 +96,7 @@ func (p *peer) beginTrailers(w *wire, left int, trailers string) (stream uint32,
 
 // Whatever brings the window that they wait for, trailer fields go on by it.
 func TestTrailersThatWaitForAWindowGoOnWhenItGrows(t *testing.T) {
-	each(t, nil, func(t *testing.T, p *proxy) {
+	eachThoroughly(t, nil, func(t *testing.T, p *proxy) {
 		const trailers = "X-Forwarded-For: 6.6.6.6\r\nX-Sum: 1\r\nHos: 2\r\n\r\n"
 		const wanted = "X-Sum: 1\r\nHos: 2\r\n\r\n"
 		update, data := service.WindowUpdate, service.Data

@@ -349,7 +349,7 @@ func TestResidentMemoryReturnsAfterLoad(t *testing.T) {
 // connections that hold most are reset; whoever takes bytes notices nothing.
 func TestBytesThatWaitAreBoundedByTheBufferLimit(t *testing.T) {
 	// What lies in pipes takes none of it: there are few.
-	each(t, []string{"--buffer-limit", "8m", "--pipes", "4"}, func(t *testing.T, p *proxy) {
+	eachThoroughly(t, []string{"--buffer-limit", "8m", "--pipes", "4"}, func(t *testing.T, p *proxy) {
 		port := freePort(t)
 		const size = 8 << 20
 		body := pattern(5, size)

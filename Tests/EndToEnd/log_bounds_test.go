@@ -141,7 +141,8 @@ func startIntoPipe(t *testing.T, flags ...string) (*proxy, *os.File, *exec.Cmd) 
 		t.Fatal(err)
 	}
 	control := fmt.Sprint("127.0.0.1:", freePort(t))
-	command := exec.Command(program(), append(flags, "--bind", control, "--start-grace", "0s", "--drain", "300ms")...)
+	arguments := append(withDefault(flags, "--drain", "300ms"), "--bind", control, "--start-grace", "0s")
+	command := exec.Command(program(), arguments...)
 	command.Stderr = writer
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := command.Start(); err != nil {
