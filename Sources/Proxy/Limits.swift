@@ -151,13 +151,15 @@ public struct DataPlaneLimits: Sendable {
     /// A session gets what others have died with when it has lived for so long; one that has answered nothing yet gets
     /// an exchange's last attempt when it has lived for longer.
     static var settledMilliseconds: UInt64 { @_noLocks get { 10 } }
+    /// The same for who has waited for some time: all others have got theirs then.
+    static var hastyMilliseconds: UInt64 { @_noLocks get { 3 } }
     /// After so long a wait for such a session any other one will do.
     static var impatienceMilliseconds: UInt64 { @_noLocks get { 3_000 } }
     /// A session that ends before it has lived for so long may have ended by itself, though it has answered something.
     static var youthMilliseconds: UInt64 { @_noLocks get { 100 } }
     static var steadyMilliseconds: UInt64 { @_noLocks get { 500 } }
     /// How often it is looked whether a session is fit for what waits for that.
-    static var doubtMilliseconds: UInt64 { @_noLocks get { 10 } }
+    static var doubtMilliseconds: UInt64 { @_noLocks get { 2 } }
     /// How long a service that has said GoAway may accept what was on its way: a reset would cost what it accepts.
     static var goAwayMilliseconds: UInt64 { @_noLocks get { 100 } }
     /// When a slow session that lives is tried again.

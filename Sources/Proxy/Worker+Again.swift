@@ -101,10 +101,11 @@ extension Worker {
     @_noLocks
     private func probation(_ session: Int32, _ connection: Int32) -> UInt64 {
         let waited = now - min(now, connections[connection].patienceSince)
-        guard connections[connection].attempts.areLast else {
-            return waited >= DataPlaneLimits.steadyMilliseconds ? 0 : DataPlaneLimits.settledMilliseconds
-        }
         if waited >= min(limits.hold / 2, DataPlaneLimits.impatienceMilliseconds) { return 0 }
+        guard connections[connection].attempts.areLast else {
+            let isLate = waited >= DataPlaneLimits.steadyMilliseconds
+            return isLate ? DataPlaneLimits.hastyMilliseconds : DataPlaneLimits.settledMilliseconds
+        }
         let hasAnswered = unsafe sessions[Int(session)].hasAnswered
         return hasAnswered ? 2 * DataPlaneLimits.settledMilliseconds : DataPlaneLimits.steadyMilliseconds
     }

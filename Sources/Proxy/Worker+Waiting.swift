@@ -188,14 +188,8 @@ extension Worker {
     @_noLocks
     mutating func routeWaiting() {
         takeBackFromAllDraining()
-        var left = waiting.count
-        while left > 0, let connection = Optional(waiting.first), connection >= 0 {
-            left -= 1
-            let route = connections[connection].waitingRoute
-            leaveList(connection)
-            connections[connection].handOvers = 0
-            routeAgain(connection, waitedFor: route)
-        }
+        // What may be deadly comes behind all others.
+        if routeWaiting(thatAreDoubtful: false) { _ = routeWaiting(thatAreDoubtful: true) }
         // Most often nobody does, and the sessions' records need not be looked at.
         guard waitingForSessions > 0 else { return }
         for session in 0..<Int32(limits.sessions) where hasOpeners(session) {
@@ -204,6 +198,29 @@ extension Worker {
             unsafe (sessions + Int(session)).pointee.routeSessions = shape
             routeOpenersAnew(session)
         }
+    }
+
+    /// Looks again at those who wait for a route, if their attempts are doubtful or are not. The others keep their
+    /// order.
+    /// True: there are others.
+    @_noLocks
+    private mutating func routeWaiting(thatAreDoubtful: Bool) -> Bool {
+        var hasOthers = false
+        var left = waiting.count
+        while left > 0, let connection = Optional(waiting.first), connection >= 0 {
+            left -= 1
+            if connections[connection].attempts.areDoubtful == thatAreDoubtful {
+                let route = connections[connection].waitingRoute
+                leaveList(connection)
+                connections[connection].handOvers = 0
+                routeAgain(connection, waitedFor: route)
+            } else {
+                hasOthers = true
+                connectionLinks.remove(connection, from: &waiting)
+                connectionLinks.append(connection, to: &waiting)
+            }
+        }
+        return hasOthers
     }
 
     /// A number that changes when the sessions of the route do.

@@ -104,7 +104,8 @@ func TestCirclesThroughAProxyThatTellsAddressesEnd(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := startProxy(t, plain.flags...)
 			port := freePort(t)
-			running := publish(t, p.control, "--port", portText(port), "--to", forward(t, port, header).String())
+			running := publish(t, p.control, "--port", portText(port), "--drain", "300ms",
+				"--to", forward(t, port, header).String())
 			running.stderr.find(published, 0)
 			// The third that comes round ends it, and a client may be more than one of them.
 			for client := 0; client < 3; client++ {
