@@ -2,7 +2,8 @@ import Memory
 
 /// How much waits, by route, by listener and in the process, and how much may. Where a listener or the process is full,
 /// a route that has less waiting than another one takes a place from it (`Worker.pushOut`), so that one whose service
-/// is stuck does not keep the others from restarting theirs.
+/// is stuck does not keep the others from restarting theirs. The last sixteenth of a listener and the last eighth of
+/// the process are for routes that have hardly anything waiting.
 public struct HoldShares: Sendable {
     /// What an attempt to wait came to.
     enum Verdict {
@@ -68,9 +69,12 @@ public struct HoldShares: Sendable {
         let onListener = listeners.add(amount, at: listener)
         let inProcess = process.add(amount, at: 0)
         if onRoute > limitOfRoute { return .routeFull }
-        if onListener > limitOfListener { return .listenerFull }
-        let most = isOnly ? limitOfProcess : limitOfProcess - limitOfProcess / 8
-        return inProcess > most ? .processFull : .admitted
+        // The last places are for those who have hardly any.
+        let isSmall = onRoute <= max(amount, min(limitOfRoute / Self.routesOfListener, limitOfProcess / 64))
+        if onListener > limitOfListener - (isSmall ? 0 : limitOfListener / Self.routesOfListener) {
+            return .listenerFull
+        }
+        return inProcess > limitOfProcess - (isSmall || isOnly ? 0 : limitOfProcess / 8) ? .processFull : .admitted
     }
 
     /// What waits for a route, whatever may: who was let in before goes on waiting elsewhere.

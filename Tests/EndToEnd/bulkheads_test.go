@@ -7,38 +7,45 @@ import (
 	"time"
 )
 
-// hold has so many clients wait for a path, with bodies of so many bytes, and returns those that do.
-func (p *proxy) hold(t *testing.T, port int, path string, clients, body int) (waiting []*wire) {
+// crowd has so many clients ask for a path, with bodies of so many bytes. Nobody looks at what they get.
+func crowd(t *testing.T, port int, path string, clients, body int) (all []*wire) {
 	for index := 0; index < clients; index++ {
 		w := dial(t, port)
 		w.send(fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", path, body))
 		w.send(strings.Repeat("x", body))
-		w.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
-		if _, err := w.tryReply("POST"); err != nil && isTimeout(err) {
-			w.SetReadDeadline(time.Time{})
-			waiting = append(waiting, w)
-		}
+		all = append(all, w)
 	}
-	return waiting
+	return all
+}
+
+// awaitWaitingOn waits until so many clients wait on the port, and what is figured otherwise is there.
+func (p *proxy) awaitWaitingOn(port, count int, figures ...string) {
+	p.t.Helper()
+	pattern := fmt.Sprintf(`notice on .*:%d: `, port)
+	eventually(p.t, fmt.Sprint(count, " clients wait, ", figures), func() bool {
+		line := p.figures(pattern)
+		isThere := strings.Contains(line, fmt.Sprintf("waiting %d with", count))
+		for _, figure := range figures {
+			isThere = isThere && strings.Contains(line, figure)
+		}
+		return isThere
+	})
 }
 
 func TestARouteThatIsStuckLeavesItsPortToOthers(t *testing.T) {
-	for name, flags := range map[string][]string{"clients": {"--hold-limit", "4"}, "bytes": {"--hold-bytes", "64k"}} {
+	for name, flags := range map[string][]string{"limit": {"--hold-limit", "4"}, "bytes": {"--hold-bytes", "64k"}} {
+		name, flags := name, flags
 		t.Run(name, func(t *testing.T) {
 			eachWaiting(t, flags, func(t *testing.T, p *proxy) {
 				port := freePort(t)
 				p.endSession(p.serve(onPath(port, "/stuck"), digest()))
 				restarted := p.serve(onPath(port, "/restarted"), digest())
-				body := map[string]int{"clients": 1, "bytes": 15_000}[name]
-				stuck := len(p.hold(t, port, "/stuck", 8, body))
-				if stuck != 4 {
-					t.Fatalf("%d clients of the stuck route wait", stuck)
-				}
+				body := map[string]int{"limit": 1, "bytes": 15_000}[name]
+				crowd(t, port, "/stuck", 8, body)
+				p.awaitWaitingOn(port, 4, "503 hold "+name+" 4")
 				p.endSession(restarted)
-				waiting := p.hold(t, port, "/restarted", 4, body)
-				if len(waiting) != stuck {
-					t.Errorf("%d clients of the restarted route wait, of the stuck one %d", len(waiting), stuck)
-				}
+				waiting := crowd(t, port, "/restarted", 4, body)
+				p.awaitWaitingOn(port, 8)
 				p.serve(onPath(port, "/restarted"), digest())
 				for _, w := range waiting {
 					w.expectReply("POST", 200, digestOf("POST", []byte(strings.Repeat("x", body))))
@@ -49,24 +56,22 @@ func TestARouteThatIsStuckLeavesItsPortToOthers(t *testing.T) {
 }
 
 func TestHoweverManyRoutesAreStuckAnotherOneFindsRoom(t *testing.T) {
-	eachWaiting(t, []string{"--hold-limit", "2"}, func(t *testing.T, p *proxy) {
+	eachWaiting(t, []string{"--hold-limit", "4"}, func(t *testing.T, p *proxy) {
 		port := freePort(t)
 		p.serve(onPath(port, "/"), digest())
-		for index := 0; index < 24; index++ {
+		for index := 0; index < 20; index++ {
 			path := fmt.Sprintf("/stuck-%d/", index)
 			p.endSession(p.serve(onPath(port, path), digest()))
-			for client := 0; client < 3; client++ {
-				dial(t, port).send("GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n")
-			}
+			crowd(t, port, path, 5, 1)
 		}
 		// A port has what sixteen routes may have, and none of them has all of it.
-		p.awaitWaiting(32)
+		eventually(t, "the port is full", func() bool {
+			return strings.Contains(p.figures("notice on "), ": waiting 6")
+		})
 		restarted := p.serve(onPath(port, "/restarted"), digest())
 		p.endSession(restarted)
-		waiting := p.hold(t, port, "/restarted", 1, 1)
-		if len(waiting) != 1 {
-			t.Fatal("the client of another route does not wait")
-		}
+		waiting := crowd(t, port, "/restarted", 1, 1)
+		waiting[0].expectSilence()
 		p.serve(onPath(port, "/restarted"), digest())
 		waiting[0].expectReply("POST", 200, digestOf("POST", []byte("x")))
 	})
@@ -77,16 +82,14 @@ func TestARouteThatIsStuckLeavesConnectionsToOthers(t *testing.T) {
 		port, other := freePort(t), freePort(t)
 		p.endSession(p.serve(onPath(port, "/"), digest()))
 		restarted := p.serve(onPath(other, "/"), digest())
-		p.hold(t, port, "/", 40, 1)
-		if figures := p.figures("notice now: "); !strings.Contains(figures, "waiting 28,") {
-			t.Error(figures)
-		}
+		crowd(t, port, "/", 40, 1)
+		p.awaitWaitingOn(port, 28, "503 hold limit 12")
 		w := dial(t, other)
 		w.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 		w.expectReply("GET", 200, digestOf("GET", nil))
 		p.endSession(restarted)
 		w.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-		w.expectSilence()
+		p.awaitWaitingOn(other, 1)
 		p.serve(onPath(other, "/"), digest())
 		w.expectReply("GET", 200, digestOf("GET", nil))
 	})
@@ -96,10 +99,8 @@ func TestARouteThatIsAloneMayHaveAllConnectionsWait(t *testing.T) {
 	eachWaiting(t, []string{"--max-connections", "16"}, func(t *testing.T, p *proxy) {
 		port := freePort(t)
 		p.endSession(p.serve(onPath(port, "/"), digest()))
-		waiting := p.hold(t, port, "/", 16, 1)
-		if len(waiting) != 16 {
-			t.Errorf("%d clients wait", len(waiting))
-		}
+		waiting := crowd(t, port, "/", 16, 1)
+		p.awaitWaitingOn(port, 16)
 		p.serve(onPath(port, "/"), digest())
 		for _, w := range waiting {
 			w.expectReply("POST", 200, digestOf("POST", []byte("x")))

@@ -23,8 +23,10 @@ func (p *proxy) hang(name string) {
 	number := p.thread(name)
 	stopped := make(chan error)
 	go func() {
-		// Only the thread that traces may say what becomes of the traced one. It ends with this function.
+		// Only the thread that traces may say what becomes of the traced one. It does not end with this function: what
+		// other tests have started from it would be killed with it.
 		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
 		for _, request := range []uintptr{ptraceSeize, ptraceInterrupt} {
 			if _, _, err := syscall.RawSyscall6(syscall.SYS_PTRACE, request, uintptr(number), 0, 0, 0, 0); err != 0 {
 				stopped <- err
