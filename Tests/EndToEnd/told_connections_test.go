@@ -109,7 +109,7 @@ func TestWhoFindsTooManyWaitingIsToldOf(t *testing.T) {
 			p.serve(onPath(port, "/stays"), text("stays"))
 			from := p.stderr.count()
 			definition(port)(p)
-			p.awaitLog(`held: `, from)
+			p.awaitLog(fmt.Sprintf(`held: .*:%d for `, port), from)
 			said := request + strings.Repeat("x", size)
 			dial(t, port).send(said)
 			eventually(t, "the first one waits", func() bool {

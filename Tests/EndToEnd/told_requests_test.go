@@ -57,7 +57,7 @@ func leaving(definition func(port int) turnedAwayRoute, request string, isHTTP b
 		p.serve(onPath(port, "/stays"), text("stays"))
 		from := p.stderr.count()
 		definition(port)(p)
-		p.awaitLog(`held: `, from)
+		p.awaitLog(fmt.Sprintf(`held: .*:%d for `, port), from)
 		w := dial(t, port)
 		w.send(request)
 		if isHTTP {
