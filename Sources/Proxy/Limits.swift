@@ -148,16 +148,16 @@ public struct DataPlaneLimits: Sendable {
     static var slowMilliseconds: UInt64 { @_noLocks get { 1_000 } }
     /// A service that has refused a stream gets none for twice as long, and longer the more it refuses in a row.
     static var refusalMilliseconds: UInt64 { @_noLocks get { 10 } }
-    /// A session gets what others have died with when it has lived for so long; one that has answered nothing yet gets
-    /// an exchange's last attempt when it has lived for longer.
+    /// A session gets what others have died with when it has lived for so long.
     static var settledMilliseconds: UInt64 { @_noLocks get { 10 } }
-    /// The same for who has waited for some time: all others have got theirs then.
+    /// The same for who has waited as long as `steadyMilliseconds`: all others have got theirs then.
     static var hastyMilliseconds: UInt64 { @_noLocks get { 3 } }
+    /// A session that has answered nothing yet gets an exchange's last attempt when it has lived for so long.
+    static var steadyMilliseconds: UInt64 { @_noLocks get { 500 } }
     /// After so long a wait for such a session any other one will do.
     static var impatienceMilliseconds: UInt64 { @_noLocks get { 3_000 } }
     /// A session that ends before it has lived for so long may have ended by itself, though it has answered something.
     static var youthMilliseconds: UInt64 { @_noLocks get { 100 } }
-    static var steadyMilliseconds: UInt64 { @_noLocks get { 500 } }
     /// How often it is looked whether a session is fit for what waits for that.
     static var doubtMilliseconds: UInt64 { @_noLocks get { 2 } }
     /// How long a service that has said GoAway may accept what was on its way: a reset would cost what it accepts.

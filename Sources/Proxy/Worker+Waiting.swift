@@ -42,7 +42,10 @@ extension Worker {
     @_noLocks
     private mutating func enterWait(_ connection: Int32, _ route: UInt32) -> Bool {
         if case .http = connections[connection].mode { connections[connection].request = .waiting }
-        if connections[connection].countsAsWaiting { return moveShare(connection, to: route) }
+        if connections[connection].countsAsWaiting {
+            moveShare(connection, to: route)
+            return true
+        }
         connections[connection].waitingRoute = route
         let listener = Int(connections[connection].listener)
         let place = sharePlace(connection)
@@ -69,8 +72,8 @@ extension Worker {
 
     /// It goes on waiting, perhaps for another route: one that nobody knew has been registered.
     @_noLocks
-    private mutating func moveShare(_ connection: Int32, to route: UInt32) -> Bool {
-        guard connections[connection].waitingRoute != route else { return true }
+    private mutating func moveShare(_ connection: Int32, to route: UInt32) {
+        guard connections[connection].waitingRoute != route else { return }
         let listener = Int(connections[connection].listener)
         let bytes = UInt64(connections[connection].waitingBytes)
         let before = sharePlace(connection)
@@ -80,7 +83,6 @@ extension Worker {
         waitingClients.enterAgain(1, place: after, listener: listener)
         waitingBytes.leave(bytes, place: before, listener: listener)
         waitingBytes.enterAgain(bytes, place: after, listener: listener)
-        return true
     }
 
     /// Where the share of the route that the connection waits for is counted.
@@ -201,8 +203,7 @@ extension Worker {
     }
 
     /// Looks again at those who wait for a route, if their attempts are doubtful or are not. The others keep their
-    /// order.
-    /// True: there are others.
+    /// order. True: there are others.
     @_noLocks
     private mutating func routeWaiting(thatAreDoubtful: Bool) -> Bool {
         var hasOthers = false

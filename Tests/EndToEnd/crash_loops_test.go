@@ -33,27 +33,20 @@ func (p *proxy) dieAt(definition service.Definition, target string, deaths *atom
 	dead := make(chan struct{})
 	go func() {
 		defer close(dead)
-		for {
-			stream, err := listener.Accept()
+		serveEach(listener, func(stream net.Conn) {
+			head, err := readHead(bufio.NewReader(stream))
 			if err != nil {
 				return
 			}
-			go func() {
-				head, err := readHead(bufio.NewReader(stream))
-				if err != nil {
-					return
-				}
-				asked := strings.Fields(head)[1]
-				if strings.HasPrefix(asked, target) {
-					deaths.Add(1)
-					connection.(*net.TCPConn).SetLinger(0)
-					connection.Close()
-					return
-				}
-				io.WriteString(stream, counted("200 OK", asked))
-				stream.Close()
-			}()
-		}
+			asked := strings.Fields(head)[1]
+			if strings.HasPrefix(asked, target) {
+				deaths.Add(1)
+				connection.(*net.TCPConn).SetLinger(0)
+				connection.Close()
+				return
+			}
+			io.WriteString(stream, counted("200 OK", asked))
+		})
 	}()
 	p.t.Cleanup(func() { connection.Close() })
 	return dead
@@ -205,20 +198,11 @@ func (p *proxy) crashLoop(definition service.Definition, stop <-chan struct{}) {
 			time.Sleep(time.Millisecond)
 			continue
 		}
-		go func() {
-			for {
-				stream, err := listener.Accept()
-				if err != nil {
-					return
-				}
-				go func() {
-					defer stream.Close()
-					if head, err := readHead(bufio.NewReader(stream)); err == nil {
-						io.WriteString(stream, counted("200 OK", strings.Fields(head)[1]))
-					}
-				}()
+		go serveEach(listener, func(stream net.Conn) {
+			if head, err := readHead(bufio.NewReader(stream)); err == nil {
+				io.WriteString(stream, counted("200 OK", strings.Fields(head)[1]))
 			}
-		}()
+		})
 		life := time.Duration(rand.Intn(3)) * time.Millisecond
 		if round%8 == 7 {
 			life = 200 * time.Millisecond

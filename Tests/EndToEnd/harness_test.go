@@ -182,6 +182,18 @@ func withDefault(arguments []string, name, value string) []string {
 	return append(arguments, name, value)
 }
 
+// awaitListening waits for the control address of a proxy whose log is somebody else's.
+func awaitListening(t *testing.T, control string) {
+	t.Helper()
+	eventually(t, "a control address", func() bool {
+		connection, err := service.Dial(control)
+		if err == nil {
+			connection.Close()
+		}
+		return err == nil
+	})
+}
+
 func (p *proxy) awaitControl(control string) {
 	p.t.Helper()
 	for deadline := time.Now().Add(patience); ; time.Sleep(2 * time.Millisecond) {

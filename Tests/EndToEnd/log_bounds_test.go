@@ -155,13 +155,7 @@ func startIntoPipe(t *testing.T, flags ...string) (*proxy, *os.File, *exec.Cmd) 
 		command.Wait()
 	})
 	p := &proxy{process: &process{t: t, command: command}, control: control}
-	eventually(t, "a control address", func() bool {
-		connection, err := service.Dial(control)
-		if err == nil {
-			connection.Close()
-		}
-		return err == nil
-	})
+	awaitListening(t, control)
 	return p, reader, command
 }
 

@@ -98,13 +98,7 @@ func startFilling(t *testing.T, path, prefix string) *fillingLog {
 		}
 	})
 	p := &proxy{process: &process{t: t, command: command}, control: control}
-	eventually(t, "a control address", func() bool {
-		connection, err := service.Dial(control)
-		if err == nil {
-			connection.Close()
-		}
-		return err == nil
-	})
+	awaitListening(t, control)
 	return &fillingLog{proxy: p, path: path}
 }
 

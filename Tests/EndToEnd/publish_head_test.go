@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"io"
 	"net"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -11,35 +12,21 @@ import (
 
 // headFirst is a target that writes a reply's head apart from its body, and ends every third connection in between.
 func headFirst(t *testing.T, head string, broken *atomic.Int32) net.Addr {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { listener.Close() })
-	go func() {
-		for index := 0; ; index++ {
-			connection, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			isBroken := index%3 == 1
-			go func() {
-				defer connection.Close()
-				if _, err := readHead(bufio.NewReader(connection)); err != nil {
-					return
-				}
-				io.WriteString(connection, head)
-				time.Sleep(time.Millisecond)
-				if isBroken {
-					broken.Add(1)
-					connection.(*net.TCPConn).SetLinger(0)
-					return
-				}
-				io.WriteString(connection, "5\r\nhello\r\n0\r\n\r\n")
-			}()
+	var count atomic.Int32
+	return serveOwnPort(t, func(connection net.Conn) {
+		isBroken := count.Add(1)%3 == 2
+		if _, err := readHead(bufio.NewReader(connection)); err != nil {
+			return
 		}
-	}()
-	return listener.Addr()
+		io.WriteString(connection, head)
+		time.Sleep(time.Millisecond)
+		if isBroken {
+			broken.Add(1)
+			connection.(*net.TCPConn).SetLinger(0)
+			return
+		}
+		io.WriteString(connection, "5\r\nhello\r\n0\r\n\r\n")
+	})
 }
 
 func TestATargetThatDiesBehindTheHeadOfItsReplyHasNotAnswered(t *testing.T) {
@@ -70,40 +57,25 @@ func TestATargetThatDiesBehindTheHeadOfItsReplyHasNotAnswered(t *testing.T) {
 
 // Heads that promise nothing, and those whose body takes its time, are passed on.
 func TestHeadsWithoutABodyComeAtOnceAndOthersAfterAMoment(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { listener.Close() })
 	goOn := make(chan struct{})
-	go func() {
+	target := serveOwnPort(t, func(connection net.Conn) {
+		reader := bufio.NewReader(connection)
 		for {
-			connection, err := listener.Accept()
+			head, err := readHead(reader)
 			if err != nil {
 				return
 			}
-			go func() {
-				defer connection.Close()
-				reader := bufio.NewReader(connection)
-				for {
-					head, err := readHead(reader)
-					if err != nil {
-						return
-					}
-					if head[:5] == "HEAD " {
-						io.WriteString(connection, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
-						continue
-					}
-					io.WriteString(connection, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
-					<-goOn
-					io.WriteString(connection, "hello")
-				}
-			}()
+			io.WriteString(connection, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
+			if strings.HasPrefix(head, "HEAD ") {
+				continue
+			}
+			<-goOn
+			io.WriteString(connection, "hello")
 		}
-	}()
+	})
 	p := startProxy(t, plain.flags...)
 	port := freePort(t)
-	running := publish(t, p.control, "--port", portText(port), "--http", "--to", listener.Addr().String())
+	running := publish(t, p.control, "--port", portText(port), "--http", "--to", target.String())
 	running.stderr.find(published, 0)
 	w := dial(t, port)
 	for round := 0; round < 5; round++ {

@@ -65,31 +65,16 @@ func TestClientsThatAreConnectionsOfItsOwnAreReset(t *testing.T) {
 // forward passes connections on to a port, each with a header in front of it that tells whose it is: a proxy that
 // speaks the PROXY protocol.
 func forward(t *testing.T, port int, header func(source, destination *net.TCPAddr) []byte) net.Addr {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			client, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer client.Close()
-				server, err := net.Dial("tcp", address(port))
-				if err != nil {
-					return
-				}
-				defer server.Close()
-				server.Write(header(client.RemoteAddr().(*net.TCPAddr), client.LocalAddr().(*net.TCPAddr)))
-				go io.Copy(client, server)
-				io.Copy(server, client)
-			}()
+	return serveOwnPort(t, func(client net.Conn) {
+		server, err := net.Dial("tcp", address(port))
+		if err != nil {
+			return
 		}
-	}()
-	return listener.Addr()
+		defer server.Close()
+		server.Write(header(client.RemoteAddr().(*net.TCPAddr), client.LocalAddr().(*net.TCPAddr)))
+		go io.Copy(client, server)
+		io.Copy(server, client)
+	})
 }
 
 // Where a proxy between publish and its target tells whose connections it passes on, a circle is seen by that.

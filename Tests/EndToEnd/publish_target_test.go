@@ -353,23 +353,10 @@ func TestWhatATargetBreaksOffIsReset(t *testing.T) {
 // breakingTarget reads of each connection, and breaks it off.
 func breakingTarget(t *testing.T, linger int) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			connection, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			connection.Read(make([]byte, 1<<10))
-			connection.(*net.TCPConn).SetLinger(linger)
-			connection.Close()
-		}
-	}()
-	return listener.Addr().String()
+	return serveOwnPort(t, func(connection net.Conn) {
+		connection.Read(make([]byte, 1<<10))
+		connection.(*net.TCPConn).SetLinger(linger)
+	}).String()
 }
 
 // All sessions of a process are known as one program's, and those of another one as another's.

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"testing"
 
 	"socketmaster/endtoend/service"
 )
@@ -64,19 +65,35 @@ func serveHTTP(listener net.Listener, handler http.Handler) {
 func (p *proxy) serveStreams(definition service.Definition, serve func(net.Conn)) *service.Listener {
 	p.t.Helper()
 	listener := p.listen(definition)
-	go func() {
-		for {
-			stream, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer stream.Close()
-				serve(stream)
-			}()
-		}
-	}()
+	go serveEach(listener, serve)
 	return listener
+}
+
+// serveEach runs a function on every connection that a listener takes, until that is closed. The connection is closed
+// after it.
+func serveEach(listener net.Listener, serve func(net.Conn)) {
+	for {
+		connection, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer connection.Close()
+			serve(connection)
+		}()
+	}
+}
+
+// serveOwnPort is a program that listens on a port of its own, and runs a function on every connection.
+func serveOwnPort(t *testing.T, serve func(net.Conn)) net.Addr {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go serveEach(listener, serve)
+	return listener.Addr()
 }
 
 // text answers every request with a text.

@@ -123,16 +123,7 @@ func TestMassesOfResetsAtTheBorderCostNothing(t *testing.T) {
 		listener := p.listen(raw(port))
 		go func() {
 			<-accepting
-			for {
-				stream, err := listener.Accept()
-				if err != nil {
-					return
-				}
-				go func() {
-					defer stream.Close()
-					io.Copy(stream, stream)
-				}()
-			}
+			serveEach(listener, echoStream)
 		}()
 		for _, w := range dialMany(t, port, 200) {
 			w.reset()

@@ -48,7 +48,7 @@ import Testing
 
     /// A model with numbers that are not packed.
     @Test(arguments: 0..<100) func `whatever happens is counted as by a model`(seed: Int) {
-        var random = SplitMix(state: UInt64(seed))
+        var random = SeededGenerator(state: UInt64(seed))
         var attempts = Attempts()
         var (counted, uncounted, unproven) = (0, 0, 0)
         func forgive() {
@@ -81,7 +81,7 @@ import Testing
 
 @Suite struct IdleClientsTests {
     @Test(arguments: 0..<100) func `the longest idle comes first, of however many`(seed: Int) {
-        var random = SplitMix(state: UInt64(seed))
+        var random = SeededGenerator(state: UInt64(seed))
         var clients = IdleClients()
         let times = (0..<Int(random.next() % 100)).map { _ in random.next() % 50 }
         for (place, since) in times.enumerated() {
@@ -99,17 +99,5 @@ import Testing
     @Test func `the search goes round`() {
         var clients = IdleClients()
         #expect((0..<7).map { _ in clients.nextToLookAt(of: 3) } == [0, 1, 2, 0, 1, 2, 0])
-    }
-}
-
-private struct SplitMix {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ mixed >> 31
     }
 }

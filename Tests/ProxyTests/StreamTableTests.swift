@@ -92,7 +92,7 @@ private struct Streams: ~Copyable {
 /// Full to its capacity all the time, so that chains of collisions form, wrap at the end and are shifted back.
 @Test func `the table behaves like a dictionary however long it is used`() {
     for seed in UInt64(1)...30 {
-        var random = Generator(state: seed)
+        var random = SeededGenerator(state: seed)
         let capacity = Int.random(in: 1...40, using: &random)
         let sessions = Int32.random(in: 1...4, using: &random)
         var streams = Streams(capacity: capacity)
@@ -131,18 +131,5 @@ private struct Streams: ~Copyable {
     await #expect(processExitsWith: .failure) {
         var table = StreamTable(capacity: 4)
         for id in UInt32(0)..<100 { table.insert(session: 0, id: id, slot: 0) }
-    }
-}
-
-/// SplitMix64.
-private struct Generator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ mixed >> 30) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ mixed >> 27) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ mixed >> 31
     }
 }
