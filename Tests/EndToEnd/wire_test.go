@@ -95,13 +95,19 @@ func (w *wire) expectReset() {
 // expectSilence checks that nothing comes for a short while. A right proxy can never fail it.
 func (w *wire) expectSilence() {
 	w.t.Helper()
-	w.SetReadDeadline(time.Now().Add(150 * time.Millisecond))
-	if bytes, err := w.reader.Peek(1); !errors.Is(err, os.ErrDeadlineExceeded) {
-		buffered, _ := w.reader.Peek(w.reader.Buffered())
-		w.t.Fatalf("got %s%s, %v; wanted silence", bytes, shorten(string(buffered)), err)
+	if !w.isSilent() {
+		buffered, err := w.reader.Peek(w.reader.Buffered())
+		w.t.Fatalf("got %s, %v; wanted silence", shorten(string(buffered)), err)
 	}
-	w.extend()
+}
+
+// isSilent waits for a short while, and tells whether nothing has come.
+func (w *wire) isSilent() bool {
+	w.SetReadDeadline(time.Now().Add(150 * time.Millisecond))
 	// bufio keeps the error of the last read for the next one; Peek has taken it.
+	_, err := w.reader.Peek(1)
+	w.extend()
+	return errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // reset closes the connection with a reset.
