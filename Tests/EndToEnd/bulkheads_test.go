@@ -145,7 +145,7 @@ func TestIdleClientsMakeRoomTheLongestIdleFirst(t *testing.T) {
 }
 
 func TestAFullHouseOfIdleClientsKeepsNobodyOut(t *testing.T) {
-	each(t, []string{"--max-connections", "16"}, func(t *testing.T, p *proxy) {
+	eachWaiting(t, []string{"--max-connections", "16"}, func(t *testing.T, p *proxy) {
 		port := freePort(t)
 		p.serve(onPath(port, "/"), text("served"))
 		for index := 0; index < 100; index++ {

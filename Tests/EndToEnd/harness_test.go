@@ -119,6 +119,9 @@ func freePort(t *testing.T) int {
 	t.Helper()
 	nextPort.Lock()
 	defer nextPort.Unlock()
+	// A process that is started meanwhile would have a copy of the listener until it runs its program.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	for tries := 0; tries < 1000; tries++ {
 		nextPort.port++
 		if nextPort.port > 32000 {

@@ -256,7 +256,7 @@ func (r *relayRun) settle(event relayEvent) error {
 // expectOrdersEnd runs relays through orders, all at once, and expects that each gives its slot back.
 func expectOrdersEnd(t *testing.T, kind relayKind, orders [][]relayEvent) {
 	t.Helper()
-	each(t, []string{"--stall-timeout", "2s"}, func(t *testing.T, p *proxy) {
+	eachThoroughly(t, []string{"--stall-timeout", "2s"}, func(t *testing.T, p *proxy) {
 		port := freePort(t)
 		session := kind.dialStreams(p, port)
 		runs := make([]*relayRun, len(orders))
