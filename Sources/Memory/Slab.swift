@@ -9,6 +9,8 @@ public struct Slab<Element: BitwiseCopyable>: ~Copyable {
     // First, because the thread sanitizer takes the first word of a value for the address that an addressor changes.
     @usableFromInline let elements: UnsafeMutablePointer<Element>
     public let capacity: Int
+    /// The same, for one comparison that finds negative numbers as well.
+    @usableFromInline let bound: UInt32
     /// With `takenMark` while the slot is taken.
     @usableFromInline let generations: UnsafeMutablePointer<UInt32>
     @usableFromInline let freeIndices: UnsafeMutablePointer<Int32>
@@ -26,6 +28,7 @@ public struct Slab<Element: BitwiseCopyable>: ~Copyable {
     public init(capacity: Int) {
         precondition(capacity > 0 && capacity < Int(Int32.max))
         self.capacity = capacity
+        self.bound = UInt32(capacity)
         unsafe self.elements = Region.array(of: Element.self, count: capacity)
         unsafe self.generations = Region.array(of: UInt32.self, count: capacity)
         unsafe self.freeIndices = Region.array(of: Int32.self, count: capacity)
@@ -54,20 +57,20 @@ public struct Slab<Element: BitwiseCopyable>: ~Copyable {
     /// Debug builds trap when a slot is used that nobody has taken; release builds know the bounds alone.
     @inlinable
     func checkTaken(_ index: Int32) {
-        precondition(index >= 0 && Int(index) < capacity)
+        precondition(UInt32(bitPattern: index) < bound)
         assert(isTaken(index), "a slot is used that is free")
     }
 
     /// Whether somebody has the slot: for those who look through all of them.
     @inlinable
     public func isTaken(_ index: Int32) -> Bool {
-        precondition(index >= 0 && Int(index) < capacity)
+        precondition(UInt32(bitPattern: index) < bound)
         return unsafe generations[Int(index)] & Self.takenMark != 0
     }
 
     @inlinable
     public func generation(of index: Int32) -> UInt32 {
-        precondition(index >= 0 && Int(index) < capacity)
+        precondition(UInt32(bitPattern: index) < bound)
         return unsafe generations[Int(index)] & Self.generationMask
     }
 

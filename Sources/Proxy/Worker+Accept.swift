@@ -6,16 +6,15 @@ extension Worker {
     @_noLocks
     mutating func acceptCompleted(_ completion: Completion) {
         let listener = completion.token.index
-        let slot = unsafe listeners + Int(listener)
-        if !completion.hasMore { unsafe slot.pointee.isArmed = false }
+        if !completion.hasMore { listeners[listener].isArmed = false }
         if completion.result >= 0 {
             accepted(completion.result, listener: listener)
         } else if !isOfOneClient(completion.result) {
             // No descriptor or no memory: try again when a connection ends, or soon.
             pauseAccept(error: -completion.result)
         }
-        guard unsafe !slot.pointee.isArmed else { return }
-        if unsafe slot.pointee.isClosing {
+        guard !listeners[listener].isArmed else { return }
+        if listeners[listener].isClosing {
             finishListener(listener)
         } else if !isAcceptPaused, !isDraining {
             armAccept(listener)
@@ -37,10 +36,9 @@ extension Worker {
 
     @_noLocks
     mutating func armAccept(_ listener: Int32) {
-        let slot = unsafe listeners + Int(listener)
-        guard unsafe slot.pointee.fd >= 0, unsafe !slot.pointee.isArmed else { return }
-        unsafe slot.pointee.isArmed = true
-        unsafe ring.accept(slot.pointee.fd, acceptToken(listener))
+        guard listeners[listener].fd >= 0, !listeners[listener].isArmed else { return }
+        listeners[listener].isArmed = true
+        ring.accept(listeners[listener].fd, acceptToken(listener))
     }
 
     @_noLocks
@@ -49,7 +47,7 @@ extension Worker {
     @_noLocks
     mutating func accepted(_ fd: Int32, listener: Int32) {
         bump(.accepted)
-        let client = ParkedClient(fd: fd, listener: listener, generation: unsafe listeners[Int(listener)].generation)
+        let client = ParkedClient(fd: fd, listener: listener, generation: listeners[listener].generation)
         if parkedCount > 0 || !admit(client) { park(client) }
     }
 
@@ -83,7 +81,7 @@ extension Worker {
             return count(.resetQueueFull, ofListener: client.listener, generation: client.generation)
         }
         count(.parked, ofListener: client.listener, generation: client.generation)
-        unsafe parked[(parkedFirst + parkedCount) % Self.parkedCapacity] = client
+        parked[(parkedFirst + parkedCount) % Self.parkedCapacity] = client
         parkedCount += 1
         makeRoom()
     }
@@ -94,7 +92,7 @@ extension Worker {
     @_noLocks
     private mutating func admitParked() -> Bool {
         while parkedCount > 0 {
-            guard unsafe admit(parked[parkedFirst]) else { return false }
+            guard admit(parked[parkedFirst]) else { return false }
             parkedFirst = (parkedFirst + 1) % Self.parkedCapacity
             parkedCount -= 1
         }
@@ -141,7 +139,7 @@ extension Worker {
     /// Its listener has been closed, and its slot may mean another one.
     @_noLocks
     func isOrphan(_ connection: Int32) -> Bool {
-        unsafe listeners[Int(connections[connection].listener)].generation != connections[connection].listenerGeneration
+        listeners[connections[connection].listener].generation != connections[connection].listenerGeneration
     }
 
     /// At a limit: leave new clients in the listeners' queues. The control thread tells that they wait.
@@ -154,7 +152,7 @@ extension Worker {
         if error > 0 { set(.acceptError, to: Int(error)) }
         bump(error > 0 ? .pausesByError : .pausesAtLimit)
         ringOnceASecond()
-        for listener in 0..<Int32(listenerCount) where unsafe listeners[Int(listener)].isArmed {
+        for listener in 0..<Int32(listenerCount) where listeners[listener].isArmed {
             ring.cancel(acceptToken(listener), Token(kind: Operation.aside, generation: 0, index: listener))
         }
         timers.schedule(acceptTimer, at: now + DataPlaneLimits.acceptPauseMilliseconds)
@@ -177,7 +175,7 @@ extension Worker {
         isAcceptPaused = false
         set(.acceptPaused, to: 0)
         timers.cancel(acceptTimer)
-        for listener in 0..<Int32(listenerCount) where unsafe !listeners[Int(listener)].isClosing {
+        for listener in 0..<Int32(listenerCount) where !listeners[listener].isClosing {
             armAccept(listener)
         }
     }
@@ -185,11 +183,10 @@ extension Worker {
     /// The listener takes nobody any more: what its queue still holds is served, then it is closed and reported.
     @_noLocks
     mutating func finishListener(_ listener: Int32) {
-        let slot = unsafe listeners + Int(listener)
         acceptQueued(listener)
-        unsafe Sockets.close(slot.pointee.fd)
-        let generation = unsafe slot.pointee.generation
-        unsafe slot.pointee = ListenerSlot(generation: 0)
+        Sockets.close(listeners[listener].fd)
+        let generation = listeners[listener].generation
+        listeners[listener] = ListenerSlot(generation: 0)
         listenerWords.store(UInt64(generation), at: Int(listener))
         controlBell.ring()
     }
@@ -198,7 +195,7 @@ extension Worker {
     @_noLocks
     mutating func acceptQueued(_ listener: Int32) {
         for _ in 0..<DataPlaneLimits.longestBacklog {
-            let fd = unsafe Sockets.acceptNow(listeners[Int(listener)].fd)
+            let fd = Sockets.acceptNow(listeners[listener].fd)
             guard fd >= 0 else { return }
             accepted(fd, listener: listener)
         }

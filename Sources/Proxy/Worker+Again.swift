@@ -35,13 +35,12 @@ extension Worker {
         for step in 0..<looks {
             let session = localSession(route, mine.lowerBound + (start + step) % mine.count)
             guard isWilling(session, for: connection) else { continue }
-            let slot = unsafe sessions + Int(session)
-            let isOther = unsafe slot.pointee.program != connections[connection].loser
-            let rank = unsafe Self.rank(isOther: isOther, isProven: slot.pointee.hasAnswered)
+            let isOther = sessions[session].program != connections[connection].loser
+            let rank = Self.rank(isOther: isOther, isProven: sessions[session].hasAnswered)
             guard rank >= best.rank else { continue }
             let isFuller =
-                unsafe best.session >= 0
-                && slot.pointee.streams.count >= sessions[Int(best.session)].streams.count
+                best.session >= 0
+                && sessions[session].streams.count >= sessions[best.session].streams.count
             if rank == best.rank, isFuller { continue }
             best = (session, rank)
         }
@@ -89,11 +88,10 @@ extension Worker {
     func isFit(_ session: Int32, for connection: Int32) -> Bool {
         let attempts = connections[connection].attempts
         guard attempts.areDoubtful else { return true }
-        let slot = unsafe sessions + Int(session)
-        guard unsafe slot.pointee.openers.isEmpty, unsafe now >= slot.pointee.adoptedAt + probation(session, connection)
+        guard sessions[session].openers.isEmpty, now >= sessions[session].adoptedAt + probation(session, connection)
         else { return false }
-        if unsafe slot.pointee.hasAnswered { return unsafe !attempts.mayKill || slot.pointee.suspects == 0 }
-        return unsafe slot.pointee.streams.count == slot.pointee.unusedStreams
+        if sessions[session].hasAnswered { return !attempts.mayKill || sessions[session].suspects == 0 }
+        return sessions[session].streams.count == sessions[session].unusedStreams
     }
 
     /// How long the session must have lived. For a last attempt one that has not answered must have lived for longer.
@@ -106,14 +104,14 @@ extension Worker {
             let isLate = waited >= DataPlaneLimits.steadyMilliseconds
             return isLate ? DataPlaneLimits.hastyMilliseconds : DataPlaneLimits.settledMilliseconds
         }
-        let hasAnswered = unsafe sessions[Int(session)].hasAnswered
+        let hasAnswered = sessions[session].hasAnswered
         return hasAnswered ? 2 * DataPlaneLimits.settledMilliseconds : DataPlaneLimits.steadyMilliseconds
     }
 
     /// Another session of those that the session's clients may have has answered already.
     @_noLocks
     func hasProvenSibling(_ session: Int32) -> Bool {
-        let route = unsafe snapshot.route(withID: sessions[Int(session)].route)
+        let route = snapshot.route(withID: sessions[session].route)
         guard route >= 0 else { return false }
         let count = snapshot.route(route).sessionCount
         for place in 0..<min(count, Self.sessionsLookedAt) {
@@ -129,16 +127,16 @@ extension Worker {
     mutating func judgeLoss(_ connection: Int32, isUndelivered: Bool) {
         let stream = connections[connection].stream
         guard stream >= 0 else { return }
-        let slot = unsafe sessions + Int(streams[stream].session)
-        connections[connection].loser = unsafe slot.pointee.program
+        let session = streams[stream].session
+        connections[connection].loser = sessions[session].program
         let isLost: Bool
-        if case .live = unsafe slot.pointee.phase { isLost = false } else { isLost = true }
+        if case .live = sessions[session].phase { isLost = false } else { isLost = true }
         if isUndelivered {
             connections[connection].attempts.forgive()
-        } else if isLost, unsafe !slot.pointee.hasAnswered {
+        } else if isLost, !sessions[session].hasAnswered {
             connections[connection].attempts.loseUnproven()
-        } else if isLost, unsafe now < slot.pointee.adoptedAt + DataPlaneLimits.youthMilliseconds {
-            connections[connection].attempts.loseYoung(isAlone: unsafe slot.pointee.lostTogether == 1)
+        } else if isLost, now < sessions[session].adoptedAt + DataPlaneLimits.youthMilliseconds {
+            connections[connection].attempts.loseYoung(isAlone: sessions[session].lostTogether == 1)
         } else if isLost {
             return
         } else if !streams[stream].state.isAcknowledged {

@@ -109,12 +109,12 @@ extension Worker {
         guard stream >= 0, !streams[stream].isTakenBack else { return 0 }
         let window = Int(streams[stream].state.sendWindow)
         guard window > 0 else { return 0 }
-        let session = unsafe sessions + Int(streams[stream].session)
+        let session = streams[stream].session
         let isQueued = connectionLinks.isLinked(connection)
-        let isCrowded = unsafe session.pointee.egress.count >= DataPlaneLimits.egressBytes
+        let isCrowded = sessions[session].egress.count >= DataPlaneLimits.egressBytes
         // Others that wait come first, unless it is this one's turn (`pump` has taken it out of the queue).
         if isQueued || isCrowded || !hasEgressBlocks {
-            if !isQueued { unsafe connectionLinks.append(connection, to: &session.pointee.ready) }
+            if !isQueued { connectionLinks.append(connection, to: &sessions[session].ready) }
             return 0
         }
         return min(wanted, min(window, DataPlaneLimits.frameBytes))
@@ -136,10 +136,10 @@ extension Worker {
         let header = FrameHeader(type: .data, flags: flags, streamID: streams[stream].state.id, length: count)
         let session = streams[stream].session
         writeHeader(header, session, isControl: false)
-        let slot = unsafe sessions + Int(session)
-        unsafe slot.pointee.written += UInt64(count)
+        sessions[session].written += UInt64(count)
         let isWritten =
-            unsafe pool.append(first, to: &slot.pointee.egress) && pool.append(second, to: &slot.pointee.egress)
+            unsafe pool.append(first, to: &sessions[session].egress)
+            && pool.append(second, to: &sessions[session].egress)
         if !isWritten { exhausted(session) }
     }
 
@@ -147,18 +147,17 @@ extension Worker {
     @_noLocks
     func noteFirstFrame(_ stream: Int32) {
         guard !streams[stream].state.isAnnounced else { return }
-        streams[stream].firstByte = unsafe sessions[Int(streams[stream].session)].written
+        streams[stream].firstByte = sessions[streams[stream].session].written
     }
 
     /// Writes a header, ahead of data if it is a control frame.
     @_noLocks
     mutating func writeHeader(_ header: FrameHeader, _ session: Int32, isControl: Bool) {
-        let slot = unsafe sessions + Int(session)
         if isControl {
-            unsafe put(header, in: &slot.pointee.control, session)
+            if !put(header, in: &sessions[session].control) { exhausted(session) }
         } else {
-            unsafe put(header, in: &slot.pointee.egress, session)
-            unsafe slot.pointee.written += UInt64(FrameHeader.byteCount)
+            if !put(header, in: &sessions[session].egress) { exhausted(session) }
+            sessions[session].written += UInt64(FrameHeader.byteCount)
         }
         markDirty(session: session)
     }
@@ -167,10 +166,9 @@ extension Worker {
     /// moment. A service that answers one request at a time would cost a send more for each of them.
     @_noLocks
     mutating func writeLate(_ header: FrameHeader, _ session: Int32) {
-        let slot = unsafe sessions + Int(session)
-        unsafe put(header, in: &slot.pointee.egress, session)
-        unsafe slot.pointee.written += UInt64(FrameHeader.byteCount)
-        unsafe slot.pointee.lateBytes += FrameHeader.byteCount
+        if !put(header, in: &sessions[session].egress) { exhausted(session) }
+        sessions[session].written += UInt64(FrameHeader.byteCount)
+        sessions[session].lateBytes += FrameHeader.byteCount
         scheduleLate(session)
     }
 
@@ -182,19 +180,21 @@ extension Worker {
         if timers.deadline(of: node) > due { timers.schedule(node, at: due) }
     }
 
+    /// False: there was no block for it.
     @_noLocks
-    private mutating func put(_ header: FrameHeader, in chain: inout Chain, _ session: Int32) {
+    private func put(_ header: FrameHeader, in chain: inout Chain) -> Bool {
         let size = FrameHeader.byteCount
-        guard let place = unsafe pool.reserve(size, in: &chain) else { return exhausted(session) }
+        guard let place = unsafe pool.reserve(size, in: &chain) else { return false }
         unsafe header.write(to: place)
         pool.commit(size, to: &chain)
+        return true
     }
 
     /// No block is left for a frame that must go out: the session cannot go on. The pool is sized so that this takes
     /// a limit that was set too low for what the session already holds.
     @_noLocks
     private mutating func exhausted(_ session: Int32) {
-        unsafe (sessions + Int(session)).pointee.isExhausted = true
+        sessions[session].isExhausted = true
         markDirty(session: session)
     }
 

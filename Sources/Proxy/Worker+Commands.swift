@@ -18,9 +18,9 @@ extension Worker {
             if isLive(command.session) { loseSession(Int32(command.session.index), .stopped) }
         case .prepareListener:
             listenerCount = max(listenerCount, Int(command.listener) + 1)
-            unsafe listeners[Int(command.listener)] = ListenerSlot(generation: command.generation)
+            listeners[command.listener] = ListenerSlot(generation: command.generation)
         case .openListener:
-            unsafe listeners[Int(command.listener)].fd = command.fd
+            listeners[command.listener].fd = command.fd
             if isDraining {
                 Sockets.stopListening(command.fd)
             } else if !isAcceptPaused {
@@ -35,23 +35,22 @@ extension Worker {
     /// A session is ours. Its frames are answered when its registration has been.
     private mutating func adoptSession(_ command: Command) {
         let session = Int32(command.session.index)
-        let slot = unsafe sessions + Int(session)
-        guard case .free = unsafe slot.pointee.phase else {
+        guard case .free = sessions[session].phase else {
             preconditionFailure("the control thread gave a session's slot out twice")
         }
-        unsafe slot.pointee = Session(limits: limits.session, firstStreamID: limits.firstStreamID)
-        unsafe slot.pointee.fd = command.fd
-        unsafe slot.pointee.generation = command.session.generation
-        unsafe slot.pointee.phase = .live
-        unsafe slot.pointee.reusesStreams = command.flags & Command.reusesStreams != 0
-        unsafe slot.pointee.tellsClientAddress = command.flags & Command.tellsClientAddress != 0
-        unsafe slot.pointee.marksLoops = command.flags & Command.marksLoops != 0
-        unsafe slot.pointee.adoptedAt = now
-        unsafe slot.pointee.program = command.program
+        sessions[session] = Session(limits: limits.session, firstStreamID: limits.firstStreamID)
+        sessions[session].fd = command.fd
+        sessions[session].generation = command.session.generation
+        sessions[session].phase = .live
+        sessions[session].reusesStreams = command.flags & Command.reusesStreams != 0
+        sessions[session].tellsClientAddress = command.flags & Command.tellsClientAddress != 0
+        sessions[session].marksLoops = command.flags & Command.marksLoops != 0
+        sessions[session].adoptedAt = now
+        sessions[session].program = command.program
         unsafe peers[index].programs.storeRelaxed(UInt64(command.program), at: Int(session))
-        unsafe slot.pointee.lastSent = now
-        unsafe slot.pointee.lastAcceptance = now
-        unsafe slot.pointee.state.noteReceived(now: now)
+        sessions[session].lastSent = now
+        sessions[session].lastAcceptance = now
+        sessions[session].state.noteReceived(now: now)
         report(session, SessionWord.make(SessionWord.live, generation: command.session.generation))
         bump(.sessions)
         if let bytes = unsafe UnsafeMutableRawPointer(bitPattern: command.address) {
@@ -66,15 +65,15 @@ extension Worker {
     private mutating func announceSession(_ command: Command) {
         guard let bytes = unsafe UnsafeMutableRawPointer(bitPattern: command.address) else { return }
         if isLive(command.session) {
-            let slot = unsafe sessions + command.session.index
+            let session = Int32(command.session.index)
             var first = Chain()
             let response = unsafe UnsafeRawBufferPointer(start: bytes, count: command.count)
             if unsafe pool.append(response, to: &first) {
-                unsafe pool.join(&first, to: &slot.pointee.flight)
-                unsafe slot.pointee.isAnnounced = true
-                markDirty(session: Int32(command.session.index))
+                pool.join(&first, to: &sessions[session].flight)
+                sessions[session].isAnnounced = true
+                markDirty(session: session)
             } else {
-                loseSession(Int32(command.session.index), .noMemory)
+                loseSession(session, .noMemory)
             }
         }
         unsafe bytes.deallocate()
@@ -82,17 +81,16 @@ extension Worker {
 
     private mutating func probe(_ command: Command) {
         guard isLive(command.session) else { return }
-        let slot = unsafe sessions + command.session.index
-        let value = unsafe slot.pointee.state.probe(now: now, within: 2_000)
-        writePing(value, Int32(command.session.index))
-        scheduleTick(Int32(command.session.index))
+        let session = Int32(command.session.index)
+        let value = sessions[session].state.probe(now: now, within: 2_000)
+        writePing(value, session)
+        scheduleTick(session)
     }
 
     private mutating func closeListener(_ listener: Int32) {
-        let slot = unsafe listeners + Int(listener)
-        guard unsafe slot.pointee.fd >= 0 else { return }
-        unsafe slot.pointee.isClosing = true
-        if unsafe slot.pointee.isArmed {
+        guard listeners[listener].fd >= 0 else { return }
+        listeners[listener].isClosing = true
+        if listeners[listener].isArmed {
             ring.cancel(acceptToken(listener), Token(kind: Operation.aside, generation: 0, index: listener))
         } else {
             finishListener(listener)
@@ -103,7 +101,7 @@ extension Worker {
     private mutating func beginToDrain() {
         isDraining = true
         drainsInTurn = true
-        for listener in 0..<Int32(listenerCount) where unsafe listeners[Int(listener)].isArmed {
+        for listener in 0..<Int32(listenerCount) where listeners[listener].isArmed {
             ring.cancel(acceptToken(listener), Token(kind: Operation.aside, generation: 0, index: listener))
         }
     }
@@ -112,9 +110,9 @@ extension Worker {
     mutating func drain() {
         drainsInTurn = false
         // Whoever connects is refused from here on, and may try a successor that takes the port over.
-        for listener in 0..<Int32(listenerCount) where unsafe listeners[Int(listener)].fd >= 0 {
+        for listener in 0..<Int32(listenerCount) where listeners[listener].fd >= 0 {
             acceptQueued(listener)
-            unsafe Sockets.stopListening(listeners[Int(listener)].fd)
+            Sockets.stopListening(listeners[listener].fd)
         }
         for connection in 0..<Int32(connections.touched) where connections.isTaken(connection) {
             if let end = silenceEnd(connections[connection]), end <= now {
@@ -130,8 +128,7 @@ extension Worker {
     }
 
     private mutating func sayGoAway(_ session: Int32) {
-        let slot = unsafe sessions + Int(session)
-        guard case .live = unsafe slot.pointee.phase, unsafe slot.pointee.isAnnounced else { return }
+        guard case .live = sessions[session].phase, sessions[session].isAnnounced else { return }
         // Requests whose heads are on their way still get their streams: it is the service that opens none any more.
         writeHeader(FrameHeader.goAway(.normal), session, isControl: true)
     }
@@ -161,7 +158,7 @@ extension Worker {
     mutating func stopSessions() {
         countCutOff()
         for session in 0..<limits.sessions {
-            if case .live = unsafe sessions[session].phase { loseSession(Int32(session), .stopped) }
+            if case .live = sessions[session].phase { loseSession(Int32(session), .stopped) }
         }
         ring.submitAndWait(milliseconds: 0)
     }

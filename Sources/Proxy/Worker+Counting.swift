@@ -21,7 +21,7 @@ extension Worker {
 
     @_noLocks
     private mutating func add(_ counter: ListenerCounter, ofListener listener: Int32, generation: UInt32) {
-        let isOpen = unsafe listeners[Int(listener)].generation == generation
+        let isOpen = listeners[listener].generation == generation
         let slot = isOpen ? Int(listener) : limits.listeners
         addOne(slot * ListenerCounter.stride + counter.place)
         guard counter.isFailure else { return }
@@ -59,7 +59,7 @@ extension Worker {
     /// The same for those that had no slot yet.
     private mutating func countParked() {
         for offset in 0..<parkedCount {
-            let client = unsafe parked[(parkedFirst + offset) % Self.parkedCapacity]
+            let client = parked[(parkedFirst + offset) % Self.parkedCapacity]
             add(.cutDrained, ofListener: client.listener, generation: client.generation)
         }
     }

@@ -16,22 +16,21 @@ extension Worker {
 
     @_noLocks
     private mutating func flush(session: Int32) {
-        let slot = unsafe sessions + Int(session)
-        guard case .live = unsafe slot.pointee.phase else { return }
-        if unsafe slot.pointee.isExhausted { return loseSession(session, .noMemory) }
+        guard case .live = sessions[session].phase else { return }
+        if sessions[session].isExhausted { return loseSession(session, .noMemory) }
         if hasOpeners(session) { routeOpeners(session) }
-        guard case .live = unsafe slot.pointee.phase else { return }
+        guard case .live = sessions[session].phase else { return }
         pump(session)
-        guard unsafe !slot.pointee.isSending, unsafe slot.pointee.isAnnounced else { return }
-        if unsafe slot.pointee.framePipe >= 0 || !slot.pointee.bulk.isEmpty {
+        guard !sessions[session].isSending, sessions[session].isAnnounced else { return }
+        if sessions[session].framePipe >= 0 || !sessions[session].bulk.isEmpty {
             let isFree = sendSpliced(session)
             // What marked it meanwhile is sent below, or when the send that it waits for has ended.
             dirtySessions.remove(session)
             guard isFree else { return }
         }
-        if unsafe slot.pointee.flight.isEmpty { load(session) }
-        guard unsafe !slot.pointee.flight.isEmpty else {
-            if unsafe slot.pointee.isDraining, unsafe slot.pointee.streams.isEmpty { loseSession(session, .drained) }
+        if sessions[session].flight.isEmpty { load(session) }
+        guard !sessions[session].flight.isEmpty else {
+            if sessions[session].isDraining, sessions[session].streams.isEmpty { loseSession(session, .drained) }
             return
         }
         sendFlight(session)
@@ -39,20 +38,18 @@ extension Worker {
 
     @_noLocks
     mutating func sendFlight(_ session: Int32) {
-        let slot = unsafe sessions + Int(session)
-        unsafe slot.pointee.isSending = true
+        sessions[session].isSending = true
         let token = token(Operation.sessionSend, session: session)
-        unsafe ring.send(slot.pointee.fd, slot.pointee.flight, of: pool, gathering: &gather, token)
+        ring.send(sessions[session].fd, sessions[session].flight, of: pool, gathering: &gather, token)
     }
 
     /// What waits becomes what is sent, behind what was not sent whole: the control frames, then the others.
     @_noLocks
     mutating func load(_ session: Int32) {
-        let slot = unsafe sessions + Int(session)
-        unsafe pool.join(&slot.pointee.control, to: &slot.pointee.flight)
-        unsafe pool.join(&slot.pointee.egress, to: &slot.pointee.flight)
-        unsafe slot.pointee.loaded = slot.pointee.written
-        unsafe slot.pointee.lateBytes = 0
+        pool.join(&sessions[session].control, to: &sessions[session].flight)
+        pool.join(&sessions[session].egress, to: &sessions[session].flight)
+        sessions[session].loaded = sessions[session].written
+        sessions[session].lateBytes = 0
         // There is room again for those that queue; what they write goes out with the next send.
         pump(session)
     }
@@ -60,12 +57,11 @@ extension Worker {
     /// Gives the connections that wait for room their turns, a quantum each (deficit round robin with equal weights).
     @_noLocks
     private mutating func pump(_ session: Int32) {
-        let slot = unsafe sessions + Int(session)
         // The same bounds as in `sendingRoom`: whom it would only put back into the queue is left there.
-        while unsafe slot.pointee.egress.count < DataPlaneLimits.egressBytes, hasEgressBlocks,
-            case .live = unsafe slot.pointee.phase
+        while sessions[session].egress.count < DataPlaneLimits.egressBytes, hasEgressBlocks,
+            case .live = sessions[session].phase
         {
-            let connection = unsafe connectionLinks.removeFirst(from: &slot.pointee.ready)
+            let connection = connectionLinks.removeFirst(from: &sessions[session].ready)
             guard connection >= 0 else { return }
             takeTurn(connection, session)
             guard !connections[connection].isClosing else { continue }
@@ -76,9 +72,8 @@ extension Worker {
     /// Passes on a quantum of what lies aside, then queues again if there is more and a window for it.
     @_noLocks
     private mutating func takeTurn(_ connection: Int32, _ session: Int32) {
-        let slot = unsafe sessions + Int(session)
-        let before = unsafe slot.pointee.egress.count
-        while unsafe slot.pointee.egress.count - before < DataPlaneLimits.quantumBytes {
+        let before = sessions[session].egress.count
+        while sessions[session].egress.count - before < DataPlaneLimits.quantumBytes {
             let chain = connections[connection].received
             guard !chain.isEmpty, !connections[connection].isClosing else { return }
             if case .http = connections[connection].mode {
@@ -94,31 +89,30 @@ extension Worker {
             return
         }
         guard !connectionLinks.isLinked(connection) else { return }
-        unsafe connectionLinks.append(connection, to: &slot.pointee.ready)
+        connectionLinks.append(connection, to: &sessions[session].ready)
     }
 
     @_noLocks
     mutating func sessionSendCompleted(_ completion: Completion) {
         let session = completion.token.index
-        let slot = unsafe sessions + Int(session)
-        guard unsafe slot.pointee.generation == completion.token.generation else { return }
-        unsafe slot.pointee.isSending = false
-        guard case .live = unsafe slot.pointee.phase else { return finishSession(session) }
+        guard sessions[session].generation == completion.token.generation else { return }
+        sessions[session].isSending = false
+        guard case .live = sessions[session].phase else { return finishSession(session) }
         switch completion.result {
         case 1...:
-            unsafe pool.drop(Int(completion.result), from: &slot.pointee.flight)
-            unsafe slot.pointee.lastSent = now
+            pool.drop(Int(completion.result), from: &sessions[session].flight)
+            sessions[session].lastSent = now
         case 0, KernelError.wouldBlock, KernelError.interrupted: break
         default: return loseSession(session, .reset)
         }
-        let hasUrgent = unsafe slot.pointee.egress.count > slot.pointee.lateBytes
-        if unsafe hasUrgent || !slot.pointee.flight.isEmpty || !slot.pointee.control.isEmpty {
+        let hasUrgent = sessions[session].egress.count > sessions[session].lateBytes
+        if hasUrgent || !sessions[session].flight.isEmpty || !sessions[session].control.isEmpty {
             markDirty(session: session)
-        } else if unsafe slot.pointee.framePipe >= 0 || !slot.pointee.bulk.isEmpty {
+        } else if sessions[session].framePipe >= 0 || !sessions[session].bulk.isEmpty {
             markDirty(session: session)
-        } else if unsafe !slot.pointee.ready.isEmpty || slot.pointee.isDraining {
+        } else if !sessions[session].ready.isEmpty || sessions[session].isDraining {
             markDirty(session: session)
-        } else if unsafe slot.pointee.lateBytes > 0 {
+        } else if sessions[session].lateBytes > 0 {
             scheduleLate(session)
         }
     }

@@ -57,7 +57,7 @@ extension Worker {
 
     /// A session is always read, and looked at once a second.
     private func checkSession(_ session: Int32) {
-        let slot = unsafe sessions[Int(session)]
+        let slot = sessions[session]
         switch slot.phase {
         case .free: return
         case .ending:

@@ -9,27 +9,26 @@ extension Worker {
     @_noLocks
     mutating func mayOpen(_ session: Int32, for connection: Int32) -> Bool {
         guard canOpen(session) || canReuse(session, for: connection) else { return false }
-        if unsafe sessions[Int(session)].isOnProbation, unsafe sessions[Int(session)].state.liveStreams > 0 {
+        if sessions[session].isOnProbation, sessions[session].state.liveStreams > 0 {
             return false
         }
         if connections[connection].waitedSince > 0 { return hasPace(session) && isFit(session, for: connection) }
-        guard unsafe sessions[Int(session)].openers.isEmpty else { return false }
+        guard sessions[session].openers.isEmpty else { return false }
         return connections[connection].attempts.areNone || isFit(session, for: connection)
     }
 
     /// Whether one more of those that had to wait may be released to the session.
     @_noLocks
     func hasPace(_ session: Int32) -> Bool {
-        let slot = unsafe sessions + Int(session)
-        if limits.releaseRate > 0 { return unsafe slot.pointee.releaseDue <= now * 1_000 }
-        return unsafe slot.pointee.pacedStreams < allowance(session)
+        if limits.releaseRate > 0 { return sessions[session].releaseDue <= now * 1_000 }
+        return sessions[session].pacedStreams < allowance(session)
     }
 
     /// As many unanswered ones at once as the session has answered so far, and a few to begin with: twice as many after
     /// each round.
     @_noLocks
     private func allowance(_ session: Int32) -> UInt32 {
-        let (sum, isTooLarge) = unsafe sessions[Int(session)].answered
+        let (sum, isTooLarge) = sessions[session].answered
             .addingReportingOverflow(DataPlaneLimits.firstRelease)
         return isTooLarge ? .max : sum
     }
@@ -37,23 +36,21 @@ extension Worker {
     /// A client that had to wait has got its stream.
     @_noLocks
     mutating func notePaced(_ stream: Int32, _ session: Int32) {
-        let slot = unsafe sessions + Int(session)
         streams[stream].isPaced = true
-        unsafe slot.pointee.pacedStreams += 1
+        sessions[session].pacedStreams += 1
         guard limits.releaseRate > 0 else { return }
         // The clock ticks in steps: what a step was late is made up for, what nobody wanted is not saved up.
         let earliest = now * 1_000 - min(now * 1_000, DataPlaneLimits.releaseBurstMicroseconds)
-        let start = unsafe max(slot.pointee.releaseDue, earliest)
-        unsafe slot.pointee.releaseDue = start + 1_000_000 / UInt64(limits.releaseRate)
+        let start = max(sessions[session].releaseDue, earliest)
+        sessions[session].releaseDue = start + 1_000_000 / UInt64(limits.releaseRate)
     }
 
     /// The session has answered a stream: the beginning of a reply, or the acceptance of a raw connection.
     @_noLocks
     mutating func noteAnswered(_ stream: Int32, _ session: Int32) {
-        let slot = unsafe sessions + Int(session)
-        if unsafe !slot.pointee.hasAnswered { becomeProven(session) }
-        if unsafe slot.pointee.answered < .max { unsafe slot.pointee.answered += 1 }
-        unsafe slot.pointee.unansweredSince = 0
+        if !sessions[session].hasAnswered { becomeProven(session) }
+        if sessions[session].answered < .max { sessions[session].answered += 1 }
+        sessions[session].unansweredSince = 0
         if streams[stream].isSuspect { acquit(stream, session) }
         endPaced(stream, session)
     }
@@ -62,18 +59,17 @@ extension Worker {
     /// that.
     @_noLocks @inline(never)
     private mutating func becomeProven(_ session: Int32) {
-        let slot = unsafe sessions + Int(session)
-        unsafe slot.pointee.hasAnswered = true
-        if waitingForSessions > 0 { wakeDoubtful(unsafe slot.pointee.route) }
-        guard unsafe !slot.pointee.isDraining, unsafe !slot.pointee.isSlow else { return }
-        unsafe report(session, SessionWord.make(SessionWord.proven, generation: slot.pointee.generation))
+        sessions[session].hasAnswered = true
+        if waitingForSessions > 0 { wakeDoubtful(sessions[session].route) }
+        guard !sessions[session].isDraining, !sessions[session].isSlow else { return }
+        report(session, SessionWord.make(SessionWord.proven, generation: sessions[session].generation))
     }
 
     /// Those who wait for a session of the route to prove itself are looked at again.
     @_noLocks
     private mutating func wakeDoubtful(_ route: UInt32) {
-        for session in 0..<Int32(limits.sessions) where unsafe !sessions[Int(session)].doubtful.isEmpty {
-            if unsafe sessions[Int(session)].route == route { markDirty(session: session) }
+        for session in 0..<Int32(limits.sessions) where !sessions[session].doubtful.isEmpty {
+            if sessions[session].route == route { markDirty(session: session) }
         }
     }
 
@@ -81,32 +77,31 @@ extension Worker {
     @_noLocks @inline(never)
     mutating func acquit(_ stream: Int32, _ session: Int32) {
         streams[stream].isSuspect = false
-        unsafe (sessions + Int(session)).pointee.suspects -= 1
-        if unsafe !sessions[Int(session)].doubtful.isEmpty { markDirty(session: session) }
+        sessions[session].suspects -= 1
+        if !sessions[session].doubtful.isEmpty { markDirty(session: session) }
     }
 
     @_noLocks
     mutating func endPaced(_ stream: Int32, _ session: Int32) {
         guard streams[stream].isPaced else { return }
         streams[stream].isPaced = false
-        unsafe (sessions + Int(session)).pointee.pacedStreams -= 1
+        sessions[session].pacedStreams -= 1
         // Not at once: a reply's head may lie where requests are put together.
-        if unsafe !sessions[Int(session)].openers.isEmpty { markDirty(session: session) }
+        if !sessions[session].openers.isEmpty { markDirty(session: session) }
     }
 
     /// Services that accept and take their time over the answer: after each second without one the pace doubles
     /// nevertheless.
     @_noLocks
     mutating func raisePace(_ session: Int32) {
-        let slot = unsafe sessions + Int(session)
-        guard unsafe !slot.pointee.openers.isEmpty, unsafe !slot.pointee.isSlow, !hasPace(session) else {
-            unsafe slot.pointee.unansweredSince = 0
+        guard !sessions[session].openers.isEmpty, !sessions[session].isSlow, !hasPace(session) else {
+            sessions[session].unansweredSince = 0
             return
         }
-        if unsafe slot.pointee.unansweredSince == 0 { unsafe slot.pointee.unansweredSince = now }
-        guard unsafe now >= slot.pointee.unansweredSince + DataPlaneLimits.sessionTickMilliseconds else { return }
-        unsafe slot.pointee.unansweredSince = now
-        let (sum, isTooLarge) = unsafe slot.pointee.answered.addingReportingOverflow(allowance(session))
-        unsafe slot.pointee.answered = isTooLarge ? .max : sum
+        if sessions[session].unansweredSince == 0 { sessions[session].unansweredSince = now }
+        guard now >= sessions[session].unansweredSince + DataPlaneLimits.sessionTickMilliseconds else { return }
+        sessions[session].unansweredSince = now
+        let (sum, isTooLarge) = sessions[session].answered.addingReportingOverflow(allowance(session))
+        sessions[session].answered = isTooLarge ? .max : sum
     }
 }

@@ -40,8 +40,8 @@ extension Worker {
         look(along: waiting, shares, listener, besides, &best, &most)
         guard best < 0, waitingForSessions > 0 else { return best }
         for session in 0..<Int32(limits.sessions) where hasOpeners(session) {
-            unsafe look(along: sessions[Int(session)].openers, shares, listener, besides, &best, &most)
-            unsafe look(along: sessions[Int(session)].doubtful, shares, listener, besides, &best, &most)
+            look(along: sessions[session].openers, shares, listener, besides, &best, &most)
+            look(along: sessions[session].doubtful, shares, listener, besides, &best, &most)
         }
         return best
     }

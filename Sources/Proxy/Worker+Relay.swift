@@ -14,7 +14,7 @@ extension Worker {
         }
         switch choose(connection, route: found) {
         case .local(let session):
-            unsafe (sessions + Int(session)).pointee.route = snapshot.route(found).id
+            sessions[session].route = snapshot.route(found).id
             startRelay(connection, session)
         case .remote(let reactor): handOver(connection, to: reactor)
         case .fullSession(let session): waitForSession(connection, session)
@@ -34,7 +34,7 @@ extension Worker {
         connections[connection].handOvers = 0
         let none = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
         unsafe beginKeeping(connection, none)
-        if unsafe sessions[Int(session)].tellsClientAddress { writeClientAddress(connection, stream) }
+        if sessions[session].tellsClientAddress { writeClientAddress(connection, stream) }
         if !connections[connection].received.isEmpty { feedReceived(connection) }
         // The client may have said nothing, or the queue of the session have kept even its first bytes back: the
         // service must learn of the stream.
@@ -92,7 +92,7 @@ extension Worker {
     @_noLocks
     private func hasEnded(_ stream: Int32) -> Bool {
         streams[stream].state.finReceived
-            && (unsafe sessions[Int(streams[stream].session)].payloadStream) != stream
+            && (sessions[streams[stream].session].payloadStream) != stream
     }
 
     /// A FIN before the service has accepted the stream would never be acknowledged, so it waits for the first frame,
@@ -113,7 +113,7 @@ extension Worker {
     @_noLocks
     private func mayBeTakenBack(_ stream: Int32) -> Bool {
         let session = streams[stream].session
-        guard unsafe sessions[Int(session)].lastAcceptance <= streams[stream].openedAt else { return false }
+        guard sessions[session].lastAcceptance <= streams[stream].openedAt else { return false }
         return hasWillingSibling(session)
     }
 
@@ -124,7 +124,7 @@ extension Worker {
         streams[stream].state.sendFin()
         let header = FrameHeader.windowUpdate(streams[stream].state.id, 0, flags: flags)
         let session = streams[stream].session
-        if mayWait, unsafe !sessions[Int(session)].isDraining {
+        if mayWait, !sessions[session].isDraining {
             writeLate(header, session)
         } else {
             writeHeader(header, session, isControl: false)

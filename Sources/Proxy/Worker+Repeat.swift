@@ -105,13 +105,12 @@ extension Worker {
     /// For the log of the session.
     @_noLocks
     private func tell(_ session: Int32, _ connection: Int32, _ obstacle: Obstacle) {
-        let slot = unsafe sessions + Int(session)
-        if case .none = obstacle { return unsafe SessionTally.increment(&slot.pointee.tally.sentAgain) }
+        if case .none = obstacle { return SessionTally.increment(&sessions[session].tally.sentAgain) }
         if case .relay = connections[connection].mode {
-            return unsafe SessionTally.increment(&slot.pointee.tally.cut)
+            return SessionTally.increment(&sessions[session].tally.cut)
         }
-        if case .replyBegun = obstacle { return unsafe SessionTally.increment(&slot.pointee.tally.cut) }
-        unsafe SessionTally.increment(&slot.pointee.tally.failed)
+        if case .replyBegun = obstacle { return SessionTally.increment(&sessions[session].tally.cut) }
+        SessionTally.increment(&sessions[session].tally.failed)
     }
 
     /// Puts the bytes that were passed on in front of those that were not; the end of the turn routes them anew.

@@ -116,7 +116,7 @@ extension Worker {
         if requestHead.hasLoopMarks, unsafe isLoop(bytes) { return unsafe answer(connection, .refusedLoop, bytes) }
         switch choose(connection, route: found) {
         case .local(let session):
-            unsafe (sessions + Int(session)).pointee.route = snapshot.route(found).id
+            sessions[session].route = snapshot.route(found).id
             return unsafe start(connection, session, bytes)
         case .remote(let reactor):
             handOver(connection, to: reactor)
@@ -232,8 +232,8 @@ extension Worker {
         let count = Int(connections[connection].addressCount)
         let isTrusted = connections[connection].isTrusted
         let isTLS = connections[connection].tls.exists
-        let session = unsafe sessions + Int(streams[connections[connection].stream].session)
-        let mark = unsafe session.pointee.marksLoops ? limits.loopMark : 0
+        let session = streams[connections[connection].stream].session
+        let mark = sessions[session].marksLoops ? limits.loopMark : 0
         let forwarding = unsafe withUnsafeBytes(of: connections[connection].address) { text in
             let address = unsafe UnsafeRawBufferPointer(rebasing: text[..<count])
             return unsafe Forwarding(address: address, isTLS: isTLS, isTrusted: isTrusted, loopMark: mark)

@@ -86,10 +86,10 @@ extension Worker {
     private mutating func shares(_ recent: Int32, insteadOf other: Int32, for connection: Int32) -> Bool {
         guard recent >= 0, recentRoute == routeInChoice else { return false }
         // It may have been lost since; its slot is given out again at the beginning of a turn only.
-        guard case .live = unsafe sessions[Int(recent)].phase, isWilling(recent, for: connection) else { return false }
+        guard case .live = sessions[recent].phase, isWilling(recent, for: connection) else { return false }
         guard other >= 0 else { return true }
-        let count = unsafe sessions[Int(other)].streams.count
-        return unsafe sessions[Int(recent)].streams.count <= count + min(count, DataPlaneLimits.sharedRequests)
+        let count = sessions[other].streams.count
+        return sessions[recent].streams.count <= count + min(count, DataPlaneLimits.sharedRequests)
     }
 
     /// The session here for which the fewest wait, or -1.
@@ -98,8 +98,8 @@ extension Worker {
         var best = Int32(-1)
         for place in mine {
             let session = localSession(route, place)
-            guard session >= 0, unsafe !sessions[Int(session)].isDraining,
-                unsafe sessions[Int(session)].isSlow == isSlow
+            guard session >= 0, !sessions[session].isDraining,
+                sessions[session].isSlow == isSlow
             else { continue }
             if best < 0 || openersCount(session) < openersCount(best) { best = session }
         }
@@ -111,7 +111,7 @@ extension Worker {
     mutating func chooseSlow(_ connection: Int32, route: Int32, mine: Range<Int>, count: Int) -> Choice {
         for place in mine {
             let session = localSession(route, place)
-            guard session >= 0, unsafe !sessions[Int(session)].isDraining else { continue }
+            guard session >= 0, !sessions[session].isDraining else { continue }
             if mayOpen(session, for: connection) { return .local(session: session) }
         }
         let queue = chooseToWaitFor(route: route, mine: mine, isSlow: true)
@@ -124,15 +124,15 @@ extension Worker {
     /// For whom the session is, so that those who wait for it can see when others like it come.
     @_noLocks
     mutating func noteRoute(of session: Int32) {
-        unsafe (sessions + Int(session)).pointee.route = routeInChoice
+        sessions[session].route = routeInChoice
         if !hasOpeners(session) {
-            unsafe (sessions + Int(session)).pointee.routeSessions = sessionsOfRoute(routeInChoice)
+            sessions[session].routeSessions = sessionsOfRoute(routeInChoice)
         }
     }
 
     @_noLocks
     private func openersCount(_ session: Int32) -> Int32 {
-        unsafe sessions[Int(session)].openers.count + sessions[Int(session)].doubtful.count
+        sessions[session].openers.count + sessions[session].doubtful.count
     }
 
     /// The session's slot, or -1 if it is gone.
@@ -146,47 +146,44 @@ extension Worker {
     private mutating func lessLoaded(_ first: Int32, _ second: Int32, for connection: Int32) -> Int32 {
         guard isWilling(first, for: connection) else { return isWilling(second, for: connection) ? second : -1 }
         guard isWilling(second, for: connection) else { return first }
-        return unsafe sessions[Int(first)].streams.count <= sessions[Int(second)].streams.count ? first : second
+        return sessions[first].streams.count <= sessions[second].streams.count ? first : second
     }
 
     @_noLocks
     mutating func isWilling(_ session: Int32, for connection: Int32) -> Bool {
-        guard session >= 0, unsafe !sessions[Int(session)].isSlow else { return false }
+        guard session >= 0, !sessions[session].isSlow else { return false }
         return mayOpen(session, for: connection)
     }
 
     @_noLocks @inline(__always)
     mutating func canOpen(_ session: Int32) -> Bool {
         guard session >= 0, !streams.isFull else { return false }
-        let slot = unsafe sessions + Int(session)
-        guard unsafe slot.pointee.refusedUntil <= now, mayHoldMore(session) else { return false }
-        if unsafe !slot.pointee.state.hasGoneRound, unsafe slot.pointee.state.canOpenStream { return true }
+        guard sessions[session].refusedUntil <= now, mayHoldMore(session) else { return false }
+        if !sessions[session].state.hasGoneRound, sessions[session].state.canOpenStream { return true }
         return canOpenByOddID(session)
     }
 
     /// The ids have gone round, or the next one rests, or the queue of the service looks full.
     @_noLocks @inline(never)
     private mutating func canOpenByOddID(_ session: Int32) -> Bool {
-        let slot = unsafe sessions + Int(session)
-        if unsafe slot.pointee.state.hasGoneRound { passOverIDsInUse(session) }
-        if unsafe slot.pointee.state.awaitsPongForIDs { askForIDs(session) }
-        return unsafe slot.pointee.state.canOpenStream || slot.pointee.state.mayProbe(now: now)
+        if sessions[session].state.hasGoneRound { passOverIDsInUse(session) }
+        if sessions[session].state.awaitsPongForIDs { askForIDs(session) }
+        return sessions[session].state.canOpenStream || sessions[session].state.mayProbe(now: now)
     }
 
     /// The ids have gone round: those of streams that live or linger are not given out again. There are far more ids
     /// than streams.
     @_noLocks
     private func passOverIDsInUse(_ session: Int32) {
-        let slot = unsafe sessions + Int(session)
-        while unsafe table.find(session: session, id: slot.pointee.state.nextStreamID, in: streams) >= 0 {
-            unsafe slot.pointee.state.passOverStreamID()
+        while table.find(session: session, id: sessions[session].state.nextStreamID, in: streams) >= 0 {
+            sessions[session].state.passOverStreamID()
         }
     }
 
     /// The next id rests until the service has answered a ping; who wants a stream waits for that.
     @_noLocks
     private mutating func askForIDs(_ session: Int32) {
-        guard let ping = unsafe (sessions + Int(session)).pointee.state.pingForIDs() else { return }
+        guard let ping = sessions[session].state.pingForIDs() else { return }
         writePing(ping, session)
     }
 
@@ -235,14 +232,14 @@ extension Worker {
         guard session >= 0, connections[connection].isIdempotent, !connections[connection].isUpgrade,
             case .http = connections[connection].mode
         else { return false }
-        return unsafe !sessions[Int(session)].idle.isEmpty && sessions[Int(session)].refusedUntil <= now
+        return !sessions[session].idle.isEmpty && sessions[session].refusedUntil <= now
     }
 
     /// A stream for a request: an idle one if the request may be sent again and the service wants that, else a new one.
     @_noLocks
     mutating func streamForRequest(_ connection: Int32, _ session: Int32) -> Int32 {
         if canReuse(session, for: connection) {
-            let stream = unsafe unusedLinks.removeFirst(from: &(sessions + Int(session)).pointee.idle)
+            let stream = unusedLinks.removeFirst(from: &sessions[session].idle)
             streams[stream].isIdle = false
             streams[stream].connection = connection
             streams[stream].headEnd = HeadEndFinder()
@@ -256,15 +253,14 @@ extension Worker {
     @_noLocks
     mutating func openStream(_ connection: Int32, _ session: Int32) -> Int32 {
         guard canOpen(session) else { return -1 }
-        let slot = unsafe sessions + Int(session)
         // Until now it had nothing to accept.
-        if unsafe slot.pointee.state.liveStreams == 0 { unsafe slot.pointee.lastAcceptance = now }
-        let id = unsafe slot.pointee.state.openStream()
+        if sessions[session].state.liveStreams == 0 { sessions[session].lastAcceptance = now }
+        let id = sessions[session].state.openStream()
         let stream = streams.insert(Stream(id: id, session: session, connection: connection))
         precondition(stream >= 0, "looked at before")
         streams[stream].openedAt = now
         table.insert(session: session, id: id, slot: stream)
-        unsafe streamLinks.append(stream, to: &slot.pointee.streams)
+        streamLinks.append(stream, to: &sessions[session].streams)
         connections[connection].stream = stream
         set(.streams, to: streams.count)
         return stream

@@ -17,7 +17,7 @@ extension Worker {
 
     @_noLocks @inline(never)
     private func isWithinShare(_ session: Int32) -> Bool {
-        unsafe Int(heldBySession[Int(session)]) << 10 < shareOfSession
+        Int(heldBySession[session]) << 10 < shareOfSession
     }
 
     /// What the streams of a session may hold while memory is scarce: a part of what a half of the limit has for each.
@@ -36,11 +36,11 @@ extension Worker {
         guard isScarce else { return wakeOpeners() }
         guard !wasScarce || now >= weighedAt + DataPlaneLimits.shareMilliseconds else { return }
         weighedAt = now
-        for session in 0..<limits.sessions { unsafe heldBySession[session] = 0 }
+        for session in 0..<Int32(limits.sessions) { heldBySession[session] = 0 }
         for connection in 0..<Int32(connections.touched) where connections.isTaken(connection) {
             let session = connections[connection].session
             guard session >= 0, !isWaiting(connection), connections[connection].hasUnsent else { continue }
-            unsafe heldBySession[Int(session)] += Int32(truncatingIfNeeded: (heldBytes(connection) + 1023) >> 10)
+            heldBySession[session] += Int32(truncatingIfNeeded: (heldBytes(connection) + 1023) >> 10)
         }
         guard waitingForSessions > 0 else { return }
         makeWay()
@@ -51,8 +51,8 @@ extension Worker {
     @_noLocks
     private mutating func makeWay() {
         let share = shareOfSession
-        for session in 0..<Int32(limits.sessions) where unsafe !sessions[Int(session)].openers.isEmpty {
-            let excess = unsafe Int(heldBySession[Int(session)]) << 10 - share
+        for session in 0..<Int32(limits.sessions) where !sessions[session].openers.isEmpty {
+            let excess = Int(heldBySession[session]) << 10 - share
             if excess >= 0 { resetStalled(excess + 1, of: session, leastStillness: Self.secondOfStillness) }
         }
     }
@@ -70,7 +70,7 @@ extension Worker {
     @_noLocks
     private func heldBytes(_ connection: Int32) -> Int {
         let record = connections[connection]
-        let behind = record.pipe >= 0 ? unsafe behindPipes[Int(record.pipe)].count : 0
+        let behind = record.pipe >= 0 ? behindPipes[record.pipe].count : 0
         return record.outgoing.count + record.sealed.count + behind + record.received.count + record.kept.count
     }
 

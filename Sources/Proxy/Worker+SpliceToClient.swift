@@ -23,21 +23,20 @@ extension Worker {
     /// and what follows is looked at frame by frame.
     @_noLocks
     mutating func watchForLargeFrame(_ session: Int32) {
-        let slot = unsafe sessions + Int(session)
-        guard unsafe !slot.pointee.isSplicing,
-            unsafe slot.pointee.reader.payloadLeft >= DataPlaneLimits.largeFrameBytes,
+        guard !sessions[session].isSplicing,
+            sessions[session].reader.payloadLeft >= DataPlaneLimits.largeFrameBytes,
             mayTakeSplice(session)
         else { return }
-        unsafe slot.pointee.isSplicing = true
-        unsafe slot.pointee.smallWakeUps = 0
+        sessions[session].isSplicing = true
+        sessions[session].smallWakeUps = 0
         let aside = Token(kind: Operation.aside, generation: 0, index: session)
-        if unsafe slot.pointee.isReceiving { ring.cancel(token(Operation.sessionReceive, session: session), aside) }
+        if sessions[session].isReceiving { ring.cancel(token(Operation.sessionReceive, session: session), aside) }
     }
 
     /// Whether the payload that is being read belongs to a client that can be sent it unseen.
     @_noLocks
     private func mayTakeSplice(_ session: Int32) -> Bool {
-        let stream = unsafe sessions[Int(session)].payloadStream
+        let stream = sessions[session].payloadStream
         guard pipes.count > 0, stream >= 0, streams[stream].connection >= 0 else { return false }
         let connection = streams[stream].connection
         guard !connections[connection].tls.exists, !connections[connection].isClosing else { return false }
@@ -56,20 +55,18 @@ extension Worker {
     @_noLocks
     mutating func sessionPollCompleted(_ completion: Completion) {
         let session = completion.token.index
-        let slot = unsafe sessions + Int(session)
-        guard unsafe slot.pointee.generation == completion.token.generation else { return }
-        unsafe slot.pointee.isPolling = false
-        guard case .live = unsafe slot.pointee.phase else { return finishSession(session) }
+        guard sessions[session].generation == completion.token.generation else { return }
+        sessions[session].isPolling = false
+        guard case .live = sessions[session].phase else { return finishSession(session) }
         readSplicing(session)
     }
 
     /// Takes a session's frames one by one, until there are no more bytes or its turn is over.
     @_noLocks
     mutating func readSplicing(_ session: Int32) {
-        let slot = unsafe sessions + Int(session)
         var left = DataPlaneLimits.splicedBytesPerTurn
         var hasSpliced = false
-        while case .live = unsafe slot.pointee.phase {
+        while case .live = sessions[session].phase {
             guard left > 0 else { return splicingReaders.append(session) }
             switch splicePayload(session) {
             case .moved(let count):
@@ -91,12 +88,11 @@ extension Worker {
     /// none yet, 0: the session is over.
     @_noLocks
     private mutating func readNext(_ session: Int32) -> Int {
-        let slot = unsafe sessions + Int(session)
-        let isNarrow = unsafe slot.pointee.narrowReads > 0 && !slot.pointee.reader.isMidFrame
-        if isNarrow { unsafe slot.pointee.narrowReads -= 1 }
+        let isNarrow = sessions[session].narrowReads > 0 && !sessions[session].reader.isMidFrame
+        if isNarrow { sessions[session].narrowReads -= 1 }
         let count = unsafe isNarrow ? FrameHeader.byteCount : bulkSpace.count
         let space = unsafe UnsafeMutableRawBufferPointer(rebasing: bulkSpace[..<count])
-        let received = unsafe Sockets.receiveNow(slot.pointee.fd, space)
+        let received = unsafe Sockets.receiveNow(sessions[session].fd, space)
         guard received > 0 else {
             if received == Int(KernelError.wouldBlock) { return -1 }
             loseSession(session, received == 0 ? .closed : .reset)
@@ -109,41 +105,39 @@ extension Worker {
     /// The session is looked at again when it has bytes: as before, once nothing large has come for a while.
     @_noLocks
     private mutating func waitForBytes(_ session: Int32, _ hasSpliced: Bool) {
-        let slot = unsafe sessions + Int(session)
-        unsafe slot.pointee.smallWakeUps = hasSpliced ? 0 : slot.pointee.smallWakeUps + 1
-        if unsafe slot.pointee.smallWakeUps >= DataPlaneLimits.smallSigns {
-            unsafe slot.pointee.isSplicing = false
+        sessions[session].smallWakeUps = hasSpliced ? 0 : sessions[session].smallWakeUps + 1
+        if sessions[session].smallWakeUps >= DataPlaneLimits.smallSigns {
+            sessions[session].isSplicing = false
             return armSessionReceive(session)
         }
-        guard unsafe !slot.pointee.isPolling else { return }
-        unsafe slot.pointee.isPolling = true
-        unsafe ring.pollForBytes(slot.pointee.fd, token(Operation.sessionPoll, session: session))
+        guard !sessions[session].isPolling else { return }
+        sessions[session].isPolling = true
+        ring.pollForBytes(sessions[session].fd, token(Operation.sessionPoll, session: session))
     }
 
     /// Moves what there is of the payload that is being read towards its client.
     @_noLocks
     private mutating func splicePayload(_ session: Int32) -> Splice {
-        let slot = unsafe sessions + Int(session)
-        var wanted = unsafe slot.pointee.reader.payloadLeft
-        let smallest = unsafe slot.pointee.isMidSplice ? 1 : DataPlaneLimits.smallestSplice
+        var wanted = sessions[session].reader.payloadLeft
+        let smallest = sessions[session].isMidSplice ? 1 : DataPlaneLimits.smallestSplice
         guard wanted >= smallest, mayTakeSplice(session) else { return .copied }
-        let stream = unsafe slot.pointee.payloadStream
+        let stream = sessions[session].payloadStream
         let connection = streams[stream].connection
         let isCounted = isReplyCounted(connection)
         if isCounted { wanted = Int(min(UInt64(wanted), connections[connection].replyLeft)) }
         guard wanted >= smallest, borrowPipe(connection) else { return .copied }
         let pipe = connections[connection].pipe
-        let count = unsafe pipes.fill(pipe, from: slot.pointee.fd, atMost: wanted)
+        let count = pipes.fill(pipe, from: sessions[session].fd, atMost: wanted)
         guard count > 0 else { return emptyHanded(connection, count) }
-        unsafe slot.pointee.state.noteReceived(now: now)
-        unsafe slot.pointee.narrowReads = DataPlaneLimits.narrowReads
+        sessions[session].state.noteReceived(now: now)
+        sessions[session].narrowReads = DataPlaneLimits.narrowReads
         bump(.splicedToClients, by: UInt64(count))
         connections[connection].pipedBytes += count
         connections[connection].owedCredit += UInt32(truncatingIfNeeded: count)
         connections[connection].lastProgress = now
         if isCounted { connections[connection].replyLeft -= UInt64(count) }
-        let isEnd = unsafe slot.pointee.reader.skipPayload(count)
-        unsafe slot.pointee.isMidSplice = !isEnd
+        let isEnd = sessions[session].reader.skipPayload(count)
+        sessions[session].isMidSplice = !isEnd
         emptyPipe(connection)
         // The client may have vanished by it.
         if isCounted, connections[connection].stream == stream, connections[connection].replyLeft == 0 {
@@ -164,7 +158,7 @@ extension Worker {
     @_noLocks
     private mutating func borrowPipe(_ connection: Int32) -> Bool {
         let pipe = connections[connection].pipe
-        if pipe >= 0 { return unsafe behindPipes[Int(pipe)].isEmpty }
+        if pipe >= 0 { return behindPipes[pipe].isEmpty }
         // A client that stops reading keeps its pipe for as long as it likes; a frame to a service soon gives it back.
         connections[connection].pipe = pipes.take(leaving: pipes.count / 4)
         if connections[connection].pipe < 0 { bump(.pipesMissed) }
@@ -216,9 +210,8 @@ extension Worker {
         connections[connection].pipe = -1
         connections[connection].pipedBytes = 0
         pipes.giveBack(pipe)
-        let behind = unsafe behindPipes + Int(pipe)
-        guard unsafe !behind.pointee.isEmpty else { return }
-        unsafe pool.join(&behind.pointee, to: &connections[connection].outgoing)
+        guard !behindPipes[pipe].isEmpty else { return }
+        pool.join(&behindPipes[pipe], to: &connections[connection].outgoing)
         markDirty(connection: connection)
     }
 
@@ -227,7 +220,7 @@ extension Worker {
     mutating func dropPipe(_ connection: Int32) {
         let pipe = connections[connection].pipe
         guard pipe >= 0 else { return }
-        unsafe pool.clear(&behindPipes[Int(pipe)])
+        pool.clear(&behindPipes[pipe])
         releasePipe(connection)
     }
 
@@ -236,7 +229,7 @@ extension Worker {
     mutating func putBehind(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Bool {
         let pipe = connections[connection].pipe
         guard pipe >= 0 else { return unsafe pool.append(bytes, to: &connections[connection].outgoing) }
-        guard unsafe pool.append(bytes, to: &behindPipes[Int(pipe)]) else { return false }
+        guard unsafe pool.append(bytes, to: &behindPipes[pipe]) else { return false }
         connections[connection].pipedBytes += bytes.count
         return true
     }

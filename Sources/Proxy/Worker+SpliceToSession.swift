@@ -81,12 +81,12 @@ extension Worker {
         }
         guard !connections[connection].isDry else { return armReceive(connection) }
         let stream = connections[connection].stream
-        let slot = unsafe sessions + Int(streams[stream].session)
+        let session = streams[stream].session
         // Nothing is received meanwhile.
         watchForReset(connection)
-        guard unsafe slot.pointee.frameOwner != connection, streams[stream].state.sendWindow > 0 else { return }
+        guard sessions[session].frameOwner != connection, streams[stream].state.sendWindow > 0 else { return }
         connections[connection].isQueuedToSplice = true
-        unsafe connectionLinks.append(connection, to: &slot.pointee.bulk)
+        connectionLinks.append(connection, to: &sessions[session].bulk)
         markDirty(session: streams[stream].session)
     }
 
@@ -96,7 +96,7 @@ extension Worker {
         let stream = connections[connection].stream
         guard connections[connection].isBulk, stream >= 0 else { return false }
         if connections[connection].isQueuedToSplice { return true }
-        if unsafe sessions[Int(streams[stream].session)].frameOwner == connection { return true }
+        if sessions[streams[stream].session].frameOwner == connection { return true }
         return !connections[connection].isDry && streams[stream].state.sendWindow == 0
     }
 
@@ -105,38 +105,36 @@ extension Worker {
     func leaveSpliceQueue(_ connection: Int32) {
         let stream = connections[connection].stream
         guard stream >= 0 else { return }
-        let slot = unsafe sessions + Int(streams[stream].session)
+        let session = streams[stream].session
         if connections[connection].isQueuedToSplice {
             connections[connection].isQueuedToSplice = false
-            unsafe connectionLinks.remove(connection, from: &slot.pointee.bulk)
+            connectionLinks.remove(connection, from: &sessions[session].bulk)
         }
-        if unsafe slot.pointee.frameOwner == connection { unsafe slot.pointee.frameOwner = -1 }
+        if sessions[session].frameOwner == connection { sessions[session].frameOwner = -1 }
     }
 
     /// Sends spliced frames, a connection's each, for as long as the session takes them and its turn lasts. What else
     /// waits goes before each of them. True: everything else may be sent now.
     @_noLocks
     mutating func sendSpliced(_ session: Int32) -> Bool {
-        let slot = unsafe sessions + Int(session)
         var left = DataPlaneLimits.splicedBytesPerTurn
         while true {
             guard finishFrame(session) else { return false }
             guard left > 0 else {
-                if unsafe !slot.pointee.bulk.isEmpty { splicingSenders.append(session) }
+                if !sessions[session].bulk.isEmpty { splicingSenders.append(session) }
                 return true
             }
-            let connection = unsafe connectionLinks.removeFirst(from: &slot.pointee.bulk)
+            let connection = connectionLinks.removeFirst(from: &sessions[session].bulk)
             guard connection >= 0 else { return true }
             connections[connection].isQueuedToSplice = false
             left -= beginFrame(session, connection)
-            guard case .live = unsafe slot.pointee.phase else { return false }
+            guard case .live = sessions[session].phase else { return false }
         }
     }
 
     /// Takes what the client's socket has into a pipe and writes the header for it. Returns how many bytes that were.
     @_noLocks
     private mutating func beginFrame(_ session: Int32, _ connection: Int32) -> Int {
-        let slot = unsafe sessions + Int(session)
         let stream = connections[connection].stream
         let pipe = pipes.take()
         guard pipe >= 0 else {
@@ -169,13 +167,13 @@ extension Worker {
                 length: length), session, isControl: false)
         load(session)
         // Without its header the frame would be taken for frames.
-        guard unsafe !slot.pointee.isExhausted else {
+        guard !sessions[session].isExhausted else {
             pipes.giveBack(pipe)
             loseSession(session, .noMemory)
             return count
         }
-        unsafe slot.pointee.framePipe = pipe
-        unsafe slot.pointee.frameOwner = connection
+        sessions[session].framePipe = pipe
+        sessions[session].frameOwner = connection
         return count
     }
 
@@ -189,33 +187,32 @@ extension Worker {
     /// Sends what is left of a frame that has begun, if there is one. False: the session takes no more now, or is lost.
     @_noLocks
     private mutating func finishFrame(_ session: Int32) -> Bool {
-        let slot = unsafe sessions + Int(session)
-        let pipe = unsafe slot.pointee.framePipe
+        let pipe = sessions[session].framePipe
         guard pipe >= 0 else { return true }
-        while unsafe !slot.pointee.flight.isEmpty {
-            let sent = unsafe gather.sendNow(slot.pointee.fd, slot.pointee.flight, of: pool, hasMore: true)
+        while !sessions[session].flight.isEmpty {
+            let sent = gather.sendNow(sessions[session].fd, sessions[session].flight, of: pool, hasMore: true)
             guard sent > 0 else { return waitToSend(session, sent) }
-            unsafe pool.drop(sent, from: &slot.pointee.flight)
-            unsafe slot.pointee.lastSent = now
+            pool.drop(sent, from: &sessions[session].flight)
+            sessions[session].lastSent = now
         }
-        let sent = unsafe pipes.empty(pipe, into: slot.pointee.fd)
-        if sent > 0 { unsafe slot.pointee.lastSent = now }
+        let sent = pipes.empty(pipe, into: sessions[session].fd)
+        if sent > 0 { sessions[session].lastSent = now }
         guard pipes.bytes(in: pipe) == 0 else {
             // Nothing moved is no error: that, too, is for the send to find out.
             guard sent >= 0 || sent == Int(KernelError.wouldBlock) else { return waitToSend(session, sent) }
             // The send of its first bytes waits for room, as a poll would.
-            guard unsafe pipes.takeBlock(pipe, to: &slot.pointee.flight, of: pool) > 0 else {
+            guard pipes.takeBlock(pipe, to: &sessions[session].flight, of: pool) > 0 else {
                 loseSession(session, .noMemory)
                 return false
             }
             return waitToSend(session, Int(KernelError.wouldBlock))
         }
         pipes.giveBack(pipe)
-        unsafe slot.pointee.framePipe = -1
-        let owner = unsafe slot.pointee.frameOwner
-        unsafe slot.pointee.frameOwner = -1
+        sessions[session].framePipe = -1
+        let owner = sessions[session].frameOwner
+        sessions[session].frameOwner = -1
         if owner >= 0 { settle(owner) }
-        guard case .live = unsafe slot.pointee.phase else { return false }
+        guard case .live = sessions[session].phase else { return false }
         return true
     }
 
@@ -233,11 +230,10 @@ extension Worker {
     /// The session ends with a frame begun: its bytes are nobody's.
     @_noLocks
     mutating func dropFrame(_ session: Int32) {
-        let slot = unsafe sessions + Int(session)
-        let pipe = unsafe slot.pointee.framePipe
+        let pipe = sessions[session].framePipe
         guard pipe >= 0 else { return }
         pipes.giveBack(pipe)
-        unsafe slot.pointee.framePipe = -1
-        unsafe slot.pointee.frameOwner = -1
+        sessions[session].framePipe = -1
+        sessions[session].frameOwner = -1
     }
 }

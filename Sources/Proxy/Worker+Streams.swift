@@ -35,9 +35,9 @@ extension Worker {
     /// Whether the stream may carry another request: both messages ended and left it open.
     @_noLocks
     private mutating func mayKeep(_ connection: Int32, _ stream: Int32) -> Bool {
-        let session = unsafe sessions + Int(streams[stream].session)
-        guard unsafe session.pointee.reusesStreams, unsafe !session.pointee.isDraining,
-            unsafe session.pointee.idle.count < DataPlaneLimits.idleStreams
+        let session = streams[stream].session
+        guard sessions[session].reusesStreams, !sessions[session].isDraining,
+            sessions[session].idle.count < DataPlaneLimits.idleStreams
         else { return false }
         guard case .finished = connections[connection].request, !streams[stream].state.finReceived else { return false }
         // A service may not have read all of a body before it replied.
@@ -64,38 +64,38 @@ extension Worker {
             let header = FrameHeader.windowUpdate(streams[stream].state.id, credit, flags: FrameFlags(rawValue: 0))
             writeHeader(header, session, isControl: true)
         }
-        unsafe unusedLinks.append(stream, to: &(sessions + Int(session)).pointee.idle)
-        if unsafe !sessions[Int(session)].openers.isEmpty { markDirty(session: session) }
+        unusedLinks.append(stream, to: &sessions[session].idle)
+        if !sessions[session].openers.isEmpty { markDirty(session: session) }
     }
 
     /// The stream waits for the service's FIN, with a bound on how many do.
     @_noLocks
     private mutating func linger(_ stream: Int32) {
-        let session = unsafe sessions + Int(streams[stream].session)
-        unsafe unusedLinks.append(stream, to: &session.pointee.lingering)
-        if unsafe isScarceOfStreams || session.pointee.lingering.count > DataPlaneLimits.lingeringStreams {
-            unsafe abandon(session.pointee.lingering.first)
+        let session = streams[stream].session
+        unusedLinks.append(stream, to: &sessions[session].lingering)
+        if isScarceOfStreams || sessions[session].lingering.count > DataPlaneLimits.lingeringStreams {
+            abandon(sessions[session].lingering.first)
         }
     }
 
     /// Ends the stream by RST, if the service knows of it and it is not over, and frees it.
     @_noLocks
     mutating func abandon(_ stream: Int32) {
-        let session = unsafe sessions + Int(streams[stream].session)
+        let session = streams[stream].session
         let id = streams[stream].state.id
         if streams[stream].connection >= 0 { leaveSessionQueue(streams[stream].connection) }
-        if case .live = unsafe session.pointee.phase {
+        if case .live = sessions[session].phase {
             if streams[stream].state.canSendReset {
                 streams[stream].state.sendReset()
                 writeHeader(FrameHeader.reset(id), streams[stream].session, isControl: false)
                 // Something of it may still be on its way, so its id rests.
                 if streams[stream].state.isAcknowledged {
-                    unsafe session.pointee.state.noteReset(id)
+                    sessions[session].state.noteReset(id)
                 } else {
-                    unsafe session.pointee.state.aborted(id)
+                    sessions[session].state.aborted(id)
                 }
             } else if !streams[stream].state.isAnnounced {
-                unsafe session.pointee.state.withdrawn(id)
+                sessions[session].state.withdrawn(id)
             }
         }
         free(stream)
@@ -114,7 +114,6 @@ extension Worker {
     @_noLocks
     mutating func free(_ stream: Int32) {
         let number = streams[stream].session
-        let session = unsafe sessions + Int(number)
         let connection = streams[stream].connection
         if connection >= 0, connections[connection].stream == stream {
             leaveSessionQueue(connection)
@@ -123,20 +122,20 @@ extension Worker {
         }
         if unusedLinks.isLinked(stream) {
             if streams[stream].isIdle {
-                unsafe unusedLinks.remove(stream, from: &session.pointee.idle)
+                unusedLinks.remove(stream, from: &sessions[number].idle)
             } else if streams[stream].isTakenBack {
-                unsafe unusedLinks.remove(stream, from: &session.pointee.takenBack)
+                unusedLinks.remove(stream, from: &sessions[number].takenBack)
             } else {
-                unsafe unusedLinks.remove(stream, from: &session.pointee.lingering)
+                unusedLinks.remove(stream, from: &sessions[number].lingering)
             }
         }
-        if unsafe session.pointee.payloadStream == stream { unsafe session.pointee.payloadStream = -1 }
+        if sessions[number].payloadStream == stream { sessions[number].payloadStream = -1 }
         endPaced(stream, number)
         if streams[stream].isSuspect { acquit(stream, number) }
         returnExtraCredit(streams[stream].state.receiveWindowGrowth, number)
         pool.clear(&streams[stream].partial)
         table.remove(session: number, id: streams[stream].state.id, slot: stream)
-        unsafe streamLinks.remove(stream, from: &session.pointee.streams)
+        streamLinks.remove(stream, from: &sessions[number].streams)
         streams.remove(stream)
         set(.streams, to: streams.count)
         endIfDrained(number)
@@ -157,15 +156,14 @@ extension Worker {
         guard stream >= 0, case .none = connections[connection].wait, connectionLinks.isLinked(connection) else {
             return
         }
-        unsafe connectionLinks.remove(connection, from: &(sessions + Int(streams[stream].session)).pointee.ready)
+        connectionLinks.remove(connection, from: &sessions[streams[stream].session].ready)
     }
 
     /// A session that said GoAway has nothing left to do when its streams have ended.
     @_noLocks
     private mutating func endIfDrained(_ session: Int32) {
-        let slot = unsafe sessions + Int(session)
-        guard case .live = unsafe slot.pointee.phase, unsafe slot.pointee.isDraining else { return }
+        guard case .live = sessions[session].phase, sessions[session].isDraining else { return }
         // Its FINs go out first; the end of the turn looks again.
-        if unsafe slot.pointee.streams.isEmpty { markDirty(session: session) }
+        if sessions[session].streams.isEmpty { markDirty(session: session) }
     }
 }

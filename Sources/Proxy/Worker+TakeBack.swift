@@ -17,9 +17,8 @@ extension Worker {
     mutating func takeBack(
         _ session: Int32, openedBefore time: UInt64, provesDelivery: Bool, endsSpent: Bool = false
     ) {
-        let slot = unsafe sessions + Int(session)
         var barrier: UInt32?
-        var stream = unsafe slot.pointee.streams.first
+        var stream = sessions[session].streams.first
         while stream >= 0 {
             let next = streamLinks.next(of: stream)
             if mayTakeBack(stream, openedBefore: time, endsSpent: endsSpent) {
@@ -29,7 +28,7 @@ extension Worker {
                     loseExchange(connection, isUndelivered: false)
                 } else if provesDelivery {
                     count(.takenBack, connection)
-                    let value = unsafe barrier ?? slot.pointee.state.barrierPing()
+                    let value = barrier ?? sessions[session].state.barrierPing()
                     barrier = value
                     wait(for: value, stream)
                 }
@@ -43,16 +42,15 @@ extension Worker {
     /// session can take what it has not accepted, or until nobody would wait any longer.
     @_noLocks
     mutating func takeBackFromDraining(_ session: Int32) {
-        let slot = unsafe sessions + Int(session)
-        let end = unsafe slot.pointee.goAwayAt + limits.hold
-        unsafe slot.pointee.takeBackAt = .max
-        guard unsafe slot.pointee.state.liveStreams > 0 else { return }
+        let end = sessions[session].goAwayAt + limits.hold
+        sessions[session].takeBackAt = .max
+        guard sessions[session].state.liveStreams > 0 else { return }
         if hasWillingSibling(session) {
             takeBack(session, openedBefore: now, provesDelivery: true)
         } else if now >= end {
             endUnaccepted(session)
         } else {
-            unsafe slot.pointee.takeBackAt = min(end, now + DataPlaneLimits.sessionTickMilliseconds)
+            sessions[session].takeBackAt = min(end, now + DataPlaneLimits.sessionTickMilliseconds)
         }
     }
 
@@ -61,12 +59,11 @@ extension Worker {
     mutating func takeBackFromAllDraining() {
         guard drainingSessions > 0 else { return }
         for session in 0..<Int32(limits.sessions) {
-            guard case .live = unsafe sessions[Int(session)].phase, unsafe sessions[Int(session)].isDraining else {
+            guard case .live = sessions[session].phase, sessions[session].isDraining else {
                 continue
             }
             // Those that have just said so keep their moment.
-            let slot = unsafe sessions + Int(session)
-            guard unsafe now >= slot.pointee.goAwayAt + DataPlaneLimits.goAwayMilliseconds else { continue }
+            guard now >= sessions[session].goAwayAt + DataPlaneLimits.goAwayMilliseconds else { continue }
             takeBackFromDraining(session)
             scheduleTick(session)
         }
@@ -76,8 +73,7 @@ extension Worker {
     /// held. There is no time left for another attempt, so no proof is waited for.
     @_noLocks
     private mutating func endUnaccepted(_ session: Int32) {
-        let slot = unsafe sessions + Int(session)
-        var stream = unsafe slot.pointee.streams.first
+        var stream = sessions[session].streams.first
         while stream >= 0 {
             let next = streamLinks.next(of: stream)
             let connection = streams[stream].connection
@@ -125,30 +121,28 @@ extension Worker {
     @_noLocks
     private mutating func wait(for barrier: UInt32, _ stream: Int32) {
         let session = streams[stream].session
-        let slot = unsafe sessions + Int(session)
         leaveSessionQueue(streams[stream].connection)
         streams[stream].state.sendReset()
         writeHeader(FrameHeader.reset(streams[stream].state.id), session, isControl: false)
-        unsafe slot.pointee.state.aborted(streams[stream].state.id)
+        sessions[session].state.aborted(streams[stream].state.id)
         streams[stream].isTakenBack = true
         streams[stream].barrier = barrier
-        unsafe unusedLinks.append(stream, to: &slot.pointee.takenBack)
+        unusedLinks.append(stream, to: &sessions[session].takenBack)
     }
 
     /// A ping of ours has been answered: whatever was taken back before it has never been delivered.
     @_noLocks
     mutating func barrierAnswered(_ session: Int32) {
-        let slot = unsafe sessions + Int(session)
         // Ids may have waited for it.
-        if unsafe !slot.pointee.openers.isEmpty { markDirty(session: session) }
-        if unsafe slot.pointee.slowPing != 0, unsafe slot.pointee.slowPingAnsweredAt == 0,
-            unsafe slot.pointee.state.isAnswered(slot.pointee.slowPing)
+        if !sessions[session].openers.isEmpty { markDirty(session: session) }
+        if sessions[session].slowPing != 0, sessions[session].slowPingAnsweredAt == 0,
+            sessions[session].state.isAnswered(sessions[session].slowPing)
         {
-            unsafe slot.pointee.slowPingAnsweredAt = now
+            sessions[session].slowPingAnsweredAt = now
         }
         while true {
-            let stream = unsafe slot.pointee.takenBack.first
-            guard stream >= 0, unsafe slot.pointee.state.isAnswered(streams[stream].barrier) else { return }
+            let stream = sessions[session].takenBack.first
+            guard stream >= 0, sessions[session].state.isAnswered(streams[stream].barrier) else { return }
             let connection = streams[stream].connection
             if connection >= 0 { loseExchange(connection, isUndelivered: true) } else { free(stream) }
         }
@@ -157,7 +151,7 @@ extension Worker {
     /// The service had accepted a stream that we took back: it may have seen all of it.
     @_noLocks
     mutating func takenBackTooLate(_ stream: Int32, _ session: Int32) {
-        unsafe (sessions + Int(session)).pointee.state.acknowledgedLate(streams[stream].state.id)
+        sessions[session].state.acknowledgedLate(streams[stream].state.id)
         let connection = streams[stream].connection
         if connection >= 0 { loseExchange(connection, isUndelivered: false) } else { free(stream) }
     }
@@ -165,22 +159,21 @@ extension Worker {
     /// Nothing of the stream has left the process.
     @_noLocks
     func isUnsent(_ stream: Int32) -> Bool {
-        let session = unsafe sessions + Int(streams[stream].session)
-        return unsafe !streams[stream].state.isAnnounced || streams[stream].firstByte >= session.pointee.loaded
+        let session = streams[stream].session
+        return !streams[stream].state.isAnnounced || streams[stream].firstByte >= sessions[session].loaded
     }
 
     /// Sees whether the session accepts what it is given. Called by its tick.
     @_noLocks
     mutating func watchAcceptance(_ session: Int32) {
-        let slot = unsafe sessions + Int(session)
-        guard unsafe !slot.pointee.isDraining else { return }
-        if unsafe slot.pointee.state.liveStreams == 0 { return tryAgain(session) }
-        guard unsafe now >= slot.pointee.lastAcceptance + DataPlaneLimits.slowMilliseconds else { return }
-        if unsafe !slot.pointee.isSlow { becomeSlow(session) }
+        guard !sessions[session].isDraining else { return }
+        if sessions[session].state.liveStreams == 0 { return tryAgain(session) }
+        guard now >= sessions[session].lastAcceptance + DataPlaneLimits.slowMilliseconds else { return }
+        if !sessions[session].isSlow { becomeSlow(session) }
         guard hasWillingSibling(session) else { return }
         // One that lives and does not accept is asked for everything; one that is silent may be stopped, and answers
         // itself what must not be sent twice when it goes on.
-        let answeredAt = unsafe slot.pointee.slowPingAnsweredAt
+        let answeredAt = sessions[session].slowPingAnsweredAt
         let isAlive = answeredAt > 0 && now >= answeredAt + DataPlaneLimits.slowMilliseconds
         let oldest = now - min(now, DataPlaneLimits.slowMilliseconds)
         takeBack(session, openedBefore: oldest, provesDelivery: isAlive, endsSpent: true)
@@ -190,60 +183,55 @@ extension Worker {
     /// A slow session in which nothing waits any more gets new streams again after a while, if it lives.
     @_noLocks
     private mutating func tryAgain(_ session: Int32) {
-        let slot = unsafe sessions + Int(session)
-        guard unsafe slot.pointee.isSlow, unsafe slot.pointee.slowPingAnsweredAt > 0 else { return }
-        let pause = unsafe DataPlaneLimits.slowPauseMilliseconds << UInt64(min(slot.pointee.slowTimes, 4))
-        guard unsafe now >= slot.pointee.slowSince + pause else { return }
+        guard sessions[session].isSlow, sessions[session].slowPingAnsweredAt > 0 else { return }
+        let pause = DataPlaneLimits.slowPauseMilliseconds << UInt64(min(sessions[session].slowTimes, 4))
+        guard now >= sessions[session].slowSince + pause else { return }
         // One stream at a time, until it accepts one.
-        unsafe slot.pointee.isOnProbation = true
+        sessions[session].isOnProbation = true
         becomeWilling(session)
     }
 
     @_noLocks
     private mutating func becomeSlow(_ session: Int32) {
-        let slot = unsafe sessions + Int(session)
-        unsafe slot.pointee.isSlow = true
-        unsafe slot.pointee.slowSince = now
-        if unsafe slot.pointee.slowTimes < .max { unsafe slot.pointee.slowTimes += 1 }
-        unsafe slot.pointee.slowPing = slot.pointee.state.barrierPing()
-        unsafe slot.pointee.slowPingAnsweredAt = 0
-        writePing(unsafe slot.pointee.slowPing, session)
-        unsafe report(session, SessionWord.make(SessionWord.slow, generation: slot.pointee.generation))
+        sessions[session].isSlow = true
+        sessions[session].slowSince = now
+        if sessions[session].slowTimes < .max { sessions[session].slowTimes += 1 }
+        sessions[session].slowPing = sessions[session].state.barrierPing()
+        sessions[session].slowPingAnsweredAt = 0
+        writePing(sessions[session].slowPing, session)
+        report(session, SessionWord.make(SessionWord.slow, generation: sessions[session].generation))
     }
 
     /// The session has accepted a stream.
     @_noLocks
     mutating func noteAcceptance(_ session: Int32) {
-        let slot = unsafe sessions + Int(session)
-        unsafe slot.pointee.lastAcceptance = now
-        unsafe slot.pointee.isOnProbation = false
-        unsafe slot.pointee.slowTimes = 0
-        if unsafe slot.pointee.isSlow { becomeWilling(session) }
+        sessions[session].lastAcceptance = now
+        sessions[session].isOnProbation = false
+        sessions[session].slowTimes = 0
+        if sessions[session].isSlow { becomeWilling(session) }
     }
 
     @_noLocks
     private mutating func becomeWilling(_ session: Int32) {
-        let slot = unsafe sessions + Int(session)
-        unsafe slot.pointee.isSlow = false
-        unsafe slot.pointee.slowPing = 0
-        unsafe slot.pointee.lastAcceptance = now
-        guard unsafe !slot.pointee.isDraining else { return }
-        let state = unsafe slot.pointee.hasAnswered ? SessionWord.proven : SessionWord.live
-        unsafe report(session, SessionWord.make(state, generation: slot.pointee.generation))
+        sessions[session].isSlow = false
+        sessions[session].slowPing = 0
+        sessions[session].lastAcceptance = now
+        guard !sessions[session].isDraining else { return }
+        let state = sessions[session].hasAnswered ? SessionWord.proven : SessionWord.live
+        report(session, SessionWord.make(state, generation: sessions[session].generation))
     }
 
     /// Whether the session's route has another session that takes new streams, here or on another reactor.
     @_noLocks
     func hasWillingSibling(_ session: Int32) -> Bool {
-        let slot = unsafe sessions + Int(session)
-        let route = unsafe snapshot.route(withID: slot.pointee.route)
+        let route = snapshot.route(withID: sessions[session].route)
         guard route >= 0 else { return false }
         let count = snapshot.route(route).sessionCount
         for place in 0..<count {
             let handle = snapshot.session(route, place)
             let isItself =
-                unsafe handle.reactor == index && handle.index == Int(session)
-                && handle.generation == slot.pointee.generation
+                handle.reactor == index && handle.index == Int(session)
+                && handle.generation == sessions[session].generation
             if !isItself, isWilling(handle) { return true }
         }
         return false

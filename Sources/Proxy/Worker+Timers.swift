@@ -242,53 +242,50 @@ extension Worker {
     /// Once a second at least: is the session alive, and do its unused streams end? Oftener if something was due.
     @_noLocks
     mutating func sessionExpired(_ session: Int32) {
-        let slot = unsafe sessions + Int(session)
-        guard case .live = unsafe slot.pointee.phase else { return }
-        switch unsafe slot.pointee.state.nextLivenessStep(now: now) {
+        guard case .live = sessions[session].phase else { return }
+        switch sessions[session].state.nextLivenessStep(now: now) {
         case .nothing: break
         case .sendPing(let value): writePing(value, session)
         case .dead: return loseSession(session, .silent)
         }
-        if unsafe slot.pointee.isSending, unsafe now > slot.pointee.lastSent + limits.stallTimeout {
+        if sessions[session].isSending, now > sessions[session].lastSent + limits.stallTimeout {
             return loseSession(session, .unresponsive)
         }
         endUnused(session)
-        if unsafe slot.pointee.takeBackAt <= now { takeBackFromDraining(session) }
+        if sessions[session].takeBackAt <= now { takeBackFromDraining(session) }
         watchAcceptance(session)
         raisePace(session)
         if hasOpeners(session) { routeOpeners(session) }
         // Blocks may have become free elsewhere, or frames have waited long enough for others to go with.
-        if unsafe !slot.pointee.ready.isEmpty || !slot.pointee.egress.isEmpty { markDirty(session: session) }
+        if !sessions[session].ready.isEmpty || !sessions[session].egress.isEmpty { markDirty(session: session) }
         scheduleTick(session)
     }
 
     /// The session is looked at in a second, or sooner if something is due; never later than it would have been anyway.
     @_noLocks
     mutating func scheduleTick(_ session: Int32) {
-        let slot = unsafe sessions + Int(session)
-        guard case .live = unsafe slot.pointee.phase else { return }
-        var due = unsafe min(
-            now + DataPlaneLimits.sessionTickMilliseconds, max(slot.pointee.state.livenessDueAt, now + 16))
-        due = unsafe min(due, slot.pointee.takeBackAt)
-        if unsafe !slot.pointee.openers.isEmpty {
-            if limits.releaseRate > 0 { due = unsafe min(due, max(now + 1, slot.pointee.releaseDue / 1_000 + 1)) }
-            if unsafe slot.pointee.refusedUntil > now { due = unsafe min(due, slot.pointee.refusedUntil) }
+        guard case .live = sessions[session].phase else { return }
+        var due = min(
+            now + DataPlaneLimits.sessionTickMilliseconds, max(sessions[session].state.livenessDueAt, now + 16))
+        due = min(due, sessions[session].takeBackAt)
+        if !sessions[session].openers.isEmpty {
+            if limits.releaseRate > 0 { due = min(due, max(now + 1, sessions[session].releaseDue / 1_000 + 1)) }
+            if sessions[session].refusedUntil > now { due = min(due, sessions[session].refusedUntil) }
         }
-        if unsafe !slot.pointee.doubtful.isEmpty { due = min(due, now + DataPlaneLimits.doubtMilliseconds) }
+        if !sessions[session].doubtful.isEmpty { due = min(due, now + DataPlaneLimits.doubtMilliseconds) }
         let node = Int32(limits.connections) + session
         if timers.deadline(of: node) > due { timers.schedule(node, at: due) }
     }
 
     @_noLocks
     private mutating func endUnused(_ session: Int32) {
-        let slot = unsafe sessions + Int(session)
         while true {
-            let stream = unsafe slot.pointee.lingering.first
+            let stream = sessions[session].lingering.first
             guard stream >= 0, streams[stream].unusedSince + DataPlaneLimits.lingerMilliseconds <= now else { break }
             abandon(stream)
         }
         while true {
-            let stream = unsafe slot.pointee.idle.first
+            let stream = sessions[session].idle.first
             guard stream >= 0, streams[stream].unusedSince + DataPlaneLimits.lingerMilliseconds <= now else { break }
             retireIdle(stream)
         }

@@ -27,11 +27,10 @@ extension Worker {
         connections[connection].wait = .session
         connections[connection].session = session
         noteRoute(of: session)
-        let slot = unsafe sessions + Int(session)
         if connections[connection].attempts.areDoubtful {
-            unsafe connectionLinks.append(connection, to: &slot.pointee.doubtful)
+            connectionLinks.append(connection, to: &sessions[session].doubtful)
         } else {
-            unsafe connectionLinks.append(connection, to: &slot.pointee.openers)
+            connectionLinks.append(connection, to: &sessions[session].openers)
         }
         waitingForSessions += 1
         scheduleWait(connection)
@@ -140,11 +139,11 @@ extension Worker {
             connectionLinks.remove(connection, from: &waiting)
             set(.waiting, to: Int(waiting.count))
         case .session:
-            let slot = unsafe sessions + Int(connections[connection].session)
+            let session = connections[connection].session
             if connections[connection].attempts.areDoubtful {
-                unsafe connectionLinks.remove(connection, from: &slot.pointee.doubtful)
+                connectionLinks.remove(connection, from: &sessions[session].doubtful)
             } else {
-                unsafe connectionLinks.remove(connection, from: &slot.pointee.openers)
+                connectionLinks.remove(connection, from: &sessions[session].openers)
             }
             waitingForSessions -= 1
         }
@@ -170,7 +169,7 @@ extension Worker {
     mutating func beginService(_ connection: Int32, _ stream: Int32) {
         if connections[connection].attempts.mayKill {
             streams[stream].isSuspect = true
-            unsafe (sessions + Int(streams[stream].session)).pointee.suspects += 1
+            sessions[streams[stream].session].suspects += 1
         }
         if connections[connection].waitedSince > 0 {
             notePaced(stream, streams[stream].session)
@@ -195,9 +194,9 @@ extension Worker {
         // Most often nobody does, and the sessions' records need not be looked at.
         guard waitingForSessions > 0 else { return }
         for session in 0..<Int32(limits.sessions) where hasOpeners(session) {
-            let shape = unsafe sessionsOfRoute(sessions[Int(session)].route)
-            guard unsafe shape != sessions[Int(session)].routeSessions else { continue }
-            unsafe (sessions + Int(session)).pointee.routeSessions = shape
+            let shape = sessionsOfRoute(sessions[session].route)
+            guard shape != sessions[session].routeSessions else { continue }
+            sessions[session].routeSessions = shape
             routeOpenersAnew(session)
         }
     }
@@ -241,23 +240,23 @@ extension Worker {
     /// Whether somebody waits for the session.
     @_noLocks
     func hasOpeners(_ session: Int32) -> Bool {
-        unsafe !sessions[Int(session)].openers.isEmpty || !sessions[Int(session)].doubtful.isEmpty
+        !sessions[session].openers.isEmpty || !sessions[session].doubtful.isEmpty
     }
 
     /// Those who wait for the session choose anew.
     @_noLocks
     mutating func routeOpenersAnew(_ session: Int32) {
-        var left = unsafe sessions[Int(session)].openers.count
+        var left = sessions[session].openers.count
         while left > 0 {
             left -= 1
-            let connection = unsafe sessions[Int(session)].openers.first
+            let connection = sessions[session].openers.first
             guard connection >= 0 else { break }
             chooseAnew(connection)
         }
-        left = unsafe sessions[Int(session)].doubtful.count
+        left = sessions[session].doubtful.count
         while left > 0 {
             left -= 1
-            let connection = unsafe sessions[Int(session)].doubtful.first
+            let connection = sessions[session].doubtful.first
             guard connection >= 0 else { return }
             chooseAnew(connection)
         }
@@ -273,14 +272,13 @@ extension Worker {
     /// A session has gone, or can open streams again: those who wait for it are looked at again, as many as it takes.
     @_noLocks
     mutating func routeOpeners(_ session: Int32) {
-        let slot = unsafe sessions + Int(session)
-        guard case .live = unsafe slot.pointee.phase, unsafe !slot.pointee.isDraining else {
+        guard case .live = sessions[session].phase, !sessions[session].isDraining else {
             return routeOpenersAnew(session)
         }
-        var left = unsafe slot.pointee.openers.count
+        var left = sessions[session].openers.count
         while left > 0, hasPace(session) {
             left -= 1
-            let connection = unsafe slot.pointee.openers.first
+            let connection = sessions[session].openers.first
             guard connection >= 0, canOpen(session) || canReuse(session, for: connection) else { return }
             leaveList(connection)
             routeAgain(connection, waitedFor: Self.noRoute)
@@ -292,9 +290,9 @@ extension Worker {
     /// as the session is fit for them.
     @_noLocks
     private mutating func routeDoubtful(_ session: Int32) {
-        var left = unsafe sessions[Int(session)].doubtful.count
-        while case .live = unsafe sessions[Int(session)].phase {
-            let connection = unsafe sessions[Int(session)].doubtful.first
+        var left = sessions[session].doubtful.count
+        while case .live = sessions[session].phase {
+            let connection = sessions[session].doubtful.first
             guard connection >= 0, left > 0 else { return }
             left -= 1
             guard mayOpen(session, for: connection) || hasProvenSibling(session) else { return }

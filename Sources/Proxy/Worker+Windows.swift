@@ -11,13 +11,12 @@ extension Worker {
     @_noLocks
     mutating func giveCredit(_ stream: Int32, _ count: UInt32, isFlowing: Bool) {
         let session = streams[stream].session
-        let slot = unsafe sessions + Int(session)
         var window = streams[stream].window
-        let credit = unsafe window.taken(
-            count, of: &streams[stream].state, isDry: isFlowing, roundTrip: slot.pointee.roundTrip,
+        let credit = window.taken(
+            count, of: &streams[stream].state, isDry: isFlowing, roundTrip: sessions[session].roundTrip,
             room: windowRoom(session), mayAnnounce: isFlowing || !isOverBufferLimit, now: nowMicroseconds)
         streams[stream].window = window
-        unsafe slot.pointee.extraCredit += credit.growth
+        sessions[session].extraCredit += credit.growth
         extraCredit += Int(credit.growth)
         if credit.reduction > 0 { returnExtraCredit(credit.reduction, session) }
         guard credit.bytes > 0 else { return }
@@ -30,7 +29,7 @@ extension Worker {
     @_noLocks
     private func windowRoom(_ session: Int32) -> Int {
         guard !isOverBufferLimit else { return 0 }
-        let ofSession = unsafe DataPlaneLimits.extraCreditOfSession - Int(sessions[Int(session)].extraCredit)
+        let ofSession = DataPlaneLimits.extraCreditOfSession - Int(sessions[session].extraCredit)
         return min(ofSession, limits.extraCreditPerReactor - extraCredit)
     }
 
@@ -38,8 +37,8 @@ extension Worker {
     @_noLocks
     mutating func giveWithheldCredit() {
         for session in 0..<Int32(limits.sessions) {
-            guard case .live = unsafe sessions[Int(session)].phase else { continue }
-            var stream = unsafe sessions[Int(session)].streams.first
+            guard case .live = sessions[session].phase else { continue }
+            var stream = sessions[session].streams.first
             while stream >= 0 {
                 if streams[stream].connection >= 0 { giveCredit(stream, 0, isFlowing: true) }
                 stream = streamLinks.next(of: stream)
@@ -52,25 +51,24 @@ extension Worker {
     mutating func notePileUp(_ connection: Int32) {
         let stream = connections[connection].stream
         guard stream >= 0 else { return }
-        let slot = unsafe sessions + Int(streams[stream].session)
-        unsafe streams[stream].window.pileUp(
-            streams[stream].state, roundTrip: slot.pointee.roundTrip, now: nowMicroseconds)
+        let session = streams[stream].session
+        streams[stream].window.pileUp(
+            streams[stream].state, roundTrip: sessions[session].roundTrip, now: nowMicroseconds)
     }
 
     /// Others may have what a stream had beyond the window that every stream has.
     @_noLocks
     mutating func returnExtraCredit(_ extra: UInt32, _ session: Int32) {
-        unsafe (sessions + Int(session)).pointee.extraCredit -= extra
+        sessions[session].extraCredit -= extra
         extraCredit -= Int(extra)
     }
 
     /// Measures the round trip to the service, now and then.
     @_noLocks
     private mutating func measureRoundTrip(_ session: Int32) {
-        let slot = unsafe sessions + Int(session)
-        guard unsafe slot.pointee.roundTrip.isDue(now: nowMicroseconds) else { return }
-        let value = unsafe slot.pointee.state.barrierPing()
-        unsafe slot.pointee.roundTrip.sent(value, now: nowMicroseconds)
+        guard sessions[session].roundTrip.isDue(now: nowMicroseconds) else { return }
+        let value = sessions[session].state.barrierPing()
+        sessions[session].roundTrip.sent(value, now: nowMicroseconds)
         writePing(value, session)
     }
 }

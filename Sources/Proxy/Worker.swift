@@ -68,12 +68,12 @@ struct Worker: ~Copyable {
     var gather: GatherSpace
     var pipes: Pipes
     /// What has to follow the bytes in a pipe to a client, one chain a pipe.
-    let behindPipes: UnsafeMutablePointer<Chain>
+    let behindPipes: FixedArray<Chain>
 
     var connections: Slab<Connection>
     var streams: Slab<Stream>
-    let sessions: UnsafeMutablePointer<Session>
-    let listeners: UnsafeMutablePointer<ListenerSlot>
+    let sessions: FixedArray<Session>
+    let listeners: FixedArray<ListenerSlot>
     let pool: BlockPool
     /// Blocks in use up to which bytes that pass through may have more, and up to which another stream may be opened:
     /// sums of limits, at hand for each request.
@@ -159,7 +159,7 @@ struct Worker: ~Copyable {
 
     var isAcceptPaused = false
     /// Accepted beyond the limit, in a ring: they wait for a slot.
-    let parked: UnsafeMutablePointer<ParkedClient>
+    let parked: FixedArray<ParkedClient>
     var parkedFirst = 0
     /// Some of those that may make room.
     var idleClients = IdleClients()
@@ -183,7 +183,7 @@ struct Worker: ~Copyable {
     var isScarce = false
     /// When that was weighed last, and what the sessions hold, in KiB; only while it is scarce.
     var weighedAt: UInt64 = 0
-    let heldBySession: UnsafeMutablePointer<Int32>
+    let heldBySession: FixedArray<Int32>
     /// Bytes of connections that are closing: their blocks come back when the kernel has let go of them.
     var closingBytes = 0
     /// What may still be copied in this turn of sessions that are read frame by frame.
@@ -205,16 +205,15 @@ struct Worker: ~Copyable {
         self.clientBuffers = rings.clientBuffers
         self.sessionBuffers = rings.sessionBuffers
         self.pipes = rings.pipes
-        unsafe self.behindPipes = Region.array(of: Chain.self, count: max(1, limits.pipes))
-        unsafe behindPipes.initialize(repeating: Chain(), count: max(1, limits.pipes))
+        self.behindPipes = FixedArray(repeating: Chain(), count: max(1, limits.pipes))
         self.ring = rings.ring
         self.gather = GatherSpace(sends: limits.ringEntries)
         self.connections = Slab(capacity: limits.connections)
         self.streams = Slab(capacity: limits.streamsPerReactor)
-        unsafe self.sessions = Self.freeSessions(limits)
-        unsafe self.heldBySession = Region.array(of: Int32.self, count: limits.sessions)
-        unsafe self.listeners = Region.array(of: ListenerSlot.self, count: limits.listeners)
-        unsafe listeners.initialize(repeating: ListenerSlot(), count: limits.listeners)
+        let freeSession = Session(limits: limits.session, firstStreamID: limits.firstStreamID)
+        self.sessions = FixedArray(repeating: freeSession, count: limits.sessions)
+        self.heldBySession = unsafe FixedArray(zeroed: limits.sessions)
+        self.listeners = FixedArray(repeating: ListenerSlot(), count: limits.listeners)
         self.pool = Self.blocks(limits)
         self.blocksForBytes = limits.blocksPerReactor - limits.sparedBlocks
         self.blocksForStreams = blocksForBytes - limits.blocksOfRequest
@@ -234,7 +233,7 @@ struct Worker: ~Copyable {
         self.splicingReaders = IndexQueue(capacity: limits.sessions)
         self.splicingSenders = IndexQueue(capacity: limits.sessions)
         self.postponed = IndexQueue(capacity: limits.connections)
-        unsafe self.parked = Region.array(of: ParkedClient.self, count: Self.parkedCapacity)
+        self.parked = unsafe FixedArray(zeroed: Self.parkedCapacity)
         unsafe self.returns = .allocate(capacity: Self.returnsCapacity)
         unsafe self.peers = start.peers
         unsafe peers[start.index].blocks = pool.view
@@ -277,13 +276,6 @@ struct Worker: ~Copyable {
         return unsafe copies
     }
 
-    private static func freeSessions(_ limits: DataPlaneLimits) -> UnsafeMutablePointer<Session> {
-        let free = Session(limits: limits.session, firstStreamID: limits.firstStreamID)
-        let sessions = unsafe Region.array(of: Session.self, count: limits.sessions)
-        unsafe sessions.initialize(repeating: free, count: limits.sessions)
-        return unsafe sessions
-    }
-
     private static func space(_ count: Int) -> UnsafeMutableRawBufferPointer {
         // Scanners read up to 64 bytes beyond what they are given.
         unsafe UnsafeMutableRawBufferPointer(start: Region(byteCount: count + 64).base, count: count)
@@ -297,7 +289,7 @@ struct Worker: ~Copyable {
 
     @_noLocks
     func token(_ operation: UInt8, session: Int32) -> Token {
-        unsafe Token(kind: operation, generation: sessions[Int(session)].generation, index: session)
+        Token(kind: operation, generation: sessions[session].generation, index: session)
     }
 
     @_noLocks
@@ -324,9 +316,9 @@ struct Worker: ~Copyable {
     @_noLocks
     func isLive(_ handle: SessionHandle) -> Bool {
         guard handle.reactor == index, handle.index < limits.sessions else { return false }
-        let session = unsafe sessions + handle.index
-        if case .live = unsafe session.pointee.phase {
-            return unsafe session.pointee.generation == handle.generation
+        let session = handle.index
+        if case .live = sessions[session].phase {
+            return sessions[session].generation == handle.generation
         }
         return false
     }
