@@ -78,6 +78,7 @@ extension Worker {
     }
 
     /// All completions that the turn began with, without a system call between them.
+    @_noLocks
     mutating func takeCompletions() {
         for offset in 0..<completionsInTurn { take(ring.completion(at: offset)) }
         ring.advance(completionsInTurn)
@@ -176,6 +177,7 @@ extension Worker {
         }
     }
 
+    @_noLocks
     private mutating func expireTimers() {
         timers.advance(to: now)
         while true {
