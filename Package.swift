@@ -111,16 +111,21 @@ let package = Package(
                 .product(name: "HummingbirdTLS", package: "hummingbird", condition: .when(traits: ["Hummingbird"])),
             ],
             path: "Tests/EndToEnd/hummingbird-refused"),
-        .testTarget(name: "MemoryTests", dependencies: ["Memory"]),
-        .testTarget(name: "HTTP1Tests", dependencies: ["HTTP1"]),
-        .testTarget(name: "YamuxTests", dependencies: ["Yamux"]),
-        .testTarget(name: "RegistrationTests", dependencies: ["Registration"]),
-        .testTarget(name: "RoutingTests", dependencies: ["Registration", "Routing"]),
+        .target(name: "TestSupport", path: "Tests/TestSupport"),
+        .testTarget(name: "MemoryTests", dependencies: ["Memory", "TestSupport"]),
+        .testTarget(name: "HTTP1Tests", dependencies: ["HTTP1", "TestSupport"]),
+        .testTarget(name: "YamuxTests", dependencies: ["TestSupport", "Yamux"]),
+        .testTarget(name: "RegistrationTests", dependencies: ["Registration", "TestSupport"]),
+        .testTarget(name: "RoutingTests", dependencies: ["Registration", "Routing", "TestSupport"]),
         .testTarget(name: "ReactorTests", dependencies: ["CKernel", "Memory", "Reactor"]),
-        .testTarget(name: "ProxyTests", dependencies: ["CKernel", "Proxy", "Reactor", "Routing", "TLS", "Yamux"]),
+        .testTarget(
+            name: "ProxyTests",
+            dependencies: ["CKernel", "Proxy", "Reactor", "Routing", "TLS", "TestSupport", "Yamux"]),
         .testTarget(
             name: "ControlTests",
-            dependencies: ["CKernel", "Control", "CTLSClient", "Memory", "Proxy", "Registration", "Routing", "TLS"]),
+            dependencies: [
+                "CKernel", "Control", "CTLSClient", "Memory", "Proxy", "Registration", "Routing", "TLS", "TestSupport",
+            ]),
         // An OpenSSL client, and a maker of certificates, for tests alone.
         .systemLibrary(
             name: "COpenSSL", path: "Tests/COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
@@ -128,7 +133,9 @@ let package = Package(
         .testTarget(name: "TLSTests", dependencies: ["CTLS", "CTLSClient", "Memory", "TLS"]),
         .testTarget(
             name: "SocketMasterTests",
-            dependencies: ["Registration", "SocketMaster", "Yamux", logging, nioCore, nioEmbedded, nioPosix]),
+            dependencies: [
+                "Registration", "SocketMaster", "TestSupport", "Yamux", logging, nioCore, nioEmbedded, nioPosix,
+            ]),
         .testTarget(name: "ProjectTests"),
     ],
     swiftLanguageModes: [.v6]

@@ -1,6 +1,7 @@
 import Registration
 import Routing
 import Testing
+import TestSupport
 
 @testable import Control
 
@@ -229,7 +230,7 @@ struct RegistryModelTests {
     @Test(arguments: 0..<8)
     func anySequenceLeavesTheRegistryConsistent(round: Int) {
         let seed = UInt64.random(in: 1...UInt64.max)
-        var random = SeededGenerator(state: seed)
+        var random = SeededGenerator(seed: seed)
         var world = World(reactors: 1 + round % 4, sessions: 20, listeners: 4, hold: 500)
         var living: [SessionHandle] = []
         var unreleased: [SessionHandle] = []

@@ -85,15 +85,3 @@ func name(_ port: UInt16, _ path: String = "/") -> RouteName {
 func anyDescriptor() -> OwnedDescriptor {
     OwnedDescriptor(ck_make_eventfd(false))
 }
-
-/// xorshift64*, so that a failure can be repeated by its seed.
-struct SeededGenerator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state ^= state >> 12
-        state ^= state << 25
-        state ^= state >> 27
-        return state &* 0x2545_F491_4F6C_DD1D
-    }
-}

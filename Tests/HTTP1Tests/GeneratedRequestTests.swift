@@ -1,5 +1,6 @@
 import HTTP1
 import Testing
+import TestSupport
 
 /// Generated requests, valid ones and damaged ones, against the reference parser.
 @Suite struct GeneratedRequestTests {

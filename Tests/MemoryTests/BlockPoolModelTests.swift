@@ -1,5 +1,6 @@
 import Memory
 import Testing
+import TestSupport
 
 /// Several chains of one pool beside the arrays that they must be equal to.
 private struct Chains: ~Copyable {

@@ -1,5 +1,6 @@
 import Memory
 import Testing
+import TestSupport
 
 @Test func `a list gives its indices in the order in which they were appended`() {
     let links = IndexLinks(capacity: 10)

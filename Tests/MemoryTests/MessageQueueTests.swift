@@ -2,6 +2,7 @@ import Glibc
 import Memory
 import Synchronization
 import Testing
+import TestSupport
 
 private struct Letter: BitwiseCopyable {
     var producer: Int32

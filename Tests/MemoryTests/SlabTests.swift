@@ -1,5 +1,6 @@
 import Memory
 import Testing
+import TestSupport
 
 private struct Record: BitwiseCopyable, Equatable {
     var number: UInt64

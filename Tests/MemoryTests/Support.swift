@@ -1,29 +1,6 @@
 import Glibc
 import Memory
 
-/// A small generator whose whole state is its seed, so that a failure can be repeated (SplitMix64).
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) {
-        state = seed
-    }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ mixed >> 30) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ mixed >> 27) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ mixed >> 31
-    }
-
-    /// A number of any magnitude up to `2^bits`: small and large ones are equally likely.
-    mutating func magnitude(bits: Int) -> UInt64 {
-        let size = UInt64.random(in: 0...UInt64(bits), using: &self)
-        return UInt64.random(in: 0...(1 << size), using: &self)
-    }
-}
-
 /// How many times the usual number of random schedules run: `MEMORY_TEST_EFFORT` in the environment.
 let effort: UInt64 = {
     guard let text = unsafe getenv("MEMORY_TEST_EFFORT") else { return 1 }

@@ -1,5 +1,6 @@
 import Memory
 import Testing
+import TestSupport
 
 /// The wheel beside a table of deadlines, in virtual time.
 private struct Schedule: ~Copyable {

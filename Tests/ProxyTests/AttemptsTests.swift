@@ -1,4 +1,5 @@
 import Testing
+import TestSupport
 
 @testable import Proxy
 
@@ -48,7 +49,7 @@ import Testing
 
     /// A model with numbers that are not packed.
     @Test(arguments: 0..<100) func `whatever happens is counted as by a model`(seed: Int) {
-        var random = SeededGenerator(state: UInt64(seed))
+        var random = SeededGenerator(seed: UInt64(seed))
         var attempts = Attempts()
         var (counted, uncounted, unproven) = (0, 0, 0)
         func forgive() {
@@ -81,7 +82,7 @@ import Testing
 
 @Suite struct IdleClientsTests {
     @Test(arguments: 0..<100) func `the longest idle comes first, of however many`(seed: Int) {
-        var random = SeededGenerator(state: UInt64(seed))
+        var random = SeededGenerator(seed: UInt64(seed))
         var clients = IdleClients()
         let times = (0..<Int(random.next() % 100)).map { _ in random.next() % 50 }
         for (place, since) in times.enumerated() {

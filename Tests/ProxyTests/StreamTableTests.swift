@@ -1,5 +1,6 @@
 import Memory
 import Testing
+import TestSupport
 
 @testable import Proxy
 
@@ -92,7 +93,7 @@ private struct Streams: ~Copyable {
 /// Full to its capacity all the time, so that chains of collisions form, wrap at the end and are shifted back.
 @Test func `the table behaves like a dictionary however long it is used`() {
     for seed in UInt64(1)...30 {
-        var random = SeededGenerator(state: seed)
+        var random = SeededGenerator(seed: seed)
         let capacity = Int.random(in: 1...40, using: &random)
         let sessions = Int32.random(in: 1...4, using: &random)
         var streams = Streams(capacity: capacity)

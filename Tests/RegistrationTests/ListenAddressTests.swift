@@ -1,5 +1,6 @@
 import Registration
 import Testing
+import TestSupport
 
 @Test(arguments: [
     ("", "*"), ("::", "*"), ("[::]", "*"), ("0:0:0:0:0:0:0:0", "*"),

@@ -1,5 +1,6 @@
 import Registration
 import Testing
+import TestSupport
 
 /// Registrations of every shape, with what the original's client sends for the first ones written by hand.
 private let samples: [(bytes: [UInt8], definition: SocketDefinition)] = [

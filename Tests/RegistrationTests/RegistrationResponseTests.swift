@@ -1,5 +1,6 @@
 import Registration
 import Testing
+import TestSupport
 
 private func decode(_ bytes: [UInt8], expectsAttributes: Bool, pieces: Int) -> (RegistrationResponseDecoder, Int) {
     var decoder = RegistrationResponseDecoder(expectsAttributes: expectsAttributes)

@@ -1,5 +1,6 @@
 import Routing
 import Testing
+import TestSupport
 
 private func snapshot(_ generation: UInt64) -> Snapshot {
     SnapshotBuilder.build(generation: generation, listeners: [], hashSeed: 0)

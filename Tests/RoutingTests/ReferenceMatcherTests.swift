@@ -1,5 +1,6 @@
 import Routing
 import Testing
+import TestSupport
 
 /// The rules of matching, one after the other, without any thought of speed.
 private struct ReferenceMatcher {

@@ -1,4 +1,5 @@
 import Testing
+import TestSupport
 import Yamux
 
 @Suite struct FrameHeaderTests {

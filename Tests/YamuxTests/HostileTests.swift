@@ -1,4 +1,5 @@
 import Testing
+import TestSupport
 import Yamux
 
 /// Whatever a peer sends is a breach or is dropped; it never traps, and it never makes us answer without bound.

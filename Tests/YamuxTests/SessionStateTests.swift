@@ -1,4 +1,5 @@
 import Testing
+import TestSupport
 import Yamux
 
 private func opener(now: UInt64 = 0, _ change: (inout SessionLimits) -> Void = { _ in }) -> SessionState {

@@ -1,4 +1,5 @@
 import Testing
+import TestSupport
 import Yamux
 
 /// An id that was reset comes again only after the answer to a later ping: until then frames of the stream that had it

@@ -1,31 +1,6 @@
 import Glibc
+import TestSupport
 import Yamux
-
-/// SplitMix64: small, good enough, and the same on every machine, so that a seed can be run again.
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) {
-        state = seed
-    }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
-    }
-
-    /// True once in `count` times.
-    mutating func oneIn(_ count: UInt64) -> Bool {
-        next() % count == 0
-    }
-
-    mutating func number(_ range: ClosedRange<Int>) -> Int {
-        range.lowerBound + Int(next() % UInt64(range.upperBound - range.lowerBound + 1))
-    }
-}
 
 extension FrameHeader {
     /// The header's bytes, written by the code under test.

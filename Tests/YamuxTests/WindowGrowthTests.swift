@@ -1,4 +1,5 @@
 import Testing
+import TestSupport
 import Yamux
 
 private let initial = Int(StreamState.initialWindow)

@@ -1,3 +1,4 @@
+import TestSupport
 import Yamux
 
 /// A model of a service on hashicorp/yamux, made from what that library does and not from the code under test: frames

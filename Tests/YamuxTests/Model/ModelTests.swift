@@ -1,4 +1,5 @@
 import Testing
+import TestSupport
 import Yamux
 
 /// Our end and a Go service in virtual time, with delays, any segmentation and a workload from a seed.

@@ -1,3 +1,4 @@
+import TestSupport
 import Yamux
 
 /// Our end, made of the structs under test in the way that the data plane uses them, with a random workload.
