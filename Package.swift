@@ -4,6 +4,7 @@ import PackageDescription
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioConcurrencyHelpers = Target.Dependency.product(name: "NIOConcurrencyHelpers", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
@@ -78,7 +79,7 @@ let package = Package(
             ]),
         .executableTarget(
             name: "socketmaster-publish",
-            dependencies: ["SocketMaster", argumentParser, logging, nioCore, nioPosix]),
+            dependencies: ["SocketMaster", argumentParser, logging, nioConcurrencyHelpers, nioCore, nioPosix]),
         // Services to read, and to run in the tests.
         .executableTarget(
             name: "example-http", dependencies: ["SocketMaster", nioCore, nioHTTP1], path: "Sources/Examples/http"),

@@ -1,7 +1,7 @@
+internal import NIOConcurrencyHelpers
 internal import NIOCore
 internal import NIOPosix
 internal import SocketMaster
-internal import Synchronization
 
 /// Finds out that the target leads back to us, by what becomes known while it is published: the port that the proxy has
 /// chosen, and clients that are connections of our own. Those are known by their addresses, where the proxy tells
@@ -10,7 +10,7 @@ final class LoopWatch: Sendable {
     private let check: LoopCheck
     /// Ends the program.
     private let fail: @Sendable (_ sentence: String) -> Void
-    private let state = Mutex(State())
+    private let state = NIOLockedValueBox(State())
 
     private struct State {
         /// The local addresses of our connections to the target, and the addresses of our clients. Either may be seen
@@ -35,12 +35,12 @@ final class LoopWatch: Sendable {
     /// Before anything is published.
     func begin() {
         let isProxyHere = check.isProxyHere()
-        state.withLock { $0.isProxyHere = isProxyHere }
+        state.withLockedValue { $0.isProxyHere = isProxyHere }
     }
 
     /// Looks at the port that a listener has, if it is another one than before.
     func look(at listener: (any Channel)?) {
-        guard let port = listener?.localAddress?.port, state.withLock({ $0.ports.insert(port).inserted }) else {
+        guard let port = listener?.localAddress?.port, state.withLockedValue({ $0.ports.insert(port).inserted }) else {
             return
         }
         let check = check
@@ -53,11 +53,11 @@ final class LoopWatch: Sendable {
     /// Whether a client is none of our own connections, as far as is known already.
     func admits(_ client: any Channel) -> Bool {
         guard let address = telling(client) else { return true }
-        let isLoop = state.withLock { state in
+        let isLoop = state.withLockedValue { state in
             state.clients.insert(address)
             return state.outgoing.contains(address)
         }
-        client.closeFuture.whenComplete { _ in self.state.withLock { _ = $0.clients.remove(address) } }
+        client.closeFuture.whenComplete { _ in self.state.withLockedValue { _ = $0.clients.remove(address) } }
         if isLoop { noteLoop() }
         return !isLoop
     }
@@ -65,11 +65,11 @@ final class LoopWatch: Sendable {
     /// The same when its connection to the target is there.
     func admits(_ client: any Channel, to target: any Channel) -> Bool {
         guard telling(client) != nil, let address = target.localAddress else { return true }
-        let isLoop = state.withLock { state in
+        let isLoop = state.withLockedValue { state in
             state.outgoing.insert(address)
             return state.clients.contains(address)
         }
-        target.closeFuture.whenComplete { _ in self.state.withLock { _ = $0.outgoing.remove(address) } }
+        target.closeFuture.whenComplete { _ in self.state.withLockedValue { _ = $0.outgoing.remove(address) } }
         if isLoop { noteLoop() }
         return !isLoop
     }
@@ -77,7 +77,7 @@ final class LoopWatch: Sendable {
     /// Whether a connection that a proxy has passed on, and whose it says it is, is not one that has been here before:
     /// neither one of ours nor one of a client that is connected.
     func admits(passed address: SocketAddress) -> Bool {
-        let isLoop = state.withLock { $0.outgoing.contains(address) || $0.clients.contains(address) }
+        let isLoop = state.withLockedValue { $0.outgoing.contains(address) || $0.clients.contains(address) }
         if isLoop { noteLoop() }
         return !isLoop
     }
@@ -87,11 +87,11 @@ final class LoopWatch: Sendable {
         guard let address = client.remoteAddress, address.port != nil, let text = address.ipAddress,
             let parsed = try? ListenAddress(parsing: text)
         else { return nil }
-        return Host.isLoopback(parsed) && !state.withLock({ $0.isProxyHere }) ? nil : address
+        return Host.isLoopback(parsed) && !state.withLockedValue({ $0.isProxyHere }) ? nil : address
     }
 
     private func noteLoop() {
-        let isEnough = state.withLock { state in
+        let isEnough = state.withLockedValue { state in
             state.loopCount += 1
             return state.loopCount == Self.loopMaximum
         }

@@ -1,8 +1,8 @@
 internal import Glibc
 internal import Logging
+internal import NIOConcurrencyHelpers
 internal import NIOCore
 internal import SocketMaster
-internal import Synchronization
 
 /// The program's life: start the command, wait for the target, publish it, serve, and end in good order.
 final class Publication: Sendable {
@@ -17,7 +17,7 @@ final class Publication: Sendable {
     private let arguments: [String]
     private let log: Logger
     private let drainTimeout: TimeAmount
-    private let state = Mutex(State())
+    private let state = NIOLockedValueBox(State())
 
     private struct State {
         var command: Command?
@@ -62,13 +62,13 @@ final class Publication: Sendable {
             try refuseLoops()
             if !arguments.isEmpty {
                 let command = try Command.start(arguments)
-                state.withLock { $0.command = command }
+                state.withLockedValue { $0.command = command }
             }
         } catch {
             error.exit()
         }
         let publishing = Task { await publish() }
-        state.withLock { $0.publishing = publishing }
+        state.withLockedValue { $0.publishing = publishing }
         while true { received(Signals.wait()) }
     }
 
@@ -114,7 +114,7 @@ final class Publication: Sendable {
         let server = try await listen(definition, loops)
         watch.add(server.channel)
         loops.look(at: server.channel)
-        let isEnding = state.withLock { state in
+        let isEnding = state.withLockedValue { state in
             state.listeners.append(server.channel)
             return state.isEnding
         }
@@ -145,14 +145,14 @@ final class Publication: Sendable {
     // The end.
 
     private func received(_ signal: Int32) {
-        let command = state.withLock { $0.commandExit == nil ? $0.command : nil }
+        let command = state.withLockedValue { $0.commandExit == nil ? $0.command : nil }
         if signal == SIGCHLD { return lookAfterCommand() }
         let isEnding = Signals.ending.contains(signal) || arguments.isEmpty && [SIGHUP, SIGQUIT].contains(signal)
         guard isEnding else {
             command?.send(signal)
             return
         }
-        let isFirst = state.withLock { state in
+        let isFirst = state.withLockedValue { state in
             defer { state.ending = state.ending ?? signal }
             return state.ending == nil
         }
@@ -165,14 +165,14 @@ final class Publication: Sendable {
     }
 
     private func lookAfterCommand() {
-        guard let command = state.withLock({ $0.command }), let exitCode = command.exitCode() else { return }
-        state.withLock { $0.commandExit = exitCode }
+        guard let command = state.withLockedValue({ $0.command }), let exitCode = command.exitCode() else { return }
+        state.withLockedValue { $0.commandExit = exitCode }
         stop()
     }
 
     /// It has become known that this cannot go on.
     private func fail(_ failure: Failure) {
-        state.withLock { $0.failure = $0.failure ?? failure }
+        state.withLockedValue { $0.failure = $0.failure ?? failure }
         log.error("draining: \(failure.sentence)")
         stop()
     }
@@ -180,26 +180,26 @@ final class Publication: Sendable {
     /// No new connections; `publish` goes on when those that there are have ended.
     private func stop() {
         watch.end()
-        let (listeners, publishing) = state.withLock { ($0.listeners, $0.publishing) }
+        let (listeners, publishing) = state.withLockedValue { ($0.listeners, $0.publishing) }
         for listener in listeners { listener.close(promise: nil) }
         if listeners.count < definitions.count { publishing?.cancel() }
     }
 
     /// All is drained. A command gets the signal now: until here it was needed.
     private func finish(_ exitCode: Int32, _ failure: Failure? = nil) async {
-        let (command, other) = state.withLock { ($0.command, $0.failure) }
+        let (command, other) = state.withLockedValue { ($0.command, $0.failure) }
         if let command { await end(command) }
         if let failure = failure ?? other { failure.exit() }
-        _exit(state.withLock { $0.commandExit } ?? exitCode)
+        _exit(state.withLockedValue { $0.commandExit } ?? exitCode)
     }
 
     /// As long as connections may take, it may.
     private func end(_ command: Command) async {
-        guard state.withLock({ $0.commandExit == nil }) else { return }
-        command.send(state.withLock { $0.ending } ?? SIGTERM)
+        guard state.withLockedValue({ $0.commandExit == nil }) else { return }
+        command.send(state.withLockedValue { $0.ending } ?? SIGTERM)
         let deadline = ContinuousClock.now + .nanoseconds(drainTimeout.nanoseconds)
         var isKilled = false
-        while state.withLock({ $0.commandExit == nil }) {
+        while state.withLockedValue({ $0.commandExit == nil }) {
             if !isKilled, ContinuousClock.now > deadline {
                 log.warning("the command has not ended in time", metadata: ["drain": "\(drainTimeout)"])
                 command.kill()

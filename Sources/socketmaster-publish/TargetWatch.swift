@@ -1,15 +1,15 @@
 internal import Logging
+internal import NIOConcurrencyHelpers
 internal import NIOCore
 internal import NIOPosix
 internal import SocketMaster
-internal import Synchronization
 
 /// Whether the target takes connections, and what follows: while it does not, nothing is registered, and it is asked
 /// again and again. What a proxy has not been told we have accepted goes back to it in the meantime.
 final class TargetWatch: Sendable {
     private let target: Target
     private let log: Logger
-    private let state = Mutex(State())
+    private let state = NIOLockedValueBox(State())
 
     fileprivate struct State {
         var isAway = false
@@ -41,14 +41,14 @@ final class TargetWatch: Sendable {
 
     /// A port has been published. It has not been if the target went meanwhile.
     func add(_ listener: any Channel) {
-        state.withLock { state in
+        state.withLockedValue { state in
             state.listeners[ObjectIdentifier(listener)] = listener
             if state.isAway { listener.triggerUserOutboundEvent(WithdrawService(), promise: nil) }
         }
     }
 
     /// The program ends: nothing is published again.
-    func end() { state.withLock { $0.hasEnded = true } }
+    func end() { state.withLockedValue { $0.hasEnded = true } }
 
     /// Waits until the target takes connections.
     /// - Throws: `Absence` if it does not within that time.
@@ -82,7 +82,7 @@ final class TargetWatch: Sendable {
     /// - Returns: Nothing if it has been asked just now.
     func glance(for client: any Channel) -> EventLoopFuture<Void>? {
         let promise = client.eventLoop.makePromise(of: Void.self)
-        let (glance, isOurs) = state.withLock { state -> (EventLoopFuture<Void>?, Bool) in
+        let (glance, isOurs) = state.withLockedValue { state -> (EventLoopFuture<Void>?, Bool) in
             if let glance = state.glance { return (glance, false) }
             if let last = state.lastGlance, last.duration(to: .now) < Self.glancePause { return (nil, false) }
             state.glance = promise.futureResult
@@ -93,7 +93,7 @@ final class TargetWatch: Sendable {
             return glance?.hop(to: client.eventLoop)
         }
         look(for: client, proofOfLife: Self.glanceTime).whenComplete { _ in
-            self.state.withLock { state in
+            self.state.withLockedValue { state in
                 state.glance = nil
                 state.lastGlance = .now
             }
@@ -102,11 +102,11 @@ final class TargetWatch: Sendable {
         return glance
     }
 
-    var isAway: Bool { state.withLock { $0.isAway } }
+    var isAway: Bool { state.withLockedValue { $0.isAway } }
 
     /// Nothing if the target is there as far as is known; else as `isAway`.
     func withdrawal(of client: any Channel) -> EventLoopFuture<Void>? {
-        state.withLock { state in state.isAway ? state.withdraw(client) : nil }
+        state.withLockedValue { state in state.isAway ? state.withdraw(client) : nil }
     }
 
     /// The target has not taken a connection: it is withdrawn.
@@ -115,7 +115,7 @@ final class TargetWatch: Sendable {
     func isAway(
         _ absence: Target.Absence, _ client: any Channel, since start: ContinuousClock.Instant
     ) -> EventLoopFuture<Void> {
-        let (isNews, told) = state.withLock { state in
+        let (isNews, told) = state.withLockedValue { state in
             // It has been away and back meanwhile, and the client's connection has been given back already.
             guard state.isAway || start >= state.backSince else {
                 return (false, client.eventLoop.makeSucceededVoidFuture())
@@ -132,7 +132,7 @@ final class TargetWatch: Sendable {
     }
 
     private func comeBack() async {
-        var pause = state.withLock { state in
+        var pause = state.withLockedValue { state in
             let isSteady = state.backSince.duration(to: .now) > Self.steadyAfter
             return isSteady ? Self.shortestPause : state.pause
         }
@@ -140,7 +140,7 @@ final class TargetWatch: Sendable {
             try? await Task.sleep(for: pause)
             pause = min(pause * 2, Self.longestPause)
         } while await target.absence() != nil
-        let isWanted = state.withLock { state in
+        let isWanted = state.withLockedValue { state in
             state.pause = pause
             state.backSince = .now
             state.lastGlance = nil

@@ -59,10 +59,10 @@ func TestCrashSaysItsSignalAndThread(t *testing.T) {
 	}
 }
 
-// skipIfSanitized leaves out what a sanitizer's own handlers of signals do otherwise.
+// skipIfSanitized leaves out what a sanitizer does otherwise: it has its own handlers of signals, and reserves memory.
 func skipIfSanitized(t *testing.T) {
 	if os.Getenv("ASAN_OPTIONS") != "" || os.Getenv("TSAN_OPTIONS") != "" {
-		t.Skip("a sanitizer tells of crashes by itself")
+		t.Skip("a sanitizer does that otherwise")
 	}
 }
 

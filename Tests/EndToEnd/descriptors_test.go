@@ -61,6 +61,7 @@ func TestPublishHasStandardDescriptors(t *testing.T) {
 
 // A file that may not grow is like a full disk: the line is lost, and nothing else.
 func TestLogAtTheLimitOfAFilesSizeEndsNothing(t *testing.T) {
+	skipIfSanitized(t) // its memory is a file, and limited
 	file := filepath.Join(t.TempDir(), "log")
 	p := startProxyBy(t, withShell(`ulimit -f 4; exec "$0" "$@" 2>`+file, program()))
 	port := freePort(t)
