@@ -93,6 +93,13 @@ extension Worker {
         connectionLinks.append(connection, to: &ended)
     }
 
+    /// The ring holds nothing of the connection.
+    @_noLocks
+    private func isOutOfKernel(_ connection: Int32) -> Bool {
+        guard case .idle = connections[connection].receive else { return false }
+        return !connections[connection].isSending && !connections[connection].isPolling
+    }
+
     /// The slots of those that have ended in this turn are free. Between two events, when nobody holds their numbers.
     @_noLocks
     mutating func freeEnded() {
@@ -100,6 +107,7 @@ extension Worker {
         while true {
             let connection = connectionLinks.removeFirst(from: &ended)
             guard connection >= 0 else { break }
+            assert(isOutOfKernel(connection), "rule 4: a slot is freed when the ring holds nothing of it")
             timers.cancel(connection)
             dirtyConnections.remove(connection)
             servable.remove(connection)

@@ -38,6 +38,7 @@ extension Worker {
 
     @_noLocks
     mutating func sendFlight(_ session: Int32) {
+        assert(!sessions[session].isSending, "rule 12: one send is under way on a socket")
         sessions[session].isSending = true
         let token = token(Operation.sessionSend, session: session)
         ring.send(sessions[session].fd, sessions[session].flight, of: pool, gathering: &gather, token)

@@ -1,34 +1,121 @@
 import Memory
+import Reactor
+import TLS
+import Yamux
 
-// What holds at the end of each turn. Debug builds, sanitized ones and the tests look; release builds do not.
+// What holds at the end of each turn, by the numbers of the rules in the README. Debug builds, sanitized ones and the
+// tests look; release builds do not.
 extension Worker {
     func checkInvariants() {
         #if DEBUG
+        checkTurn()
+        var sums = Sums()
         for connection in 0..<Int32(connections.touched) where connections.isTaken(connection) {
             checkConnection(connection)
+            sums.add(connections[connection], isLinked: connectionLinks.isLinked(connection))
         }
         for stream in 0..<Int32(streams.touched) where streams.isTaken(stream) { checkStream(stream) }
-        for session in 0..<Int32(limits.sessions) { checkSession(session) }
+        for session in 0..<Int32(limits.sessions) { checkSession(session, &sums) }
+        table.checkInvariants()
+        checkSums(sums)
         #endif
     }
 
-    /// Nobody is in a state that nothing will ever end: something of the client is awaited from the kernel, or it
-    /// stands in a queue of this thread, or a clock runs for it.
+    private func checkTurn() {
+        assert(!drainsInTurn, "rule 3: what has arrived when the program is to end is served in that turn")
+        assert(ended.isEmpty, "rule 4: slots of connections that have ended are free at the end of the turn")
+        assert(
+            parkedCount >= 0 && parkedCount <= Self.parkedCapacity, "rule 28: no more are parked than there is room for"
+        )
+    }
+
+    /// In this turn.
+    var buffersGivenBack: UInt32 { @_noLocks get { clientBuffers.unpublished &+ sessionBuffers.unpublished } }
+
+    @_noLocks @inline(__always)
+    func checkBuffer(of completion: Completion, before: UInt32) {
+        let isGivenBack = buffersGivenBack &- before == (completion.buffer < 0 ? 0 : 1)
+        assert(isGivenBack, "rule 1: whoever gets a buffer gives it back before it has done with the completion")
+    }
+
+    /// Bytes that pass through have just got blocks, and there are as many as they have to leave.
+    var sparesBlocks: Bool { @_noLocks get { pool.capacity - pool.inUse >= limits.sparedBlocks } }
+
+    // MARK: connections
+
     private func checkConnection(_ connection: Int32) {
         let record = connections[connection]
         let isAwaited = isReceiving(record) || record.isPolling || record.isSending
         guard !record.isClosing else {
-            return assert(isAwaited, "a connection is closed as soon as the kernel holds nothing of it")
+            return assert(isAwaited, "rule 4: a connection is closed as soon as the kernel holds nothing of it")
         }
+        checkProgress(connection, record, isAwaited: isAwaited)
+        checkBytes(connection, record)
+        checkWait(connection, record)
+        checkExchange(connection, record)
+    }
+
+    /// Something of the client is awaited from the kernel, or it stands in a queue of this thread, or a clock runs.
+    private func checkProgress(_ connection: Int32, _ record: Connection, isAwaited: Bool) {
         let hasClock = timers.isScheduled(connection)
-        assert(isAwaited || isQueued(connection) || hasClock, "nothing would ever end the connection")
+        assert(isAwaited || isQueued(connection) || hasClock, "rule 5: nothing would ever end the connection")
         if case .relay = record.mode, !record.isHandingOver {
             let isNoticed = isReceiving(record) || record.isPolling || isQueued(connection)
-            assert(isNoticed, "a client that vanishes is noticed")
+            assert(isNoticed, "rule 5: a client that vanishes is noticed")
         }
-        if isWaiting(connection) { assert(connectionLinks.isLinked(connection) && hasClock, "a wait has an end") }
-        if record.stream >= 0 {
-            assert(streams.isTaken(record.stream) && streams[record.stream].connection == connection)
+        if starvedConnections.contains(connection) {
+            assert(!isReceiving(record), "rule 2: nobody else arms a receive that has found no buffer")
+        }
+        assert(record.lastProgress <= now, "rule 6: progress was made, and is not to come")
+    }
+
+    private func checkBytes(_ connection: Int32, _ record: Connection) {
+        if record.hasUnsent, !record.isShaking {
+            let isUnderWay = record.isSending || dirtyConnections.contains(connection)
+            assert(isUnderWay, "rule 12: what is to be sent is under way, or goes out with the next turn")
+        }
+        if !record.tls.exists {
+            assert(record.sealed.isEmpty && record.sealedBytes == 0, "rule 13: who speaks plain has no records")
+        }
+        if record.pipe >= 0 {
+            let inPipe = pipes.bytes(in: record.pipe)
+            assert(inPipe > 0, "rule 14: an empty pipe is given back at once")
+            let behind = behindPipes[record.pipe].count
+            assert(record.pipedBytes == inPipe + behind, "rule 14: what lies in the pipe and behind it is counted")
+            assert(!record.tls.exists, "rule 14: what is sealed goes through no pipe")
+        } else {
+            assert(record.pipedBytes == 0, "rule 14: what lies in the pipe and behind it is counted")
+        }
+        assert(record.isKept || record.kept.isEmpty, "rule 20: what is kept is all that was passed on, or nothing")
+    }
+
+    private func checkWait(_ connection: Int32, _ record: Connection) {
+        guard isWaiting(connection) else {
+            return assert(
+                !record.countsAsWaiting && record.waitingBytes == 0, "rule 22: who does not wait is not counted")
+        }
+        assert(
+            connectionLinks.isLinked(connection) && timers.isScheduled(connection), "rule 5: a wait has an end")
+        assert(record.countsAsWaiting && record.waitedSince > 0, "rule 22: who waits is counted")
+        assert(record.waitingBytes <= record.received.count, "rule 22: only bytes that wait are counted")
+        assert(record.stream < 0, "rule 21: who waits for a session has no stream")
+    }
+
+    private func checkExchange(_ connection: Int32, _ record: Connection) {
+        if case .skipped = record.request {
+            assert(record.stream < 0, "rule 7: what is left of a request is skipped when its reply is whole")
+        }
+        guard record.stream >= 0 else {
+            assert(record.owedCredit == 0, "rule 18: credit is owed to a stream")
+            return assert(!record.isQueuedToSplice, "rule 16: who has no stream splices nothing")
+        }
+        let stream = streams[record.stream]
+        assert(stream.connection == connection, "rule 4: a stream and its connection know of each other")
+        if case .http = record.mode, stream.state.finSent {
+            assert(stream.state.isAcknowledged, "rule 8: a FIN follows the acceptance of its stream")
+        }
+        if stream.isTakenBack {
+            assert(unusedLinks.isLinked(record.stream), "rule 23: what is taken back has a barrier")
         }
     }
 
@@ -43,29 +130,202 @@ extension Worker {
             || postponed.contains(connection) || connectionLinks.isLinked(connection)
     }
 
+    // MARK: streams and sessions
+
     /// A stream serves somebody, or it stands where the session's tick ends it.
     private func checkStream(_ stream: Int32) {
         let record = streams[stream]
-        assert(streamLinks.isLinked(stream), "a stream is in its session's list")
-        if record.connection >= 0 {
-            assert(connections.isTaken(record.connection) && connections[record.connection].stream == stream)
-            assert(!connections[record.connection].isClosing, "who has gone has left its stream")
+        assert(streamLinks.isLinked(stream), "rule 24: a stream is in its session's list")
+        let found = table.find(session: record.session, id: record.state.id, in: streams)
+        assert(found == stream, "rule 11: a stream is found by its id, and nobody else is")
+        if case .live = sessions[record.session].phase {
         } else {
-            assert(unusedLinks.isLinked(stream), "a stream without a client is about to end, or idle")
+            assertionFailure("rule 24: a session ends with its streams")
+        }
+        if record.connection >= 0 {
+            assert(connections.isTaken(record.connection), "rule 4: a stream serves a connection that there is")
+            assert(!connections[record.connection].isClosing, "rule 4: who has gone has left its stream")
+        } else {
+            assert(unusedLinks.isLinked(stream), "rule 5: a stream without a client is about to end, or idle")
         }
     }
 
-    /// A session is always read, and looked at once a second.
-    private func checkSession(_ session: Int32) {
-        let slot = sessions[session]
-        switch slot.phase {
-        case .free: return
+    private func checkSession(_ session: Int32, _ sums: inout Sums) {
+        switch sessions[session].phase {
+        case .free: checkFreeSession(session)
         case .ending:
-            assert(slot.isReceiving || slot.isPolling || slot.isSending, "a session ends with its last operation")
+            let isAwaited = sessions[session].isReceiving || sessions[session].isPolling || sessions[session].isSending
+            assert(isAwaited, "rule 4: a session ends with its last operation")
+            assert(sessions[session].streams.isEmpty, "rule 24: a session ends with its streams")
         case .live:
-            let isQueued = splicingReaders.contains(session) || starvedSessions.contains(session)
-            assert(slot.isReceiving || slot.isPolling || isQueued, "a session is always read")
-            assert(timers.isScheduled(Int32(limits.connections) + session), "a session has a tick")
+            checkReading(session)
+            checkWriting(session)
+            checkStreams(of: session)
+            checkThoseWho(waitFor: session)
+            sums.add(sessions[session])
         }
+    }
+
+    /// Nobody has written to it since.
+    private func checkFreeSession(_ session: Int32) {
+        let record = sessions[session]
+        let hasBytes = !record.control.isEmpty || !record.egress.isEmpty || !record.flight.isEmpty
+        let isWaitedFor =
+            !record.openers.isEmpty || !record.doubtful.isEmpty || !record.ready.isEmpty || !record.bulk.isEmpty
+        let isFree = record.fd == -1 && record.generation == 0 && record.written == 0 && !hasBytes && !isWaitedFor
+        assert(
+            isFree && record.streams.isEmpty && record.unusedStreams == 0,
+            "rule 4: nobody writes to a slot that is free")
+    }
+
+    /// A session is always read, and looked at once a second.
+    private func checkReading(_ session: Int32) {
+        let record = sessions[session]
+        let isQueued = splicingReaders.contains(session) || starvedSessions.contains(session)
+        assert(record.isReceiving || record.isPolling || isQueued, "rule 17: a session is always read")
+        if starvedSessions.contains(session) {
+            assert(!record.isReceiving, "rule 2: nobody else arms a receive that has found no buffer")
+        }
+        if record.isPolling {
+            assert(record.isSplicing, "rule 17: only a session that is read frame by frame is polled")
+        }
+        assert(timers.isScheduled(Int32(limits.connections) + session), "rule 5: a session has a tick")
+        if record.payloadStream >= 0 {
+            let isOurs = streams.isTaken(record.payloadStream) && streams[record.payloadStream].session == session
+            assert(isOurs, "rule 24: a payload belongs to a stream of its session")
+        }
+    }
+
+    private func checkWriting(_ session: Int32) {
+        let record = sessions[session]
+        assert(record.lateBytes <= record.egress.count, "rule 19: what is late lies with what waits")
+        let hasUrgent = record.egress.count > record.lateBytes || !record.control.isEmpty || !record.flight.isEmpty
+        if hasUrgent, record.isAnnounced {
+            let isUnderWay = record.isSending || dirtySessions.contains(session)
+            assert(isUnderWay, "rule 12: what is to be sent is under way, or goes out with the next turn")
+        }
+        if record.framePipe >= 0 {
+            assert(record.isSending || dirtySessions.contains(session), "rule 15: a frame that has begun is finished")
+        } else {
+            assert(record.frameOwner < 0, "rule 15: a frame that has begun has a pipe")
+        }
+        if record.frameOwner >= 0 {
+            let stream = connections.isTaken(record.frameOwner) ? connections[record.frameOwner].stream : -1
+            assert(stream >= 0 && streams[stream].session == session, "rule 15: who has gone has left its frame")
+        }
+    }
+
+    /// Its list has all of them, and the sums that it keeps are theirs.
+    private func checkStreams(of session: Int32) {
+        var (count, paced, suspects) = (Int32(0), UInt32(0), UInt32(0))
+        var stream = sessions[session].streams.first
+        while stream >= 0 {
+            assert(streams[stream].session == session, "rule 24: a stream is in its session's list")
+            count += 1
+            if streams[stream].isPaced { paced += 1 }
+            if streams[stream].isSuspect { suspects += 1 }
+            stream = streamLinks.next(of: stream)
+        }
+        assert(count == sessions[session].streams.count, "rule 24: a session's list has all of its streams")
+        let areCounted = paced == sessions[session].pacedStreams && suspects == sessions[session].suspects
+        assert(areCounted, "rule 25: streams that are paced, or may kill, are counted until they are answered")
+        checkUnused(sessions[session].idle, "rule 23: an idle stream waits for its next request") {
+            $0.isIdle && !$0.isTakenBack && $0.connection < 0
+        }
+        checkUnused(sessions[session].takenBack, "rule 23: what is taken back has a barrier") {
+            $0.isTakenBack && !$0.isIdle
+        }
+        checkUnused(sessions[session].lingering, "rule 23: a stream that lingers serves nobody") {
+            !$0.isIdle && !$0.isTakenBack && $0.connection < 0
+        }
+    }
+
+    private func checkUnused(_ list: IndexList, _ rule: StaticString, _ belongs: (Stream) -> Bool) {
+        var stream = list.first
+        while stream >= 0 {
+            assert(belongs(streams[stream]), "\(rule)")
+            stream = unusedLinks.next(of: stream)
+        }
+    }
+
+    private func checkThoseWho(waitFor session: Int32) {
+        checkWaiters(sessions[session].openers, session, areDoubtful: false)
+        checkWaiters(sessions[session].doubtful, session, areDoubtful: true)
+        checkServed(sessions[session].ready, session, areQueuedToSplice: false)
+        checkServed(sessions[session].bulk, session, areQueuedToSplice: true)
+    }
+
+    private func checkWaiters(_ list: IndexList, _ session: Int32, areDoubtful: Bool) {
+        var connection = list.first
+        while connection >= 0 {
+            let record = connections[connection]
+            if case .session = record.wait {
+            } else {
+                assertionFailure("rule 21: whoever stands with a session waits for it")
+            }
+            assert(record.session == session, "rule 21: whoever stands with a session waits for it")
+            assert(record.attempts.areDoubtful == areDoubtful, "rule 21: doubtful attempts stand behind all others")
+            connection = connectionLinks.next(of: connection)
+        }
+    }
+
+    private func checkServed(_ list: IndexList, _ session: Int32, areQueuedToSplice: Bool) {
+        var connection = list.first
+        while connection >= 0 {
+            let record = connections[connection]
+            assert(record.isQueuedToSplice == areQueuedToSplice, "rule 16: bulk stands in a list of its own")
+            let isServed = record.stream >= 0 && streams[record.stream].session == session
+            assert(isServed, "rule 16: who has bytes for a session is served by it")
+            connection = connectionLinks.next(of: connection)
+        }
+    }
+
+    // MARK: sums
+
+    /// What the worker counts, counted anew.
+    private struct Sums {
+        var shaking = Int32(0)
+        var waitForRoute = Int32(0)
+        var waitForSession = 0
+        var linked = Int32(0)
+        var inLists = Int32(0)
+        var closingBytes = 0
+        var keptBlocks = 0
+        var pipes = 0
+        var drainingSessions = 0
+        var extraCredit = 0
+
+        mutating func add(_ record: Connection, isLinked: Bool) {
+            if isLinked { linked += 1 }
+            if record.isShaking, record.tls.exists { shaking += 1 }
+            switch record.wait {
+            case .none: break
+            case .route: waitForRoute += 1
+            case .session: waitForSession += 1
+            }
+            if record.isClosing { closingBytes += record.outgoing.count + record.sealed.count }
+            keptBlocks += (record.kept.count + BlockPool.blockBytes - 1) / BlockPool.blockBytes
+            if record.pipe >= 0 { pipes += 1 }
+        }
+
+        mutating func add(_ session: Session) {
+            inLists += session.openers.count + session.doubtful.count + session.ready.count + session.bulk.count
+            if session.framePipe >= 0 { pipes += 1 }
+            if session.isDraining { drainingSessions += 1 }
+            extraCredit += Int(session.extraCredit)
+        }
+    }
+
+    private func checkSums(_ sums: Sums) {
+        assert(sums.shaking == shaking.count, "rule 27: who shakes hands stands in the list of those")
+        assert(sums.waitForRoute == waiting.count, "rule 21: who waits for a route stands in the list of those")
+        assert(sums.waitForSession == waitingForSessions, "rule 21: who waits for a session is counted")
+        let inLists = sums.inLists + waiting.count + shaking.count
+        assert(sums.linked == inLists, "rule 21: a connection stands in one list, and that is known")
+        assert(sums.closingBytes == closingBytes, "rule 26: bytes of those that are closing are counted")
+        assert(sums.keptBlocks == keptBlocks, "rule 20: blocks in which bytes are kept are counted")
+        assert(sums.pipes == pipes.borrowed, "rule 14: who has borrowed a pipe is known")
+        assert(sums.drainingSessions == drainingSessions, "rule 9: sessions that have said GoAway are counted")
+        assert(sums.extraCredit == extraCredit, "rule 18: credit beyond the first window is counted")
     }
 }

@@ -40,6 +40,7 @@ extension Worker {
             unsafe pool.append(bytes, to: &connections[connection].kept, sparing: limits.sparedBlocks)
         else { return dropKept(connection) }
         keptBlocks += Self.blocks(size) - before
+        assert(sparesBlocks, "rule 10: what passes through leaves the blocks that are spared")
     }
 
     /// What was kept is not needed any more: the client has heard of the service, or will never.

@@ -80,7 +80,12 @@ extension Worker {
     /// All completions that the turn began with, without a system call between them.
     @_noLocks
     mutating func takeCompletions() {
-        for offset in 0..<completionsInTurn { take(ring.completion(at: offset)) }
+        for offset in 0..<completionsInTurn {
+            let completion = ring.completion(at: offset)
+            let before = buffersGivenBack
+            take(completion)
+            checkBuffer(of: completion, before: before)
+        }
         ring.advance(completionsInTurn)
         if ring.hasOverflowed() { bump(.overflows) }
     }

@@ -13,7 +13,8 @@ public struct ReceiveBuffers: ~Copyable {
     private let ring: UnsafeMutablePointer<io_uring_buf_ring>
     private let memory: UnsafeMutableRawPointer
     private let mask: UInt32
-    private var unpublished: UInt32 = 0
+    /// Given back since the kernel was last shown what was.
+    public private(set) var unpublished: UInt32 = 0
 
     /// Registers the group, before the ring is enabled or on the ring's thread. The kernel refuses when the locked
     /// memory that is allowed to the user is used up.

@@ -154,5 +154,14 @@ private struct Record: BitwiseCopyable, Equatable {
         let slab = Slab<UInt64>(capacity: 2)
         slab[1] = 1
     }
+    // Whoever got its address before that.
+    await #expect(processExitsWith: .failure) {
+        var slab = Slab<UInt64>(capacity: 2)
+        let index = slab.insert(7)
+        let former = unsafe withUnsafeMutablePointer(to: &slab[index]) { unsafe $0 }
+        slab.remove(index)
+        unsafe former.pointee = 8
+        _ = slab.insert(9)
+    }
     #endif
 }
