@@ -155,5 +155,20 @@ def save(results):
     """Keeps the raw results and returns the path as seen from the top of the checkout."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / time.strftime(f"{results['comparison']}-%Y%m%d-%H%M%S.json", time.gmtime())
-    path.write_text(json.dumps(results | {"medians": medians(results)}, indent=1) + "\n")
+    path.write_text(text(results | {"medians": medians(results)}))
     return relative(path)
+
+
+def text(results):
+    """JSON with a line for each sample, each median and each peer: a difference between two files can be read."""
+    members = []
+    for key, value in results.items():
+        if isinstance(value, list) and value:
+            lines = ",\n".join(f"  {json.dumps(item)}" for item in value)
+            members.append(f" {json.dumps(key)}: [\n{lines}\n ]")
+        elif isinstance(value, dict) and all(isinstance(item, dict) for item in value.values()) and value:
+            lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(item)}" for name, item in value.items())
+            members.append(f" {json.dumps(key)}: {{\n{lines}\n }}")
+        else:
+            members.append(f" {json.dumps(key)}: {json.dumps(value)}")
+    return "{\n" + ",\n".join(members) + "\n}\n"
