@@ -177,7 +177,7 @@
 
     /// Passes bytes until data is expected, a blank follows a size, a first trailer field begins, the body has ended or
     /// broken, or there are no more.
-    @_noLocks @inline(__always)
+    @inline(__always)
     private mutating func passFraming(_ bytes: UnsafeRawBufferPointer, _ index: inout Int, stopsAtTrailers: Bool) {
         while index < bytes.count && state.rawValue < State.data.rawValue {
             let byte = unsafe bytes[index]
@@ -206,7 +206,7 @@
     /// Passes blanks, and the byte that ends them.
     ///
     /// - Returns: whether the body goes on behind them.
-    @_noLocks @inline(never)
+    @inline(never)
     private mutating func passBlanks(_ bytes: UnsafeRawBufferPointer, _ index: inout Int, isReply: Bool) -> Bool {
         unsafe index &+= skipBlanks(bytes, index)
         if index == bytes.count || state == .broken { return false }
@@ -220,7 +220,7 @@
     }
 
     /// The same at the start of a piece, where blanks are reported.
-    @_noLocks @inline(never)
+    @inline(never)
     private mutating func goOnBehindBlanks(
         _ bytes: UnsafeRawBufferPointer, _ index: inout Int, _ blanks: inout Int
     ) -> Bool {

@@ -25,7 +25,7 @@ struct EditableLines {
         return fields.notes[index &- 1]
     }
 
-    @_noLocks @inline(never)
+    @inline(never)
     private mutating func nextOfAll(_ fields: borrowing FieldSection, in bytes: PaddedBytes) -> FieldLine? {
         let end = Int(fields.findings.end) &- 2
         while position < end {

@@ -46,14 +46,14 @@ enum FieldKind: UInt8 {
     }
 
     /// Host and Date, which are in nearly every request and reply, are told here.
-    @_noLocks @inline(__always)
+    @inline(__always)
     private static func ofLikelyName(_ bytes: PaddedBytes, _ start: Int, _ count: Int) -> FieldKind {
         if count != 4 { return ofOtherName(bytes, start, count) }
         if bytes.equalsIgnoringCase("host", at: start) { return .host }
         return bytes.equalsIgnoringCase("date", at: start) ? .date : .ordinary
     }
 
-    @_noLocks @inline(never)
+    @inline(never)
     private static func ofOtherName(_ bytes: PaddedBytes, _ start: Int, _ count: Int) -> FieldKind {
         let head = Word.first(min(count, 8), of: bytes.word(at: start) | Word.lowerCase)
         switch count {
@@ -65,7 +65,7 @@ enum FieldKind: UInt8 {
         }
     }
 
-    @_noLocks @inline(__always)
+    @inline(__always)
     private static func ofLongName(_ bytes: PaddedBytes, _ start: Int, _ count: Int, _ head: UInt64) -> FieldKind {
         switch head {
         case Word.of("connecti"): kind(.connection, "connection", bytes, start, count)
@@ -88,7 +88,7 @@ enum FieldKind: UInt8 {
         }
     }
 
-    @_noLocks @inline(__always)
+    @inline(__always)
     private static func ofForwardingName(_ bytes: PaddedBytes, _ start: Int, _ count: Int) -> FieldKind {
         let kind =
             switch count {
@@ -99,14 +99,14 @@ enum FieldKind: UInt8 {
         return kind == .ordinary ? ofFoldedName(bytes, start, count) : kind
     }
 
-    @_noLocks @inline(__always)
+    @inline(__always)
     private static func kind(
         _ kind: FieldKind, _ name: StaticString, _ bytes: PaddedBytes, _ start: Int, _ count: Int
     ) -> FieldKind {
         count == name.utf8CodeUnitCount && bytes.equalsIgnoringCase(name, at: start) ? kind : .ordinary
     }
 
-    @_noLocks @inline(never)
+    @inline(never)
     private static func ofFoldedName(_ bytes: PaddedBytes, _ start: Int, _ count: Int) -> FieldKind {
         unfolded(bytes, nameAt: start, count: count) == .ordinary ? .ordinary : .folded
     }

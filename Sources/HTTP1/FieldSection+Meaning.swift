@@ -77,7 +77,6 @@ extension FieldSection {
     }
 
     /// RFC 9112 §6.1: `chunked`, alone. Other codings are of no use to a proxy that cannot decode them.
-    @_noLocks
     private mutating func takeTransferEncoding(
         _ line: FieldLine, _ value: ByteRange, _ bytes: PaddedBytes
     ) -> Refusal {
@@ -126,7 +125,7 @@ extension FieldSection {
 
     /// A name that is one of ours for whoever takes `_` for `-`: the line is treated like that one. A framing field is
     /// refused, because it would be right for such a program and wrong for any other.
-    @_noLocks @inline(never)
+    @inline(never)
     private mutating func takeFolded(_ line: FieldLine, _ bytes: PaddedBytes) -> Refusal {
         var unfolded = line
         unfolded.kind = kind(of: ByteRange(Int(line.start), Int(line.valueStart) &- 1), in: bytes)

@@ -114,7 +114,7 @@ struct FieldSection: ~Copyable {
     }
 
     /// The line does not begin with a name and a colon: the empty line, or a fault.
-    @_noLocks @inline(never)
+    @inline(never)
     private mutating func endOrRefuse(_ bytes: PaddedBytes, lineStart: Int, nameEnd: Int) -> HeadStatus {
         if nameEnd == bytes.count { return .incomplete }
         if nameEnd == lineStart {
@@ -138,7 +138,7 @@ struct FieldSection: ~Copyable {
     }
 
     /// The text of a line ends with something other than a CRLF that is there.
-    @_noLocks @inline(never)
+    @inline(never)
     private mutating func incompleteOrRefuse(_ bytes: PaddedBytes, lineEnd: Int) -> HeadStatus {
         let refusal = bytes.refusalOfControl(at: lineEnd)
         return refusal == .none ? .incomplete : refuse(refusal)
@@ -169,7 +169,7 @@ struct FieldSection: ~Copyable {
         return kind == .folded || kind == .date ? resolved(kind, name, in: bytes) : kind
     }
 
-    @_noLocks @inline(never)
+    @inline(never)
     private func resolved(_ kind: FieldKind, _ name: ByteRange, in bytes: PaddedBytes) -> FieldKind {
         if kind == .date || !findings.isRequest { return .ordinary }
         let unfolded = FieldKind.unfolded(bytes, nameAt: name.lowerBound, count: Int(name.count))

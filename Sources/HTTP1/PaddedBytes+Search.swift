@@ -111,7 +111,7 @@ extension PaddedBytes {
     }
 
     /// The index of the first byte that is set in a mask, or nil if none is.
-    @_noLocks @inline(__always)
+    @inline(__always)
     private static func firstByte(of mask: SIMDMask<SIMD16<Int8>>) -> Int? {
         // The mask of sixteen bytes is sixteen bytes itself: all ones or all zeros each.
         let halves = unsafe unsafeBitCast(mask, to: SIMD2<UInt64>.self)

@@ -51,7 +51,7 @@ extension RequestHead {
 
     /// Writes a request line whose target or version changes, and Host where it is not the client's. The CRLF after
     /// them follows with the fields.
-    @_noLocks @inline(never)
+    @inline(never)
     private func writeOtherStart(
         _ bytes: PaddedBytes, _ host: UnsafeRawBufferPointer, _ writer: inout ByteWriter
     ) {
@@ -83,7 +83,6 @@ extension RequestHead {
     }
 
     /// Writes the runs of lines between those that are left out.
-    @_noLocks
     private func writeKeptFields(
         _ bytes: PaddedBytes, isTrusted: Bool, replacesHost: Bool, _ writer: inout ByteWriter
     ) {
@@ -111,7 +110,6 @@ extension RequestHead {
         }
     }
 
-    @_noLocks
     private func writeOwnFields(
         _ bytes: PaddedBytes, _ forwarding: borrowing Forwarding, _ writer: inout ByteWriter
     ) {
@@ -164,7 +162,6 @@ extension RequestHead {
     }
 
     /// Joins the lines of a trusted client in their order, and appends the client itself.
-    @_noLocks
     private func writeForwardedFor(
         _ bytes: PaddedBytes, _ forwarding: borrowing Forwarding, _ writer: inout ByteWriter
     ) {

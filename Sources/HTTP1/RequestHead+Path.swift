@@ -30,7 +30,7 @@ extension RequestHead {
     }
 
     /// Decodes and resolves in one pass: `scratch` always holds the segments so far, each with the slash before it.
-    @_noLocks @inline(never)
+    @inline(never)
     private static func resolve(
         _ bytes: PaddedBytes, _ range: Range<Int>, _ scratch: UnsafeMutableRawBufferPointer
     ) -> UnsafeRawBufferPointer? {
@@ -61,7 +61,6 @@ extension RequestHead {
     /// Ends the segment that begins at `segmentStart`: a dot segment goes, `..` with the one before it.
     ///
     /// - Returns: false if there is none before it.
-    @_noLocks
     private static func endSegment(_ path: inout ByteWriter, _ segmentStart: inout Int, isLast: Bool) -> Bool {
         let count = path.count &- segmentStart
         let isDot = count == 1 && path[segmentStart] == Ascii.dot

@@ -51,7 +51,7 @@ struct RequestLine {
 
     // MARK: Version and form of the target
 
-    @_noLocks @inline(__always)
+    @inline(__always)
     private mutating func scanVersion(_ bytes: PaddedBytes, from start: Int) -> HeadStatus {
         guard let version = MinorVersion(bytes, at: start), start &+ 10 <= bytes.count, bytes.isLineEnd(at: start &+ 8)
         else { return oddVersion(bytes, start) }

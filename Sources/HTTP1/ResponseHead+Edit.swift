@@ -58,7 +58,7 @@ extension ResponseHead {
         return writer.count
     }
 
-    @_noLocks @inline(never)
+    @inline(never)
     private func writeDate(_ date: UnsafeRawBufferPointer, _ writer: inout ByteWriter) {
         if date.count == 0 || status < 200 { return }
         precondition(date.count == HTTPDate.byteCount, "a date is written by HTTPDate")

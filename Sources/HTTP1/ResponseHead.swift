@@ -48,7 +48,6 @@ public struct ResponseHead: ~Copyable, Sendable {
         return status
     }
 
-    @_noLocks
     private mutating func scanLines(_ bytes: PaddedBytes, limits: HeadLimits, request: Method) -> HeadStatus {
         guard let version = MinorVersion(bytes, at: 0), bytes.count >= 8 else { return oddVersion(bytes) }
         minorVersion = version.number

@@ -77,7 +77,7 @@ public struct BlockPool: ~Copyable {
     }
 
     /// Whether a test has wished for that.
-    @_noLocks @inline(__always)
+    @inline(__always)
     private func failsForTest() -> Bool {
         #if DEBUG
         guard unsafe state.pointee.callsUntilFailure > 0 else { return false }
@@ -263,7 +263,6 @@ public struct BlockPool: ~Copyable {
     }
 
     /// Adds an empty block; the caller has seen that there is one.
-    @_noLocks
     private func extend(_ chain: inout Chain) {
         let index: Int32
         if unsafe state.pointee.free >= 0 {
@@ -284,7 +283,6 @@ public struct BlockPool: ~Copyable {
         chain.tail = index
     }
 
-    @_noLocks
     private func release(_ index: Int32) {
         unsafe (blocks + Int(index)).pointee.next = state.pointee.free
         unsafe state.pointee.free = index

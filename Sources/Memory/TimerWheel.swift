@@ -112,7 +112,6 @@ public struct TimerWheel: ~Copyable {
         return at > now ? Int64(truncatingIfNeeded: at - now) : 0
     }
 
-    @_noLocks
     private mutating func insert(_ node: Int32) {
         let due = unsafe nodes[Int(node)].due
         // Where the wheel stands in a level was sorted in when it got there: a node put into that slot now means the
@@ -130,7 +129,6 @@ public struct TimerWheel: ~Copyable {
         (tick >> (Self.slotBits * UInt64(level))) & 63
     }
 
-    @_noLocks
     private mutating func expire(level: Int, tick: UInt64) {
         let slot = slotNumber(tick, level)
         let head = Int32(capacity + level * 64 + Int(slot))
@@ -146,7 +144,6 @@ public struct TimerWheel: ~Copyable {
     }
 
     /// At the start of a level's turn, what waits in the next level's slot is sorted in anew.
-    @_noLocks
     private mutating func cascade() {
         var level = 1
         while level < Self.levels {
@@ -157,7 +154,6 @@ public struct TimerWheel: ~Copyable {
         }
     }
 
-    @_noLocks
     private mutating func resort(_ slot: Int) {
         let head = Int32(capacity + slot)
         // Taken off as a whole first: what still belongs here must not be met again.
@@ -174,7 +170,6 @@ public struct TimerWheel: ~Copyable {
         }
     }
 
-    @_noLocks
     private mutating func link(_ node: Int32, at slot: Int) {
         let head = Int32(capacity + slot)
         let last = unsafe nodes[Int(head)].previous
@@ -186,7 +181,6 @@ public struct TimerWheel: ~Copyable {
         setOccupied(slot)
     }
 
-    @_noLocks
     private mutating func unlink(_ node: Int32) {
         let entry = unsafe nodes[Int(node)]
         unsafe nodes[Int(entry.previous)].next = entry.next

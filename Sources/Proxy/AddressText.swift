@@ -54,7 +54,6 @@ enum AddressText {
         return count
     }
 
-    @_noLocks
     private static func put(_ character: UInt8, _ count: inout Int, _ space: UnsafeMutableRawBufferPointer) {
         unsafe space[count] = character
         count += 1
@@ -71,13 +70,11 @@ enum AddressText {
         return (high, low)
     }
 
-    @_noLocks
     private static func group(_ bytes: borrowing InlineArray<16, UInt8>, _ number: Int) -> UInt16 {
         UInt16(bytes[2 * number]) << 8 | UInt16(bytes[2 * number + 1])
     }
 
     /// The longest run of two or more zero groups, the first of equals, becomes `::`.
-    @_noLocks
     private static func writeV6(
         _ bytes: borrowing InlineArray<16, UInt8>,
         _ writer: inout Writer,

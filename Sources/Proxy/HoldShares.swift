@@ -63,7 +63,6 @@ public struct HoldShares: Sendable {
         return verdict
     }
 
-    @_noLocks
     private func judge(_ amount: UInt64, _ place: Int, _ listener: Int, _ isOnly: Bool) -> Verdict {
         let onRoute = routes.add(amount, at: place)
         let onListener = listeners.add(amount, at: listener)

@@ -295,7 +295,6 @@ public struct Network: Sendable, Equatable {
         return high & masks.high == self.high && low & masks.low == self.low
     }
 
-    @_noLocks
     private static func masks(_ length: Int) -> (high: UInt64, low: UInt64) {
         let high: UInt64 = length == 0 ? 0 : length >= 64 ? .max : .max << UInt64(64 - length)
         let low: UInt64 = length <= 64 ? 0 : length >= 128 ? .max : .max << UInt64(128 - length)

@@ -32,7 +32,6 @@ struct ProxyProtocolHeader {
         count += length
     }
 
-    @_noLocks
     private mutating func put(_ value: UInt64, at place: Int, count: Int) {
         for number in 0..<count {
             bytes[place + number] = UInt8(truncatingIfNeeded: value >> UInt64(8 * (count - 1 - number)))

@@ -82,7 +82,7 @@ struct StreamTable: ~Copyable {
     }
 
     /// Moves back what could not be found any more behind an empty entry.
-    @_noLocks @inline(never)
+    @inline(never)
     private mutating func closeGap(_ gap: Int) {
         var hole = gap
         var next = (hole &+ 1) & mask

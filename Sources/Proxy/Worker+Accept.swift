@@ -23,7 +23,6 @@ extension Worker {
 
     /// Whether an accept has failed for no other reason than that one client, whose connection was already over
     /// (accept(2), "Error handling"), or that it was to be asked again.
-    @_noLocks
     private func isOfOneClient(_ result: Int32) -> Bool {
         switch result {
         case KernelError.canceled, KernelError.wouldBlock, KernelError.interrupted: true
@@ -52,7 +51,6 @@ extension Worker {
     }
 
     /// Gives an accepted client a slot. False: there are as many as there may be.
-    @_noLocks
     private mutating func admit(_ client: ParkedClient) -> Bool {
         if connections.isFull { freeEnded() }
         guard !connections.isFull else { return false }
@@ -71,7 +69,6 @@ extension Worker {
 
     /// A client that was accepted before the cancel took effect waits for a slot, as it would have in the listener's
     /// queue; so do those that were in that queue when the program was told to end.
-    @_noLocks
     private mutating func park(_ client: ParkedClient) {
         pauseAccept(error: 0)
         guard parkedCount < Self.parkedCapacity else {
@@ -89,7 +86,6 @@ extension Worker {
     static var parkedCapacity: Int { @_noLocks get { 8192 } }
 
     /// Clients that wait for a slot get theirs, oldest first. False: there is none left.
-    @_noLocks
     private mutating func admitParked() -> Bool {
         while parkedCount > 0 {
             guard admit(parked[parkedFirst]) else { return false }

@@ -6,7 +6,7 @@ import Yamux
 // one; a session that has answered already rather than one that has just come.
 extension Worker {
     /// What a session has in its favour. 0: it is not to have the exchange.
-    @_noLocks @inline(__always)
+    @inline(__always)
     private static func rank(isOther: Bool, isProven: Bool) -> Int { 1 + (isOther ? 2 : 0) + (isProven ? 1 : 0) }
 
     /// Picks a session for an exchange that was passed on before: the one here or elsewhere that has most in its
@@ -24,7 +24,6 @@ extension Worker {
         return chooseSlow(connection, route: route, mine: mine, count: count)
     }
 
-    @_noLocks
     private mutating func bestHere(
         _ connection: Int32, route: Int32, mine: Range<Int>
     ) -> (session: Int32, rank: Int) {
@@ -48,7 +47,6 @@ extension Worker {
     }
 
     /// The reactor with the best session elsewhere. Who has been handed over twice without service stays.
-    @_noLocks
     private mutating func bestElsewhere(
         _ connection: Int32, route: Int32, count: Int
     ) -> (reactor: Int, rank: Int) {
@@ -74,7 +72,6 @@ extension Worker {
     private static var sessionsLookedAt: Int { @_noLocks get { 64 } }
 
     /// The program that has the session, as its reactor has adopted it.
-    @_noLocks
     private func program(of handle: SessionHandle) -> UInt16 {
         guard handle.reactor < limits.reactors, handle.index < limits.sessions else { return 0 }
         return unsafe UInt16(truncatingIfNeeded: peers[handle.reactor].programs.loadRelaxed(handle.index))
@@ -96,7 +93,6 @@ extension Worker {
 
     /// How long the session must have lived. For a last attempt one that has not answered must have lived for longer.
     /// Who has waited for long takes what there is: where none lives for so long, nothing else is to come.
-    @_noLocks
     private func probation(_ session: Int32, _ connection: Int32) -> UInt64 {
         let waited = now - min(now, connections[connection].patienceSince)
         if waited >= min(limits.hold / 2, DataPlaneLimits.impatienceMilliseconds) { return 0 }

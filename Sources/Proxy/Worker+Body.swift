@@ -45,12 +45,10 @@ extension Worker {
     }
 
     /// The body has begun: the client does not wait for 100, or not any more.
-    @_noLocks
     private func noteBody(_ connection: Int32, _ count: Int) {
         if count > 0 { connections[connection].expectsContinue = false }
     }
 
-    @_noLocks
     private mutating func takeChunks(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
         var consumed = 0
         switch unsafe connections[connection].requestChunks.advance(bytes, consumed: &consumed) {
@@ -73,7 +71,7 @@ extension Worker {
 
     /// Passes on trailer fields but those that only the head may carry. Returns how many bytes were taken. A window too
     /// small for what is held back takes none; its next growth calls (`receive`).
-    @_noLocks @inline(never)
+    @inline(never)
     private mutating func passTrailers(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
         // As much as the bytes and what is held back may come to, which the window and the scratch space bound.
         let room = sendingRoom(connection, wanted: bytes.count + TrailerFilter.longestHeld)
@@ -181,7 +179,6 @@ extension Worker {
     }
 
     /// False: there was no block for it.
-    @_noLocks
     private func put(_ header: FrameHeader, in chain: inout Chain) -> Bool {
         let size = FrameHeader.byteCount
         guard let place = unsafe pool.reserve(size, in: &chain) else { return false }
@@ -192,7 +189,6 @@ extension Worker {
 
     /// No block is left for a frame that must go out: the session cannot go on. The pool is sized so that this takes
     /// a limit that was set too low for what the session already holds.
-    @_noLocks
     private mutating func exhausted(_ session: Int32) {
         sessions[session].isExhausted = true
         markDirty(session: session)

@@ -43,7 +43,6 @@ extension Worker {
     }
 
     /// Offers what waits to the client's socket at once. What a send under way keeps back stays behind it.
-    @_noLocks
     private mutating func offerUnsent(_ connection: Int32) {
         let isTLS = connections[connection].tls.exists
         guard !connections[connection].isSending, !connections[connection].isClosing else { return }
@@ -94,7 +93,6 @@ extension Worker {
     }
 
     /// The ring holds nothing of the connection.
-    @_noLocks
     private func isOutOfKernel(_ connection: Int32) -> Bool {
         guard case .idle = connections[connection].receive else { return false }
         return !connections[connection].isSending && !connections[connection].isPolling

@@ -19,7 +19,6 @@ extension Worker {
         add(counter, ofListener: listener, generation: generation)
     }
 
-    @_noLocks
     private mutating func add(_ counter: ListenerCounter, ofListener listener: Int32, generation: UInt32) {
         let isOpen = listeners[listener].generation == generation
         let slot = isOpen ? Int(listener) : limits.listeners
@@ -30,7 +29,6 @@ extension Worker {
         ringOnceASecond()
     }
 
-    @_noLocks
     private func addOne(_ place: Int) {
         listenerCounters.storeRelaxed(listenerCounters.loadRelaxed(place) &+ 1, at: place)
     }
@@ -65,7 +63,6 @@ extension Worker {
     }
 
     /// What the end of the reactor means for a client. Nil: it has had all, and only has not closed its end yet.
-    @_noLocks
     private func reasonOfEnd(_ record: Connection) -> ListenerCounter? {
         if record.isShaking { return .handshakeDrained }
         if case .http = record.mode, record.finishSent, !record.hasUnsent { return nil }

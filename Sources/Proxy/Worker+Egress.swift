@@ -4,7 +4,7 @@ import Yamux
 
 extension Worker {
     /// Sends what each session has got together, control frames first, in one go.
-    @_noLocks
+    @_noLocks @inline(never)
     mutating func flushSessions() {
         // Giving streams their turn may close connections, and those mark sessions that have been passed already.
         while true {
@@ -14,7 +14,6 @@ extension Worker {
         }
     }
 
-    @_noLocks
     private mutating func flush(session: Int32) {
         guard case .live = sessions[session].phase else { return }
         if sessions[session].isExhausted { return loseSession(session, .noMemory) }
@@ -56,7 +55,6 @@ extension Worker {
     }
 
     /// Gives the connections that wait for room their turns, a quantum each (deficit round robin with equal weights).
-    @_noLocks
     private mutating func pump(_ session: Int32) {
         // The same bounds as in `sendingRoom`: whom it would only put back into the queue is left there.
         while sessions[session].egress.count < DataPlaneLimits.egressBytes, hasEgressBlocks,
@@ -71,7 +69,6 @@ extension Worker {
     }
 
     /// Passes on a quantum of what lies aside, then queues again if there is more and a window for it.
-    @_noLocks
     private mutating func takeTurn(_ connection: Int32, _ session: Int32) {
         let before = sessions[session].egress.count
         while sessions[session].egress.count - before < DataPlaneLimits.quantumBytes {

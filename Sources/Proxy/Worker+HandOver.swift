@@ -101,7 +101,6 @@ extension Worker {
         resume(connection)
     }
 
-    @_noLocks
     private mutating func resume(_ connection: Int32) {
         switch connections[connection].mode {
         case .relay: routeRaw(connection)
@@ -112,7 +111,6 @@ extension Worker {
         settle(connection)
     }
 
-    @_noLocks
     private mutating func copyChain(_ command: Command, to chain: inout Chain) -> Bool {
         guard command.chain.head >= 0 else { return true }
         guard let view = unsafe peers[Int(command.sender)].blocks else { return false }
@@ -129,7 +127,6 @@ extension Worker {
     static var returnsCapacity: Int { @_noLocks get { 1 << 20 } }
 
     /// Sends blocks back to the reactor that they belong to; if its queue is full they are kept until next turn.
-    @_noLocks
     private mutating func giveBack(_ command: Command, to sender: Int) {
         guard command.chain.head >= 0 else { return }
         let peer = unsafe peers + sender

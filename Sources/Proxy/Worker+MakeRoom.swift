@@ -20,7 +20,6 @@ extension Worker {
     }
 
     /// Adds this reactor's longest idle to what the others have told, and asks the next one; the last one decides.
-    @_noLocks
     private mutating func passOn(_ command: inout Command) {
         let own = longestIdle()?.since ?? .max
         if own < command.phaseSince {
@@ -35,13 +34,11 @@ extension Worker {
     }
 
     /// A full queue has other things to bring; who waits for room asks again.
-    @_noLocks
     private func tell(_ reactor: Int, _ command: Command) {
         guard unsafe peers[reactor].commands.push(command) else { return }
         unsafe peers[reactor].doorbell.ring()
     }
 
-    @_noLocks
     private mutating func endLongestIdle() {
         guard let client = longestIdle() else { return }
         idleClients.removeLongest()
@@ -49,7 +46,6 @@ extension Worker {
     }
 
     /// The client here that has been idle for longest, as far as it is known; nil: nobody is.
-    @_noLocks
     private mutating func longestIdle() -> IdleClient? {
         if idleClients.isEmpty { findIdle() }
         while let client = idleClients.longest {
@@ -65,7 +61,6 @@ extension Worker {
     }
 
     /// The client has had its reply and has said nothing since; or it has had its last one, and only has not gone yet.
-    @_noLocks
     private func isIdle(_ connection: Int32) -> Bool {
         let record = connections[connection]
         guard mayBeIdle(connection), !record.isHandingOver, !record.isShaking, !record.isSending, !record.hasUnsent,
@@ -77,7 +72,6 @@ extension Worker {
 
     /// Looks at the next so many connections for those that have been idle for longest: at all of them, unless there
     /// are very many.
-    @_noLocks
     private mutating func findIdle() {
         let count = connections.touched
         for _ in 0..<min(count, Self.connectionsLookedAt) {
@@ -90,7 +84,6 @@ extension Worker {
     private static var connectionsLookedAt: Int { @_noLocks get { 16_384 } }
 
     /// What can be seen without asking the kernel.
-    @_noLocks
     private func mayBeIdle(_ connection: Int32) -> Bool {
         guard case .http = connections[connection].mode, !connections[connection].isClosing else { return false }
         switch connections[connection].request {

@@ -26,7 +26,6 @@ extension Worker {
 
     /// As many unanswered ones at once as the session has answered so far, and a few to begin with: twice as many after
     /// each round.
-    @_noLocks
     private func allowance(_ session: Int32) -> UInt32 {
         let (sum, isTooLarge) = sessions[session].answered
             .addingReportingOverflow(DataPlaneLimits.firstRelease)
@@ -57,7 +56,7 @@ extension Worker {
 
     /// Its first answer. Other reactors prefer it for what is sent again; what they have to know besides goes before
     /// that.
-    @_noLocks @inline(never)
+    @inline(never)
     private mutating func becomeProven(_ session: Int32) {
         sessions[session].hasAnswered = true
         if waitingForSessions > 0 { wakeDoubtful(sessions[session].route) }
@@ -66,7 +65,6 @@ extension Worker {
     }
 
     /// Those who wait for a session of the route to prove itself are looked at again.
-    @_noLocks
     private mutating func wakeDoubtful(_ route: UInt32) {
         for session in 0..<Int32(limits.sessions) where !sessions[session].doubtful.isEmpty {
             if sessions[session].route == route { markDirty(session: session) }

@@ -33,7 +33,6 @@ extension Worker {
 
     /// One of the clients that wait here whose route has most waiting, if that is more than so much; else -1.
     /// - Parameter listener: where it waits, or -1.
-    @_noLocks
     private func largest(than amount: UInt64, _ shares: HoldShares, _ listener: Int, _ besides: Int32) -> Int32 {
         var best = Int32(-1)
         var most = amount
@@ -46,7 +45,6 @@ extension Worker {
         return best
     }
 
-    @_noLocks
     private func look(
         along list: IndexList, _ shares: HoldShares, _ listener: Int, _ besides: Int32,
         _ best: inout Int32, _ most: inout UInt64

@@ -21,7 +21,6 @@ extension Worker {
     }
 
     /// A receive brought no bytes: the client has finished or vanished, or we must ask again.
-    @_noLocks
     private mutating func receiveEnded(_ connection: Int32, _ result: Int32) {
         guard !connections[connection].isClosing else { return }
         switch result {
@@ -34,7 +33,6 @@ extension Worker {
         }
     }
 
-    @_noLocks
     private mutating func received(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
         if speaksTLS(connection) { unsafe tookRecords(connection, bytes) } else { unsafe took(connection, bytes) }
     }
@@ -62,7 +60,6 @@ extension Worker {
     }
 
     /// Puts bytes aside that cannot go on now.
-    @_noLocks
     private mutating func keep(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
         guard unsafe pool.append(bytes, to: &connections[connection].received, sparing: limits.sparedBlocks)
         else {
@@ -123,7 +120,6 @@ extension Worker {
         return offset
     }
 
-    @_noLocks
     private mutating func feedHTTP(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
         switch connections[connection].request {
         case .head: unsafe beginRequest(connection, bytes)
@@ -136,7 +132,6 @@ extension Worker {
 
     /// Bytes of a body whose reply is out already. Returns how many belong to it; behind the last one the next request
     /// may begin.
-    @_noLocks
     private mutating func skip(_ connection: Int32, _ available: Int) -> Int {
         let count = min(UInt64(available), connections[connection].requestLeft)
         connections[connection].requestLeft -= count
@@ -148,7 +143,6 @@ extension Worker {
     }
 
     /// Bytes that are nobody's. Who sends too many of them is not read any more.
-    @_noLocks
     private mutating func drop(_ connection: Int32, _ count: Int) -> Int {
         connections[connection].requestLeft -= min(UInt64(count), connections[connection].requestLeft)
         if connections[connection].requestLeft == 0 { stopReceiving(connection) }
@@ -156,7 +150,7 @@ extension Worker {
     }
 
     /// Which kind of route the client's first bytes want. False: too early to tell.
-    @_noLocks @inline(never)
+    @inline(never)
     private mutating func sniff(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Bool {
         switch unsafe RequestSniffer.judge(bytes) {
         case .http:
@@ -253,7 +247,6 @@ extension Worker {
 
     /// A client of HTTP that waits for its first service and says that it has finished is gone, whatever of its bytes
     /// still lies in the kernel.
-    @_noLocks
     private func mayHaveLeft(_ connection: Int32) -> Bool {
         guard case .http = connections[connection].mode, isWaiting(connection) else { return false }
         return connections[connection].attempts.areNone

@@ -22,7 +22,6 @@ extension Worker {
         }
     }
 
-    @_noLocks
     private mutating func startRelay(_ connection: Int32, _ session: Int32) {
         let stream = openStream(connection, session)
         guard stream >= 0 else { return close(connection, reset: true, counting: .resetNoRoom) }
@@ -44,7 +43,6 @@ extension Worker {
     }
 
     /// The service learns of the stream by an empty frame.
-    @_noLocks
     private mutating func announce(_ stream: Int32) {
         noteFirstFrame(stream)
         let flags = streams[stream].state.flagsForNextFrame()
@@ -89,7 +87,6 @@ extension Worker {
     }
 
     /// The service's FIN has come, and all bytes before it.
-    @_noLocks
     private func hasEnded(_ stream: Int32) -> Bool {
         streams[stream].state.finReceived
             && (sessions[streams[stream].session].payloadStream) != stream
@@ -97,7 +94,6 @@ extension Worker {
 
     /// A FIN before the service has accepted the stream would never be acknowledged, so it waits for the first frame,
     /// but not for ever.
-    @_noLocks
     private mutating func passClientEnd(_ connection: Int32, _ stream: Int32) {
         let record = connections[connection]
         guard record.clientFinished, record.received.isEmpty, streams[stream].state.canSendFin else { return }
@@ -110,7 +106,6 @@ extension Worker {
     }
 
     /// The session has accepted nothing since the stream was opened, and somebody else could.
-    @_noLocks
     private func mayBeTakenBack(_ stream: Int32) -> Bool {
         let session = streams[stream].session
         guard sessions[session].lastAcceptance <= streams[stream].openedAt else { return false }

@@ -61,7 +61,7 @@ extension Worker {
         connections[connection].patienceSince = 0
     }
 
-    @inline(__always) @_noLocks
+    @inline(__always)
     private static func blocks(_ count: Int) -> Int { (count + BlockPool.blockBytes - 1) / BlockPool.blockBytes }
 
     /// A service has accepted the stream. From now on only what may be executed twice can be sent again.
@@ -104,7 +104,6 @@ extension Worker {
     }
 
     /// For the log of the session.
-    @_noLocks
     private func tell(_ session: Int32, _ connection: Int32, _ obstacle: Obstacle) {
         if case .none = obstacle { return SessionTally.increment(&sessions[session].tally.sentAgain) }
         if case .relay = connections[connection].mode {
@@ -115,7 +114,6 @@ extension Worker {
     }
 
     /// Puts the bytes that were passed on in front of those that were not; the end of the turn routes them anew.
-    @_noLocks
     private mutating func sendAgain(_ connection: Int32) {
         count(.sentAgain, connection)
         if connections[connection].patienceSince == 0 { connections[connection].patienceSince = now }
@@ -138,7 +136,6 @@ extension Worker {
 
     /// It is not sent again: 502 with the reason if the client has heard nothing yet, else its connection ends, so that
     /// nobody takes the reply for complete.
-    @_noLocks
     private mutating func fail(_ connection: Int32, _ obstacle: Obstacle) {
         if case .relay = connections[connection].mode { return cutOff(connection, counting: .cut) }
         switch obstacle {

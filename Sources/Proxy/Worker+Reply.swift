@@ -18,7 +18,6 @@ extension Worker {
         }
     }
 
-    @_noLocks
     private mutating func deliverReply(
         _ connection: Int32,
         _ stream: Int32,
@@ -41,7 +40,6 @@ extension Worker {
     }
 
     /// Takes bytes of a reply's head; usually all of it is there.
-    @_noLocks
     private mutating func takeReplyHead(
         _ connection: Int32,
         _ stream: Int32,
@@ -70,7 +68,6 @@ extension Worker {
     }
 
     /// A head in pieces: only as much is taken as belongs to it, and it is scanned once it is whole.
-    @_noLocks
     private mutating func continueReplyHead(
         _ connection: Int32,
         _ stream: Int32,
@@ -93,7 +90,6 @@ extension Worker {
         return count
     }
 
-    @_noLocks
     private mutating func takeWholeHead(_ connection: Int32, _ whole: UnsafeRawBufferPointer) {
         let method = connections[connection].method
         switch unsafe responseHead.scan(whole, limits: headLimits, request: method) {
@@ -111,13 +107,11 @@ extension Worker {
         }
     }
 
-    @_noLocks
     private mutating func keepPart(_ bytes: UnsafeRawBufferPointer, of stream: Int32) -> Bool {
         unsafe pool.append(bytes, to: &streams[stream].partial, sparing: limits.sparedBlocks)
     }
 
     /// A complete head, in `responseHead` and `bytes`, goes to the client as it must look there.
-    @_noLocks
     private mutating func passReplyHead(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
         if responseHead.isInterim, !responseHead.isSwitching {
             // A client of HTTP/1.0 knows no interim replies.
@@ -149,7 +143,6 @@ extension Worker {
     }
 
     /// Nothing goes to the client, so nothing will be sent that gives the service its credit back.
-    @_noLocks
     private mutating func skipInterim(_ connection: Int32) {
         guard !connections[connection].hasUnsent else { return }
         let owed = connections[connection].owedCredit
@@ -158,7 +151,6 @@ extension Worker {
     }
 
     /// Whether the client's connection outlives this reply.
-    @_noLocks
     private mutating func decidePersistence(_ connection: Int32) {
         switch responseHead.framing {
         case .untilClose: connections[connection].keepsAlive = false
@@ -177,7 +169,6 @@ extension Worker {
 
     /// The reply comes before the end of the request. Whether what is left of the body is so little, and so certain to
     /// come, that the connection can go on behind it; who is told to go on must not be left.
-    @_noLocks
     private func maySkipRest(_ connection: Int32) -> Bool {
         // Who was promised 100-continue and gets something else may send its body or not: nobody can tell.
         guard case .counted = connections[connection].requestFraming, !connections[connection].expectsContinue else {
@@ -187,14 +178,12 @@ extension Worker {
     }
 
     /// A successful reply to CONNECT: what follows is a relay.
-    @_noLocks
     private func isTunnel(_ connection: Int32) -> Bool {
         isConnect(connection) && responseHead.status / 100 == 2
     }
 
     /// 101, which only an upgrade may get, or a 2xx to CONNECT: what follows is a relay. Within trailer fields there is
     /// no place where the other protocol could begin.
-    @_noLocks
     private mutating func passSwitch(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
         let isAsked = connections[connection].isUpgrade || !responseHead.isSwitching
         guard isAsked, !isInTrailers(connection) else { return failExchange(connection, .failedUnaskedSwitch) }
@@ -202,7 +191,6 @@ extension Worker {
         becomeRelay(connection)
     }
 
-    @_noLocks
     private mutating func becomeRelay(_ connection: Int32) {
         connections[connection].mode = .relay
         connections[connection].reply = .none
@@ -210,7 +198,6 @@ extension Worker {
         feedReceived(connection)
     }
 
-    @_noLocks
     private mutating func sendHead(_ connection: Int32, _ bytes: UnsafeRawBufferPointer, close: Bool) {
         let edit = ResponseEdit(
             close: close,
@@ -222,7 +209,6 @@ extension Worker {
     }
 
     /// Passes on bytes of the reply's body, and sees its end. Returns how many were taken.
-    @_noLocks
     private mutating func takeReplyBody(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
         switch connections[connection].replyFraming {
         case .counted:
@@ -241,7 +227,6 @@ extension Worker {
         }
     }
 
-    @_noLocks
     private mutating func takeReplyChunks(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
         if connections[connection].decodesChunks { return unsafe decodeReplyChunks(connection, bytes) }
         var consumed = 0
@@ -258,7 +243,6 @@ extension Worker {
     }
 
     /// For a client of HTTP/1.0: the chunks' contents alone.
-    @_noLocks
     private mutating func decodeReplyChunks(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
         var offset = 0
         var status = ChunkedReader.Status.more
@@ -297,7 +281,6 @@ extension Worker {
     }
 
     /// The reply was early and promised that the connection goes on: behind what is left of the body.
-    @_noLocks
     private mutating func skipRest(_ connection: Int32) {
         connections[connection].request = .skipped
         connections[connection].phaseSince = now
@@ -346,7 +329,6 @@ extension Worker {
     }
 
     /// The head of the reply is refused.
-    @_noLocks
     private mutating func failRefused(_ connection: Int32) {
         failExchange(connection, ListenerCounter(refusingReply: responseHead.refusal.replyCause))
     }

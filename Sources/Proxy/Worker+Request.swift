@@ -22,14 +22,12 @@ extension Worker {
     }
 
     /// The head in `requestHead` cannot go on. What its method is may be known: replies to HEAD have no content.
-    @_noLocks
     private mutating func refuseHead(_ connection: Int32, _ why: ListenerCounter) {
         connections[connection].method = requestHead.method
         refuse(connection, why)
     }
 
     /// A head that is none, or not allowed.
-    @_noLocks
     private mutating func refuseHead(_ connection: Int32, beginning bytes: UnsafeRawBufferPointer) {
         // No method begins with the type of a handshake's record.
         let isHandshake = unsafe bytes.count > 0 && bytes[0] == 0x16
@@ -46,7 +44,6 @@ extension Worker {
     }
 
     /// Requests of a pipeline begin one after the other, and not before the client takes its replies.
-    @_noLocks
     private func mayBegin(_ connection: Int32) -> Bool {
         if case .none = connections[connection].reply {
             let waiting = connections[connection].outgoing.count + connections[connection].pipedBytes
@@ -55,7 +52,6 @@ extension Worker {
         return false
     }
 
-    @_noLocks
     private mutating func beginHead(_ connection: Int32) {
         connections[connection].isMidHead = true
         connections[connection].headEnd = HeadEndFinder()
@@ -99,7 +95,6 @@ extension Worker {
 
     /// A complete head, in `requestHead` and `bytes`: finds its route and a session, and passes it on. Returns the
     /// bytes taken: 0 when the request has to wait.
-    @_noLocks
     private mutating func route(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
         connections[connection].isMidHead = false
         guard let path = unsafe requestHead.routingPath(in: bytes, scratch: pathSpace) else {
@@ -131,13 +126,12 @@ extension Worker {
     }
 
     /// The request has come back more often than anybody can want.
-    @_noLocks @inline(never)
+    @inline(never)
     private func isLoop(_ bytes: UnsafeRawBufferPointer) -> Bool {
         unsafe requestHead.passes(of: limits.loopMark, in: bytes) >= DataPlaneLimits.passes
     }
 
     /// Nobody has registered this host and path; shortly after the start somebody may still be on the way back.
-    @_noLocks
     private mutating func unrouted(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
         if now < limits.graceEnd {
             waitForRoute(connection, Self.unknownRoute)
@@ -147,14 +141,13 @@ extension Worker {
     }
 
     /// RFC 9110 §7.6.2: nobody behind us is to see it. An echo would tell what cookies say.
-    @_noLocks @inline(never)
+    @inline(never)
     private mutating func answerAsLast(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
         if case .options = requestHead.method { return unsafe answer(connection, .answeredOptions, bytes) }
         return unsafe answer(connection, .refusedTrace, bytes)
     }
 
     /// Answers a request by ourselves. The connection goes on if the request had no body, and was not for a tunnel.
-    @_noLocks
     private mutating func answer(_ connection: Int32, _ why: ListenerCounter, _ bytes: UnsafeRawBufferPointer) -> Int {
         // A client of HTTP/1.0 would have to be told that it may.
         var mayGoOn = requestHead.keepAlive && requestHead.minorVersion > 0 && !requestHead.isUpgrade && !isDraining
@@ -172,7 +165,6 @@ extension Worker {
     }
 
     /// What is remembered of the head for as long as the request lasts.
-    @_noLocks
     private mutating func noteRequest(_ connection: Int32) {
         let isFirstLook = connections[connection].attempts.areNone && connections[connection].waitedSince == 0
         if isFirstLook, connections[connection].handOvers == 0 { bump(.requests) }
@@ -188,7 +180,6 @@ extension Worker {
     }
 
     /// Opens a stream and writes the head to it, with as much of the body as lies behind it in the same frame.
-    @_noLocks
     private mutating func start(_ connection: Int32, _ session: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
         let stream = streamForRequest(connection, session)
         guard stream >= 0, unsafe pool.hasRoom(for: edited.count + DataPlaneLimits.frameBytes) else {
@@ -218,7 +209,6 @@ extension Worker {
         return bodyStart + bodyCount
     }
 
-    @_noLocks
     private mutating func setBodyPhase(_ connection: Int32) {
         switch connections[connection].requestFraming {
         case .counted, .chunked: connections[connection].request = .body
@@ -226,7 +216,6 @@ extension Worker {
         }
     }
 
-    @_noLocks
     private mutating func writeHead(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
         if connections[connection].addressCount == 0 { noteAddress(connection) }
         let count = Int(connections[connection].addressCount)
@@ -243,7 +232,7 @@ extension Worker {
     }
 
     /// A request of HTTP/1.0 need not say for which host it is; in HTTP/1.1 it is for the address that it came to.
-    @_noLocks @inline(never)
+    @inline(never)
     private mutating func writeHeadWithHost(
         _ connection: Int32, _ bytes: UnsafeRawBufferPointer, _ forwarding: borrowing Forwarding
     ) -> Int {
@@ -258,7 +247,6 @@ extension Worker {
     }
 
     /// The client's address as text, and whether what it says of others is believed.
-    @_noLocks
     private mutating func noteAddress(_ connection: Int32) {
         var bytes = InlineArray<16, UInt8>(repeating: 0)
         var span = bytes.mutableSpan

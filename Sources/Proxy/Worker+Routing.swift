@@ -45,7 +45,6 @@ extension Worker {
     }
 
     /// Who has waited goes to any session of the route, so that all get their part of those who wait. Nil: to one here.
-    @_noLocks
     private mutating func spread(_ connection: Int32, route: Int32, count: Int) -> Int? {
         guard connections[connection].waitedSince > 0, connections[connection].handOvers == 0 else { return nil }
         let start = Int(nextRandom() % UInt64(count))
@@ -61,7 +60,6 @@ extension Worker {
     }
 
     /// Of two picked at random the one with fewer streams; if neither takes new streams, whichever does, or -1.
-    @_noLocks
     private mutating func chooseWilling(_ connection: Int32, route: Int32, mine: Range<Int>) -> Int32 {
         guard !mine.isEmpty else { return -1 }
         let first = localSession(route, mine.lowerBound + Int(nextRandom() % UInt64(mine.count)))
@@ -82,7 +80,6 @@ extension Worker {
 
     /// Whether the request goes with others of its turn to the session that has got them: many sessions would cost a
     /// send for each request. It never has more than twice as many streams as another one for it, and nobody is idle.
-    @_noLocks
     private mutating func shares(_ recent: Int32, insteadOf other: Int32, for connection: Int32) -> Bool {
         guard recent >= 0, recentRoute == routeInChoice else { return false }
         // It may have been lost since; its slot is given out again at the beginning of a turn only.
@@ -130,7 +127,6 @@ extension Worker {
         }
     }
 
-    @_noLocks
     private func openersCount(_ session: Int32) -> Int32 {
         sessions[session].openers.count + sessions[session].doubtful.count
     }
@@ -142,7 +138,6 @@ extension Worker {
         return isLive(handle) ? Int32(truncatingIfNeeded: handle.index) : -1
     }
 
-    @_noLocks
     private mutating func lessLoaded(_ first: Int32, _ second: Int32, for connection: Int32) -> Int32 {
         guard isWilling(first, for: connection) else { return isWilling(second, for: connection) ? second : -1 }
         guard isWilling(second, for: connection) else { return first }
@@ -164,7 +159,7 @@ extension Worker {
     }
 
     /// The ids have gone round, or the next one rests, or the queue of the service looks full.
-    @_noLocks @inline(never)
+    @inline(never)
     private mutating func canOpenByOddID(_ session: Int32) -> Bool {
         if sessions[session].state.hasGoneRound { passOverIDsInUse(session) }
         if sessions[session].state.awaitsPongForIDs { askForIDs(session) }
@@ -173,7 +168,6 @@ extension Worker {
 
     /// The ids have gone round: those of streams that live or linger are not given out again. There are far more ids
     /// than streams.
-    @_noLocks
     private func passOverIDsInUse(_ session: Int32) {
         while table.find(session: session, id: sessions[session].state.nextStreamID, in: streams) >= 0 {
             sessions[session].state.passOverStreamID()
@@ -181,7 +175,6 @@ extension Worker {
     }
 
     /// The next id rests until the service has answered a ping; who wants a stream waits for that.
-    @_noLocks
     private mutating func askForIDs(_ session: Int32) {
         guard let ping = sessions[session].state.pingForIDs() else { return }
         writePing(ping, session)
@@ -189,7 +182,6 @@ extension Worker {
 
     /// The reactor with the fewest connections of those that own sessions of the route, this one apart; -1: none, or
     /// the connection has been handed over twice without service and waits here until something changes.
-    @_noLocks
     private mutating func otherReactor(_ connection: Int32, route: Int32, count: Int, takesSlow: Bool) -> Int {
         guard connections[connection].handOvers < 2 else { return -1 }
         let start = Int(nextRandom() % UInt64(count))
@@ -218,7 +210,6 @@ extension Worker {
     }
 
     /// A new connection moves away from a reactor that is 8 connections and 20 % fuller.
-    @_noLocks
     private func isMuchLessLoaded(_ other: Int, than connection: Int32) -> Bool {
         guard !connections[connection].isSettled, connections[connection].handOvers == 0 else { return false }
         let own = UInt64(connections.count)

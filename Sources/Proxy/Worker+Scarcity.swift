@@ -15,7 +15,7 @@ extension Worker {
         return !isScarce || isWithinShare(session)
     }
 
-    @_noLocks @inline(never)
+    @inline(never)
     private func isWithinShare(_ session: Int32) -> Bool {
         Int(heldBySession[session]) << 10 < shareOfSession
     }
@@ -48,7 +48,6 @@ extension Worker {
     }
 
     /// Whoever waits for a session that holds too much is worth more than who has taken nothing of it for a second.
-    @_noLocks
     private mutating func makeWay() {
         let share = shareOfSession
         for session in 0..<Int32(limits.sessions) where !sessions[session].openers.isEmpty {
@@ -58,7 +57,6 @@ extension Worker {
     }
 
     /// Those that wait for a session are looked at again.
-    @_noLocks
     private mutating func wakeOpeners() {
         for session in 0..<Int32(limits.sessions) where hasOpeners(session) {
             markDirty(session: session)
@@ -67,7 +65,6 @@ extension Worker {
 
     /// Bytes in blocks here because of the connection. What lies in a pipe is the kernel's: to give it up would free no
     /// block.
-    @_noLocks
     private func heldBytes(_ connection: Int32) -> Int {
         let record = connections[connection]
         let behind = record.pipe >= 0 ? behindPipes[record.pipe].count : 0
@@ -103,7 +100,6 @@ extension Worker {
     }
 
     /// How still connections have to be, so that enough is to be had of them; below `least` if there are none.
-    @_noLocks
     private mutating func stillnessToEnd(_ excess: Int, of session: Int32, least: Int) -> Int {
         var held = InlineArray<4, Int>(repeating: 0)
         for connection in 0..<Int32(connections.touched) where isCandidate(connection, of: session) {
@@ -119,7 +115,6 @@ extension Worker {
     }
 
     /// Who waits for a service is bounded by other limits.
-    @_noLocks
     private func isCandidate(_ connection: Int32, of session: Int32) -> Bool {
         guard connections.isTaken(connection), !connections[connection].isClosing, !isWaiting(connection) else {
             return false
@@ -132,14 +127,12 @@ extension Worker {
     }
 
     /// Bytes in blocks that one side of the connection is to take. (What is kept, to be sent again, is a copy.)
-    @_noLocks
     private func waitingBytes(_ connection: Int32) -> Int {
         heldBytes(connection) - connections[connection].kept.count
     }
 
     /// What the client's kernel has ever acknowledged, in steps that double: who reads slowly has taken more than who
     /// reads nothing, and both hold as much.
-    @_noLocks
     private func appetite(of connection: Int32) -> Int {
         guard connections[connection].hasUnsent else { return 0 }
         let taken = Sockets.acknowledged(connections[connection].fd) >> 13
@@ -149,7 +142,6 @@ extension Worker {
     private static var secondOfStillness: Int { @_noLocks get { 3 } }
 
     /// For how long nothing of it was taken, in steps; 0: something was in this turn.
-    @_noLocks
     private func stillness(of connection: Int32) -> Int {
         switch now - min(now, connections[connection].lastProgress) {
         case 1_000...: Self.secondOfStillness
@@ -161,7 +153,6 @@ extension Worker {
 
     /// The same, having looked whether the client's kernel acknowledges what has been sent: a slow one makes room in
     /// its socket's buffer every few seconds only.
-    @_noLocks
     private mutating func lookedAtStillness(of connection: Int32) -> Int {
         let before = stillness(of: connection)
         guard before > 1 else { return before }

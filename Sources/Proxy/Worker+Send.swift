@@ -32,7 +32,7 @@ extension Worker {
     }
 
     /// Heads and small replies have blocks for themselves, where their client has nothing else to be sent.
-    @_noLocks @inline(never)
+    @inline(never)
     private func isSpared(_ connection: Int32, _ count: Int) -> Bool {
         guard count <= BlockPool.blockBytes, !connections[connection].hasUnsent else { return false }
         return pool.hasRoom(for: count, sparing: limits.sparedFrameBlocks)
@@ -54,7 +54,6 @@ extension Worker {
     }
 
     /// A raw connection that has lost its stream and may have another one.
-    @_noLocks
     private func isRelayToRoute(_ connection: Int32) -> Bool {
         guard case .relay = connections[connection].mode, connections[connection].stream < 0 else { return false }
         return !isWaiting(connection) && !connections[connection].isClosing && !connections[connection].isHandingOver
@@ -69,7 +68,6 @@ extension Worker {
         }
     }
 
-    @_noLocks
     private mutating func flush(_ connection: Int32) {
         guard !connections[connection].isSending, !connections[connection].isClosing else { return }
         let isTLS = connections[connection].tls.exists
@@ -89,7 +87,6 @@ extension Worker {
 
     /// The rest of a reply after which the connection ends goes out at once and takes the FIN along: one segment
     /// instead of two, and two turns fewer. What is not taken now goes the way of all bytes.
-    @_noLocks
     private mutating func sendLastWords(_ connection: Int32) {
         let record = connections[connection]
         guard record.endsWithUnsent, !record.lingers, !record.finishSent, record.pipe < 0 else { return }
@@ -120,7 +117,6 @@ extension Worker {
     }
 
     /// The client's socket has taken bytes: the service gets its credit back.
-    @_noLocks
     private mutating func sent(_ connection: Int32, _ count: Int) {
         creditSent(connection, dropSent(connection, count))
         if connections[connection].hasUnsent { markDirty(connection: connection) }
@@ -174,7 +170,6 @@ extension Worker {
         continueReceiving(connection)
     }
 
-    @_noLocks
     private mutating func settleHTTP(_ connection: Int32) {
         let record = connections[connection]
         if record.clientFinished {
@@ -209,7 +204,6 @@ extension Worker {
     }
 
     /// Whether nothing but the end of the connection has told the client that its last reply was whole.
-    @_noLocks
     private func endsByClosing(_ record: Connection) -> Bool {
         if case .untilClose = record.replyFraming { return true }
         return record.decodesChunks
@@ -218,7 +212,7 @@ extension Worker {
     /// Whether what lies aside, behind which nothing comes, is for no service: empty lines, a part of a head, what is
     /// none, and everything behind a request that ends the connection. What lies behind CONNECT or an upgrade is for
     /// the tunnel.
-    @_noLocks @inline(never)
+    @inline(never)
     private mutating func hasNothingBehind(_ connection: Int32) -> Bool {
         guard !connections[connection].isUpgrade, !isConnect(connection) else { return false }
         guard connections[connection].keepsAlive else { return true }
@@ -242,7 +236,6 @@ extension Worker {
     /// The client has finished and its last request is whole: the service may learn that nobody is there to ask for
     /// more. Not before it has accepted the stream: such a FIN would never be acknowledged, and a stream with one could
     /// not be taken back. Whatever the service still replies is passed on.
-    @_noLocks
     private mutating func passRequestEnd(_ connection: Int32) {
         let stream = connections[connection].stream
         guard stream >= 0, streams[stream].state.isAcknowledged, streams[stream].state.canSendFin else { return }
@@ -251,7 +244,6 @@ extension Worker {
 
     /// What the client still sends is taken and dropped for a while, or a reset would overtake the reply (RFC 9112
     /// §9.6).
-    @_noLocks
     private mutating func linger(_ connection: Int32) {
         let record = connections[connection]
         if !record.lingers || !record.finishSent {

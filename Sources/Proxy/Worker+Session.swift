@@ -60,7 +60,6 @@ extension Worker {
         }
     }
 
-    @_noLocks
     private mutating func receivePayload(_ payload: UnsafeRawBufferPointer, _ session: Int32, isEnd: Bool) {
         let stream = sessions[session].payloadStream
         if stream >= 0 {
@@ -89,12 +88,10 @@ extension Worker {
 
     /// Bytes on a stream that carries no exchange: an idle one cannot be trusted any more; one that lingers is about
     /// to end anyway.
-    @_noLocks
     private mutating func unexpectedBytes(_ stream: Int32) {
         if streams[stream].isIdle { abandon(stream) }
     }
 
-    @_noLocks
     private mutating func receive(_ header: FrameHeader, _ session: Int32) {
         switch header.type {
         case .ping, .goAway: act(sessions[session].state.receiveSessionFrame(header, now: now), session)
@@ -112,7 +109,6 @@ extension Worker {
     }
 
     /// A frame of a stream that is known.
-    @_noLocks
     private mutating func receive(_ header: FrameHeader, _ session: Int32, _ stream: Int32) {
         let wasAcknowledged = streams[stream].state.isAcknowledged
         let event = streams[stream].state.receive(header)
@@ -151,13 +147,11 @@ extension Worker {
         }
     }
 
-    @_noLocks
     private func waitsInTrailers(_ connection: Int32) -> Bool {
         connection >= 0 && !connections[connection].received.isEmpty && isInTrailers(connection)
     }
 
     /// The stream has a window again for what lies aside.
-    @_noLocks
     private mutating func continueSending(_ connection: Int32) {
         connections[connection].lastProgress = now
         feedReceived(connection)
@@ -165,7 +159,6 @@ extension Worker {
     }
 
     /// The service reset the stream, or refused it before it was accepted.
-    @_noLocks
     private mutating func streamReset(_ session: Int32, _ stream: Int32, isRefused: Bool) {
         if isRefused {
             let refusal = sessions[session].state.refused(streams[stream].state.id)
@@ -178,13 +171,11 @@ extension Worker {
     }
 
     /// A service that refuses is full, or about to say GoAway: to ask again at once would only use the attempts up.
-    @_noLocks
     private func pauseAfterRefusal(_ session: Int32) {
         let doublings = UInt64(min(sessions[session].state.refusalsInARow, 6))
         sessions[session].refusedUntil = now + (DataPlaneLimits.refusalMilliseconds << doublings)
     }
 
-    @_noLocks
     private mutating func act(_ action: SessionAction, _ session: Int32) {
         switch action {
         case .nothing, .acceptStream: break
@@ -211,13 +202,11 @@ extension Worker {
     }
 
     /// A peer that makes us answer and reads nothing does not get to fill our memory.
-    @_noLocks
     private mutating func boundControl(_ session: Int32) {
         if sessions[session].control.count > 256 << 10 { loseSession(session, .unresponsive) }
     }
 
     /// Streams that wait for a next request end: there will be none.
-    @_noLocks
     private mutating func endIdle(_ session: Int32) {
         while !sessions[session].idle.isEmpty { retireIdle(sessions[session].idle.first) }
     }
@@ -233,7 +222,6 @@ extension Worker {
         if streams[stream].state.isFinished { free(stream) }
     }
 
-    @_noLocks
     private mutating func breach(_ session: Int32, _ breach: Breach) {
         loseSession(session, .breach, detail: breach.number)
     }
@@ -268,7 +256,6 @@ extension Worker {
         finishSession(session)
     }
 
-    @_noLocks
     private mutating func loseStream(_ stream: Int32) {
         let connection = streams[stream].connection
         guard connection >= 0 else { return free(stream) }

@@ -34,7 +34,6 @@ extension Worker {
     }
 
     /// Whether the payload that is being read belongs to a client that can be sent it unseen.
-    @_noLocks
     private func mayTakeSplice(_ session: Int32) -> Bool {
         let stream = sessions[session].payloadStream
         guard pipes.count > 0, stream >= 0, streams[stream].connection >= 0 else { return false }
@@ -86,7 +85,6 @@ extension Worker {
 
     /// Copies the next bytes: a header alone if a payload to be spliced may follow it. Returns how many; -1: there are
     /// none yet, 0: the session is over.
-    @_noLocks
     private mutating func readNext(_ session: Int32) -> Int {
         let isNarrow = sessions[session].narrowReads > 0 && !sessions[session].reader.isMidFrame
         if isNarrow { sessions[session].narrowReads -= 1 }
@@ -103,7 +101,6 @@ extension Worker {
     }
 
     /// The session is looked at again when it has bytes: as before, once nothing large has come for a while.
-    @_noLocks
     private mutating func waitForBytes(_ session: Int32, _ hasSpliced: Bool) {
         sessions[session].smallWakeUps = hasSpliced ? 0 : sessions[session].smallWakeUps + 1
         if sessions[session].smallWakeUps >= DataPlaneLimits.smallSigns {
@@ -116,7 +113,6 @@ extension Worker {
     }
 
     /// Moves what there is of the payload that is being read towards its client.
-    @_noLocks
     private mutating func splicePayload(_ session: Int32) -> Splice {
         var wanted = sessions[session].reader.payloadLeft
         let smallest = sessions[session].isMidSplice ? 1 : DataPlaneLimits.smallestSplice
@@ -147,7 +143,6 @@ extension Worker {
         return .moved(count)
     }
 
-    @_noLocks
     private func isReplyCounted(_ connection: Int32) -> Bool {
         guard case .http = connections[connection].mode else { return false }
         if case .counted = connections[connection].replyFraming { return true }
@@ -155,7 +150,6 @@ extension Worker {
     }
 
     /// A pipe that bytes can be put into, behind which nothing waits. False: there is none.
-    @_noLocks
     private mutating func borrowPipe(_ connection: Int32) -> Bool {
         let pipe = connections[connection].pipe
         if pipe >= 0 { return behindPipes[pipe].isEmpty }
@@ -167,7 +161,6 @@ extension Worker {
 
     /// Nothing came into the pipe: the session has no bytes. Or the pipe has no room, the session is over, or its
     /// socket is of a kind that cannot be spliced: a receive finds out which.
-    @_noLocks
     private mutating func emptyHanded(_ connection: Int32, _ result: Int) -> Splice {
         let isFull = pipes.bytes(in: connections[connection].pipe) > 0
         if !isFull { releasePipe(connection) }
@@ -204,7 +197,6 @@ extension Worker {
     }
 
     /// The pipe is empty: what was copied behind it is sent as everything else.
-    @_noLocks
     private mutating func releasePipe(_ connection: Int32) {
         let pipe = connections[connection].pipe
         connections[connection].pipe = -1

@@ -32,7 +32,6 @@ extension Worker {
     }
 
     /// A body whose length is known to be worth it.
-    @_noLocks
     private func isBodyLong(_ connection: Int32) -> Bool {
         guard case .http = connections[connection].mode, case .body = connections[connection].request else {
             return false
@@ -41,7 +40,6 @@ extension Worker {
     }
 
     /// Whether what the client sends next can go through a pipe. What is kept, to be sent again, has to be seen.
-    @_noLocks
     private func maySplice(_ connection: Int32) -> Bool {
         guard pipes.count > 0, !connections[connection].tls.exists, !connections[connection].isKept else {
             return false
@@ -133,7 +131,6 @@ extension Worker {
     }
 
     /// Takes what the client's socket has into a pipe and writes the header for it. Returns how many bytes that were.
-    @_noLocks
     private mutating func beginFrame(_ session: Int32, _ connection: Int32) -> Int {
         let stream = connections[connection].stream
         let pipe = pipes.take()
@@ -177,7 +174,6 @@ extension Worker {
         return count
     }
 
-    @_noLocks
     private func roomForFrame(_ connection: Int32, _ stream: Int32) -> Int {
         let room = min(Int(streams[stream].state.sendWindow), DataPlaneLimits.splicedFrameBytes)
         guard case .http = connections[connection].mode else { return room }
@@ -185,7 +181,6 @@ extension Worker {
     }
 
     /// Sends what is left of a frame that has begun, if there is one. False: the session takes no more now, or is lost.
-    @_noLocks
     private mutating func finishFrame(_ session: Int32) -> Bool {
         let pipe = sessions[session].framePipe
         guard pipe >= 0 else { return true }
@@ -217,7 +212,6 @@ extension Worker {
     }
 
     /// The ring sends the session's flight when there is room for it; after an error there will be none.
-    @_noLocks
     private mutating func waitToSend(_ session: Int32, _ result: Int) -> Bool {
         guard result == Int(KernelError.wouldBlock) || result == 0 else {
             loseSession(session, .reset)

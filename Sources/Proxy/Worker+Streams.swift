@@ -25,7 +25,6 @@ extension Worker {
     }
 
     /// What was received for the connection and has been passed on is the service's again.
-    @_noLocks
     private mutating func returnCredit(_ connection: Int32, _ stream: Int32) {
         let owed = connections[connection].owedCredit
         connections[connection].owedCredit = 0
@@ -33,7 +32,6 @@ extension Worker {
     }
 
     /// Whether the stream may carry another request: both messages ended and left it open.
-    @_noLocks
     private mutating func mayKeep(_ connection: Int32, _ stream: Int32) -> Bool {
         let session = streams[stream].session
         guard sessions[session].reusesStreams, !sessions[session].isDraining,
@@ -55,7 +53,6 @@ extension Worker {
         @_noLocks get { streams.capacity - streams.count < limits.connections }
     }
 
-    @_noLocks
     private mutating func keep(_ stream: Int32) {
         streams[stream].isIdle = true
         let credit = streams[stream].state.consumed(0, mayAnnounce: !isOverBufferLimit)
@@ -69,7 +66,6 @@ extension Worker {
     }
 
     /// The stream waits for the service's FIN, with a bound on how many do.
-    @_noLocks
     private mutating func linger(_ stream: Int32) {
         let session = streams[stream].session
         unusedLinks.append(stream, to: &sessions[session].lingering)
@@ -160,7 +156,6 @@ extension Worker {
     }
 
     /// A session that said GoAway has nothing left to do when its streams have ended.
-    @_noLocks
     private mutating func endIfDrained(_ session: Int32) {
         guard case .live = sessions[session].phase, sessions[session].isDraining else { return }
         // Its FINs go out first; the end of the turn looks again.

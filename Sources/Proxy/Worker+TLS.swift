@@ -23,7 +23,6 @@ extension Worker {
     }
 
     /// The client's first bytes. False: it does not speak TLS, or says too little to tell.
-    @_noLocks
     private mutating func greet(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Bool {
         guard connections[connection].received.isEmpty, unsafe bytes.first == Self.handshakeRecord else {
             unsafe judgePlain(connection, bytes)
@@ -52,7 +51,6 @@ extension Worker {
     private static var handshakeRecord: UInt8 { @_noLocks get { 22 } }
 
     /// A request without TLS gets a sentence that says so, everything else an end.
-    @_noLocks
     private mutating func judgePlain(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
         guard unsafe pool.append(bytes, to: &connections[connection].received, sparing: limits.sparedBlocks)
         else {
@@ -75,7 +73,6 @@ extension Worker {
     }
 
     /// Goes on with the handshake. False: it is not done.
-    @_noLocks
     private mutating func shake(_ connection: Int32, _ input: inout UnsafeRawBufferPointer) -> Bool {
         if !connections[connection].tls.exists {
             guard unsafe greet(connection, input) else { return false }
@@ -100,7 +97,6 @@ extension Worker {
         return false
     }
 
-    @_noLocks
     private func reason(of failure: TLSFailure) -> ListenerCounter {
         switch failure {
         case .version: .handshakeNoVersion
@@ -113,7 +109,6 @@ extension Worker {
         }
     }
 
-    @_noLocks
     private mutating func handshakeDone(_ connection: Int32) {
         leaveHandshake(connection)
         bump(.handshakes)
@@ -126,7 +121,6 @@ extension Worker {
     }
 
     /// What BoringSSL has to say about it goes out, and the connection ends.
-    @_noLocks
     private mutating func handshakeFailed(_ connection: Int32, _ why: ListenerCounter) {
         close(connection, reset: false, counting: why)
     }
@@ -182,7 +176,6 @@ extension Worker {
     }
 
     /// What BoringSSL has to say about it goes out. A client that says it has had enough is one that leaves.
-    @_noLocks
     private mutating func recordsFailed(_ connection: Int32, _ failure: TLSFailure) {
         switch failure {
         case .alert: close(connection, reset: false, counting: .clientGone)
@@ -193,7 +186,6 @@ extension Worker {
     }
 
     /// close_notify: the client sends no more, and nothing is missing.
-    @_noLocks
     private mutating func clientSaidEnd(_ connection: Int32) {
         if !connections[connection].clientFinished { clientFinished(connection) }
     }
@@ -246,7 +238,6 @@ extension Worker {
     }
 
     /// Seals what waits and these bytes, a record's together.
-    @_noLocks
     private mutating func sealRecord(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Bool {
         let state = connections[connection].tls
         let result: TLSResult
@@ -263,13 +254,11 @@ extension Worker {
     }
 
     /// Whether nothing follows what lies sealed: close_notify goes out with it.
-    @_noLocks
     private func isLastFlush(_ connection: Int32) -> Bool {
         let record = connections[connection]
         return record.endsWithUnsent && !record.hasSaidEnd && record.outgoing.isEmpty
     }
 
-    @_noLocks
     private mutating func sealEnd(_ connection: Int32) {
         connections[connection].hasSaidEnd = true
         _ = tls.finish(connections[connection].tls, output: &connections[connection].sealed)

@@ -71,7 +71,6 @@ extension Worker {
 
     /// Nobody has come for what the session has not accepted, and its clients have waited for as long as those that are
     /// held. There is no time left for another attempt, so no proof is waited for.
-    @_noLocks
     private mutating func endUnaccepted(_ session: Int32) {
         var stream = sessions[session].streams.first
         while stream >= 0 {
@@ -98,7 +97,6 @@ extension Worker {
     }
 
     /// Not accepted, and nothing stands in the way of sending its exchange again if it was not delivered.
-    @_noLocks
     private func mayTakeBack(_ stream: Int32, openedBefore time: UInt64, endsSpent: Bool) -> Bool {
         let connection = streams[stream].connection
         guard connection >= 0, streams[stream].openedAt <= time else { return false }
@@ -111,14 +109,12 @@ extension Worker {
         return state.isAnnounced && !state.isAcknowledged && state.canSendReset && !state.finSent
     }
 
-    @_noLocks
     private func isRepeatable(_ connection: Int32) -> Bool {
         if case .relay = connections[connection].mode { return false }
         return connections[connection].isIdempotent
     }
 
     /// Resets the stream and keeps it until the service shows what it has seen of it.
-    @_noLocks
     private mutating func wait(for barrier: UInt32, _ stream: Int32) {
         let session = streams[stream].session
         leaveSessionQueue(streams[stream].connection)
@@ -181,7 +177,6 @@ extension Worker {
     }
 
     /// A slow session in which nothing waits any more gets new streams again after a while, if it lives.
-    @_noLocks
     private mutating func tryAgain(_ session: Int32) {
         guard sessions[session].isSlow, sessions[session].slowPingAnsweredAt > 0 else { return }
         let pause = DataPlaneLimits.slowPauseMilliseconds << UInt64(min(sessions[session].slowTimes, 4))
@@ -191,7 +186,6 @@ extension Worker {
         becomeWilling(session)
     }
 
-    @_noLocks
     private mutating func becomeSlow(_ session: Int32) {
         sessions[session].isSlow = true
         sessions[session].slowSince = now
@@ -211,7 +205,6 @@ extension Worker {
         if sessions[session].isSlow { becomeWilling(session) }
     }
 
-    @_noLocks
     private mutating func becomeWilling(_ session: Int32) {
         sessions[session].isSlow = false
         sessions[session].slowPing = 0
@@ -253,7 +246,6 @@ extension Worker {
     func isSlow(_ handle: SessionHandle) -> Bool { visibleState(of: handle) == SessionWord.slow }
 
     /// What the session's reactor says of it; 0: nothing yet.
-    @_noLocks
     private func visibleState(of handle: SessionHandle) -> UInt64 {
         guard handle.reactor < limits.reactors, handle.index < limits.sessions else { return SessionWord.gone }
         let word = unsafe peers[handle.reactor].sessionWords.load(handle.index)

@@ -56,7 +56,6 @@ extension Worker {
     }
 
     /// A hand-over waits for the client to take its replies, for as long as any reply would.
-    @_noLocks
     private mutating func handOverExpired(_ connection: Int32) {
         let isStalled = now >= connections[connection].lastProgress + limits.stallTimeout
         if isStalled, connections[connection].isSending {
@@ -67,7 +66,6 @@ extension Worker {
     }
 
     /// When the connection's patience ends, as things are now.
-    @_noLocks
     private func deadline(of connection: Int32) -> UInt64 {
         let record = connections[connection]
         if isDraining, let end = silenceEnd(record) { return end }
@@ -96,7 +94,6 @@ extension Worker {
         }
     }
 
-    @_noLocks
     private func replyDeadline(_ record: Connection) -> UInt64 {
         if case .body = record.reply { return idleDeadline(record) }
         guard limits.replyTimeout > 0, case .head = record.reply else { return .max }
@@ -105,7 +102,6 @@ extension Worker {
 
     /// A body stands still only while nobody else has the next move. Who waits for 100 is kept waiting by the service;
     /// once the reply has begun both may be silent for as long as the two of them like.
-    @_noLocks
     private func bodyDeadline(_ connection: Int32) -> UInt64 {
         let record = connections[connection]
         let stall = record.lastProgress + limits.stallTimeout
@@ -115,12 +111,10 @@ extension Worker {
     }
 
     /// Bytes of the client wait that the service does not take.
-    @_noLocks
     private func isWaitingForService(_ connection: Int32) -> Bool {
         !connections[connection].received.isEmpty || hasBulkWaiting(connection)
     }
 
-    @_noLocks
     private func idleDeadline(_ record: Connection) -> UInt64 {
         limits.relayIdleTimeout > 0 ? record.lastProgress + limits.relayIdleTimeout : .max
     }
@@ -128,10 +122,8 @@ extension Worker {
     // MARK: relays
 
     /// A relay of which nothing is to be watched needs no timer.
-    @_noLocks
     private func isWatched(_ connection: Int32) -> Bool { limits.relayIdleTimeout > 0 || hasEndedDirection(connection) }
 
-    @_noLocks
     private func hasEndedDirection(_ connection: Int32) -> Bool {
         guard case .open = connections[connection].clientEnd else { return true }
         let stream = connections[connection].stream
@@ -140,7 +132,6 @@ extension Worker {
 
     /// While both directions are open, a relay may stand still for as long as its ends like. With one of them ended it
     /// may be silent, but bytes may not wait for ever for a side that takes none: nobody else would ever end it.
-    @_noLocks
     private func relayDeadline(_ connection: Int32) -> UInt64 {
         let record = connections[connection]
         var deadline = idleDeadline(record)
@@ -152,7 +143,6 @@ extension Worker {
     }
 
     /// Bytes wait that the side which they are for does not take.
-    @_noLocks
     private func isRelayStuck(_ connection: Int32) -> Bool {
         connections[connection].hasUnsent || isWaitingForService(connection)
     }
@@ -164,7 +154,6 @@ extension Worker {
         timers.schedule(connection, at: now + pollingPeriod)
     }
 
-    @_noLocks
     private mutating func relayExpired(_ connection: Int32) {
         settle(connection)
         guard !connections[connection].isClosing, !connections[connection].isHandingOver else { return }
@@ -178,14 +167,12 @@ extension Worker {
         }
     }
 
-    @_noLocks
     private mutating func endIdleRelay(_ connection: Int32) {
         bump(.idleRelays)
         close(connection, reset: connections[connection].hasUnsent, counting: .closedIdle)
     }
 
     /// Its patience has ended.
-    @_noLocks
     private mutating func expire(_ connection: Int32) {
         if isWaiting(connection) { return expireWait(connection) }
         let record = connections[connection]
@@ -217,13 +204,11 @@ extension Worker {
     }
 
     /// What the silence of a client that has begun no request is called.
-    @_noLocks
     private func silence(_ record: Connection) -> ListenerCounter {
         if isDraining { return .endedByDrain }
         return record.hasServed ? .endedIdle : .endedSilent
     }
 
-    @_noLocks
     private mutating func bodyExpired(_ connection: Int32) {
         guard !isWaitingForService(connection) else { return giveUp(connection, .failedBodyNotTaken) }
         if case .body = connections[connection].reply { return replyExpired(connection) }
@@ -231,7 +216,6 @@ extension Worker {
     }
 
     /// The reply has not begun in time, or it has and nothing has moved since for too long.
-    @_noLocks
     private mutating func replyExpired(_ connection: Int32) {
         guard case .body = connections[connection].reply else { return giveUp(connection, .failedNoReply) }
         bump(.idleRelays)
@@ -277,7 +261,6 @@ extension Worker {
         if timers.deadline(of: node) > due { timers.schedule(node, at: due) }
     }
 
-    @_noLocks
     private mutating func endUnused(_ session: Int32) {
         while true {
             let stream = sessions[session].lingering.first

@@ -24,6 +24,7 @@ extension Worker {
         controlBell.ring()
     }
 
+    @_noLocks
     private mutating func waitForWork() {
         var milliseconds = timers.millisecondsToNext(from: now)
         doorbell.prepareSleep()
@@ -47,6 +48,7 @@ extension Worker {
     private var isMarked: Bool { !dirtyConnections.isEmpty || !dirtySessions.isEmpty || !servable.isEmpty }
 
     /// Completions are counted before the snapshot is loaded: none is judged by one that was older when it came.
+    @_noLocks
     mutating func beginTurn() {
         nowMicroseconds = Sockets.nowMicroseconds()
         now = nowMicroseconds / 1_000

@@ -38,7 +38,6 @@ extension Worker {
     }
 
     /// Makes room for a wait. False: there are too many, and the client has been told.
-    @_noLocks
     private mutating func enterWait(_ connection: Int32, _ route: UInt32) -> Bool {
         if case .http = connections[connection].mode { connections[connection].request = .waiting }
         if connections[connection].countsAsWaiting {
@@ -70,7 +69,6 @@ extension Worker {
     }
 
     /// It goes on waiting, perhaps for another route: one that nobody knew has been registered.
-    @_noLocks
     private mutating func moveShare(_ connection: Int32, to route: UInt32) {
         guard connections[connection].waitingRoute != route else { return }
         let listener = Int(connections[connection].listener)
@@ -115,7 +113,6 @@ extension Worker {
         refuse(connection, why)
     }
 
-    @_noLocks
     private mutating func scheduleWait(_ connection: Int32) {
         schedule(connection, at: waitDeadline(connection))
     }
@@ -131,7 +128,6 @@ extension Worker {
     }
 
     /// Takes the connection out of its wait, if it is in one; it may enter another.
-    @_noLocks
     private mutating func leaveList(_ connection: Int32) {
         switch connections[connection].wait {
         case .none: return
@@ -203,7 +199,6 @@ extension Worker {
 
     /// Looks again at those who wait for a route, if their attempts are doubtful or are not. The others keep their
     /// order. True: there are others.
-    @_noLocks
     private mutating func routeWaiting(thatAreDoubtful: Bool) -> Bool {
         var hasOthers = false
         var left = waiting.count
@@ -262,7 +257,6 @@ extension Worker {
         }
     }
 
-    @_noLocks
     private mutating func chooseAnew(_ connection: Int32) {
         leaveList(connection)
         connections[connection].handOvers = 0
@@ -288,7 +282,6 @@ extension Worker {
 
     /// Those whose next attempt may be their last, or may be what kills the session, come behind all others, and only
     /// as the session is fit for them.
-    @_noLocks
     private mutating func routeDoubtful(_ session: Int32) {
         var left = sessions[session].doubtful.count
         while case .live = sessions[session].phase {
@@ -302,7 +295,6 @@ extension Worker {
 
     static var noRoute: UInt32 { @_noLocks get { .max - 1 } }
 
-    @_noLocks
     private mutating func routeAgain(_ connection: Int32, waitedFor route: UInt32) {
         // Its route is gone: its time is over. (One that nobody had registered is looked for anew.)
         if route < Self.noRoute, snapshot.route(withID: route) < 0 {

@@ -26,7 +26,6 @@ extension Worker {
     }
 
     /// By how much a window of the session may grow.
-    @_noLocks
     private func windowRoom(_ session: Int32) -> Int {
         guard !isOverBufferLimit else { return 0 }
         let ofSession = DataPlaneLimits.extraCreditOfSession - Int(sessions[session].extraCredit)
@@ -64,7 +63,6 @@ extension Worker {
     }
 
     /// Measures the round trip to the service, now and then.
-    @_noLocks
     private mutating func measureRoundTrip(_ session: Int32) {
         guard sessions[session].roundTrip.isDue(now: nowMicroseconds) else { return }
         let value = sessions[session].state.barrierPing()

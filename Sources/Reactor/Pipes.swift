@@ -133,7 +133,6 @@ public struct Pipes: ~Copyable {
         return taken
     }
 
-    @_noLocks
     private func place(of pipe: Int32) -> UnsafeMutablePointer<Pipe> {
         precondition(pipe >= 0 && Int(pipe) < count)
         return unsafe pipes + Int(pipe)

@@ -35,7 +35,6 @@ public struct GatherSpace: ~Copyable {
     public mutating func reset() { used = 0 }
 
     /// Describes the front of a chain; `used` has to move on if the description is to stay. Nil: all are taken.
-    @_noLocks
     private func describe(_ chain: Chain, _ pool: borrowing BlockPool) -> UnsafePointer<msghdr>? {
         guard used < sends else { return nil }
         let first = unsafe vectors + used * Self.blocksPerSend

@@ -106,7 +106,6 @@ public struct Ring: ~Copyable {
         check(unsafe ck_submit_and_wait(ring, wait, timeout))
     }
 
-    @_noLocks
     private borrowing func check(_ result: Int32) {
         // Everything else is a misuse of ours: a bad ring, bad flags, a wrong thread.
         precondition(

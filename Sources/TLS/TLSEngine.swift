@@ -189,13 +189,11 @@ public struct TLSEngine: ~Copyable {
         return Self.result(result)
     }
 
-    @_noLocks
     private func setInput(_ input: UnsafeRawBufferPointer) {
         unsafe io.pointee.input = input.baseAddress?.assumingMemoryBound(to: UInt8.self)
         unsafe io.pointee.input_count = input.count
     }
 
-    @_noLocks
     private func leftInput() -> UnsafeRawBufferPointer {
         let left = unsafe UnsafeRawBufferPointer(start: io.pointee.input, count: io.pointee.input_count)
         unsafe io.pointee.input = nil
@@ -205,7 +203,6 @@ public struct TLSEngine: ~Copyable {
 
     /// Gives a chain to the sink for the time of a call, and takes it back after it: the end of it may be in a block
     /// that has room.
-    @_noLocks
     private func moveOutput(_ chain: inout Chain) {
         let other = unsafe sink.pointee.chain
         unsafe sink.pointee.chain = chain
@@ -219,7 +216,6 @@ public struct TLSEngine: ~Copyable {
         return unsafe sink.pointee.pool.append(output, to: &sink.pointee.chain)
     }
 
-    @_noLocks
     private static func result(_ raw: ct_result) -> TLSResult {
         // The numbers are those of CTLS.h, in the same order.
         let outcome: TLSOutcome =
@@ -233,7 +229,6 @@ public struct TLSEngine: ~Copyable {
         return TLSResult(outcome: outcome, failure: failure(raw.failure), alert: raw.alert, count: raw.count)
     }
 
-    @_noLocks
     private static func failure(_ number: UInt8) -> TLSFailure {
         switch Int(number) {
         case 1: .notTLS

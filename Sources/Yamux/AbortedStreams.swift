@@ -60,7 +60,6 @@
         checkInvariants()
     }
 
-    @_noLocks
     private func checkInvariants() {
         assert((olderCount == 0) == (olderLast == 0) && (newerCount == 0) == (newerLast == 0))
         assert(newerCount == 0 || (olderCount > 0 && newerLast > olderLast))

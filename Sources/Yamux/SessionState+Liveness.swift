@@ -62,7 +62,6 @@ extension SessionState {
         return takePing()
     }
 
-    @_noLocks
     private mutating func takePing() -> UInt32 {
         defer { nextPing += 1 }
         return UInt32(truncatingIfNeeded: nextPing)

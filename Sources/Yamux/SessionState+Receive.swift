@@ -9,7 +9,6 @@ extension SessionState {
         }
     }
 
-    @_noLocks
     private mutating func receivePing(_ header: FrameHeader, now: UInt64) -> SessionAction {
         let isQuestion = header.flags.contains(.syn)
         guard isQuestion != header.flags.contains(.ack) else { return .breach(.unexpectedFlags) }
@@ -20,7 +19,6 @@ extension SessionState {
         return .answerPing(header.length)
     }
 
-    @_noLocks
     private mutating func receiveGoAway(_ header: FrameHeader) -> SessionAction {
         switch header.length {
         case 0:
@@ -44,7 +42,6 @@ extension SessionState {
         return role.opens(header.streamID) ? receiveOwn(header) : receiveForeign(header, now: now)
     }
 
-    @_noLocks
     private mutating func receiveOwn(_ header: FrameHeader) -> SessionAction {
         guard !header.flags.contains(.syn) else { return .breach(.streamParity) }
         guard ids.haveBegun(header.streamID) else { return .breach(.streamUnknown) }
@@ -55,7 +52,6 @@ extension SessionState {
         return .nothing
     }
 
-    @_noLocks
     private mutating func receiveForeign(_ header: FrameHeader, now: UInt64) -> SessionAction {
         guard header.flags.contains(.syn) else {
             return foreignIDs.haveBegun(header.streamID) ? .nothing : .breach(.streamUnknown)

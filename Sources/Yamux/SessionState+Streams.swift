@@ -84,14 +84,12 @@ extension SessionState {
         return true
     }
 
-    @_noLocks
     private mutating func release(_ id: UInt32) {
         assert(isOpened(id), "a stream that was never opened")
         precondition(live > 0, "a stream was reported twice")
         live -= 1
     }
 
-    @_noLocks
     private func isOpened(_ id: UInt32) -> Bool {
         role.opens(id) && ids.haveBegun(id)
     }

@@ -71,7 +71,6 @@
         advance()
     }
 
-    @_noLocks
     private mutating func advance() {
         next += 2
         // 0 is the session's own.
@@ -79,7 +78,7 @@
         if next >= halfEnd { enterHalf() }
     }
 
-    @_noLocks @inline(never)
+    @inline(never)
     private mutating func enterHalf() {
         halfEnd += lap / 2
         ahead = following

@@ -39,7 +39,6 @@ extension StreamState {
     }
 
     /// SYN stands on the first frame of a stream that the other side opened, and nowhere else.
-    @_noLocks
     private mutating func takeSyn(_ flags: FrameFlags) -> Bool {
         let isAwaited = marks.contains(.synAwaited)
         marks.remove(.synAwaited)
@@ -47,7 +46,6 @@ extension StreamState {
     }
 
     /// Moves the window that the frame is about. With RST the length of a window update is a reason, not credit.
-    @_noLocks
     private mutating func count(_ header: FrameHeader, isReset: Bool) -> Breach {
         switch header.type {
         case .data:
@@ -64,7 +62,6 @@ extension StreamState {
         return .none
     }
 
-    @_noLocks
     private mutating func receiveReset() -> StreamEvent {
         guard !isFinished else {
             marks.insert(.resetReceived)
@@ -75,7 +72,6 @@ extension StreamState {
         return isRefusal ? StreamEvent(rawValue: StreamEvent.reset.rawValue | StreamEvent.refused.rawValue) : .reset
     }
 
-    @_noLocks
     private mutating func receiveFlags(_ header: FrameHeader, wasClosed: Bool) -> StreamEvent {
         let isFirst = !marks.contains(.acknowledged)
         marks.insert(.acknowledged)

@@ -70,7 +70,6 @@
         return begin(now, credit)
     }
 
-    @_noLocks
     private mutating func begin(_ now: UInt64, _ credit: Credit) -> Credit {
         since = now
         used = 0
@@ -78,7 +77,6 @@
         return credit
     }
 
-    @_noLocks
     private mutating func wantedGrowth(
         _ state: StreamState, _ roundTrip: RoundTrip, _ room: Int, _ now: UInt64
     ) -> UInt32 {

@@ -54,7 +54,7 @@ private let targets: [String: Target] = [
     "socketmaster-publish": Target(
         layer: 3,
         ours: ["SocketMaster"],
-        others: ["ArgumentParser", "Glibc", "Logging", "NIOCore", "NIOPosix", "Synchronization"]
+        others: ["ArgumentParser", "Glibc", "Logging", "NIOConcurrencyHelpers", "NIOCore", "NIOPosix"]
     ),
     "Examples": Target(
         layer: 4,
