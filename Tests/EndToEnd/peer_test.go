@@ -27,9 +27,10 @@ func (p *proxy) dialPeer(definition service.Definition) *peer {
 	return &peer{p.t, session}
 }
 
-// await reads frames until one satisfies the condition.
+// await reads frames until one satisfies the condition, for no longer than its patience.
 func (p *peer) await(what string, condition func(service.Frame) bool) service.Frame {
 	p.t.Helper()
+	p.SetDeadline(time.Now().Add(patience))
 	frame, err := p.Await(condition)
 	if err != nil {
 		p.t.Fatalf("waiting for %s: %v", what, err)
@@ -59,6 +60,7 @@ func (p *peer) expectLost() {
 
 // isAlive checks that the session still answers pings.
 func (p *peer) isAlive() bool {
+	p.SetDeadline(time.Now().Add(patience))
 	if p.Send(service.Frame{Type: service.TypePing, Flags: service.FlagSYN, Length: 77}) != nil {
 		return false
 	}

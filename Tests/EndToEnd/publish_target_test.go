@@ -226,13 +226,14 @@ func TestRelayedConnectionsGoOnWhileTheTargetIsWithdrawn(t *testing.T) {
 }
 
 // full is a socket that listens, and whose queue has no room.
-func full(t *testing.T, domain int, place syscall.Sockaddr, network, dials string) (fd int) {
+func full(t *testing.T, domain int, place syscall.Sockaddr, network, dials string) *os.File {
 	t.Helper()
 	fd, err := syscall.Socket(domain, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { syscall.Close(fd) })
+	file := os.NewFile(uintptr(fd), "full")
+	t.Cleanup(func() { file.Close() })
 	syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1)
 	if err := syscall.Bind(fd, place); err != nil {
 		t.Fatal(err)
@@ -241,9 +242,9 @@ func full(t *testing.T, domain int, place syscall.Sockaddr, network, dials strin
 		t.Fatal(err)
 	}
 	for {
-		connection, err := net.DialTimeout(network, dials, 100*time.Millisecond)
+		connection, err := net.DialTimeout(network, dials, 500*time.Millisecond)
 		if err != nil {
-			return fd
+			return file
 		}
 		t.Cleanup(func() { connection.Close() })
 	}
@@ -256,13 +257,13 @@ func TestATargetThatAcceptsNothingIsWithdrawnAfterItsTimeout(t *testing.T) {
 			p := startProxy(t, "--reactors", "1")
 			port, hanging := freePort(t), freePort(t)
 			to := address(hanging)
-			var fd int
+			var file *os.File
 			if place == "port" {
-				fd = full(t, syscall.AF_INET, &syscall.SockaddrInet4{Port: hanging, Addr: [4]byte{127, 0, 0, 1}}, "tcp", to)
+				file = full(t, syscall.AF_INET, &syscall.SockaddrInet4{Port: hanging, Addr: [4]byte{127, 0, 0, 1}}, "tcp", to)
 			} else {
 				path := filepath.Join(t.TempDir(), "full")
 				to = "unix:" + path
-				fd = full(t, syscall.AF_UNIX, &syscall.SockaddrUnix{Name: path}, "unix", path)
+				file = full(t, syscall.AF_UNIX, &syscall.SockaddrUnix{Name: path}, "unix", path)
 			}
 			running := publish(t, p.control, "--port", portText(port), "--http", "--to", to, "--target-timeout", "300ms")
 			running.stderr.find(published, 0)
@@ -273,7 +274,6 @@ func TestATargetThatAcceptsNothingIsWithdrawnAfterItsTimeout(t *testing.T) {
 			}
 			p.awaitLog("held", 0)
 			// Now it accepts, and closes what has waited for that.
-			file := os.NewFile(uintptr(fd), "full")
 			listener, err := net.FileListener(file)
 			if err != nil {
 				t.Fatal(err)
@@ -291,13 +291,13 @@ func TestATargetThatAcceptsNothingIsWithdrawnAfterItsTimeout(t *testing.T) {
 func TestATargetThatIsReachedLateIsServed(t *testing.T) {
 	p := startProxy(t, "--reactors", "1")
 	port, path := freePort(t), filepath.Join(t.TempDir(), "full")
-	fd := full(t, syscall.AF_UNIX, &syscall.SockaddrUnix{Name: path}, "unix", path)
+	file := full(t, syscall.AF_UNIX, &syscall.SockaddrUnix{Name: path}, "unix", path)
 	running := publish(t, p.control, "--port", portText(port), "--http", "--to", "unix:"+path, "--target-timeout", "1h")
 	running.stderr.find(published, 0)
 	served := make(chan int, 1)
 	go func() { served <- get(t, port, "/").StatusCode }()
 	time.Sleep(200 * time.Millisecond)
-	listener, err := net.FileListener(os.NewFile(uintptr(fd), "full"))
+	listener, err := net.FileListener(file)
 	if err != nil {
 		t.Fatal(err)
 	}

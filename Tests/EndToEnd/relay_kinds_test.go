@@ -85,6 +85,7 @@ type relayClient struct {
 	net.Conn
 	socket *net.TCPConn
 	reader *bufio.Reader
+	sent   int  // by fill
 	filled bool // no more went
 }
 
@@ -142,16 +143,21 @@ func (k relayKind) mustOpen(t *testing.T, port int, command string) *relayClient
 // standstill is how long nothing goes until nothing goes any more.
 const standstill = 200 * time.Millisecond
 
-// fill sends until nothing has gone for a while, or so many bytes are out. Returns how many are.
+// fill sends until nothing has gone for a while, or so many bytes are out. Returns how many are. What the stream's window
+// holds goes in any case, however long it takes.
 func (c *relayClient) fill(atMost int, while time.Duration) (sent int) {
 	chunk := make([]byte, 32<<10)
 	for sent < atMost && !c.filled {
 		if len(chunk) > atMost-sent {
 			chunk = chunk[:atMost-sent]
 		}
-		c.SetWriteDeadline(time.Now().Add(while))
+		limit := while
+		if c.sent < service.InitialWindow {
+			limit = patience
+		}
+		c.SetWriteDeadline(time.Now().Add(limit))
 		count, err := c.Write(chunk)
-		sent += count
+		sent, c.sent = sent+count, c.sent+count
 		c.filled = err != nil
 	}
 	c.SetWriteDeadline(time.Time{})

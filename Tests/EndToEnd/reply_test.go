@@ -18,6 +18,7 @@ type reply struct {
 // reply reads one reply to a request with the method.
 func (w *wire) reply(method string) reply {
 	w.t.Helper()
+	w.extend()
 	r, err := w.tryReply(method)
 	if err != nil {
 		w.t.Fatalf("no reply to %s: %v", method, err)

@@ -135,7 +135,8 @@ func withIdleStreams(t *testing.T, p *proxy) (port int) {
 func atOnce(t *testing.T, port int) *wire {
 	t.Helper()
 	w := dial(t, port)
-	w.SetDeadline(time.Now().Add(patience / 2))
+	w.limit = patience / 2
+	w.extend()
 	return w
 }
 

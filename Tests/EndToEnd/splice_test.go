@@ -395,7 +395,7 @@ func dialNarrow(t *testing.T, port int) *wire {
 	}
 	t.Cleanup(func() { connection.Close() })
 	connection.SetDeadline(time.Now().Add(patience))
-	return &wire{t, connection.(*net.TCPConn), bufio.NewReader(connection)}
+	return &wire{t, connection.(*net.TCPConn), bufio.NewReader(connection), patience}
 }
 
 // reaches is whether that user may run the program where it lies.

@@ -54,6 +54,7 @@ func leaf(connection *tls.Conn) *x509.Certificate {
 
 // ask sends a request for a host and returns the reply's status and body.
 func ask(connection *tls.Conn, host, path string, fields ...string) (int, string, error) {
+	connection.SetDeadline(time.Now().Add(patience))
 	head := fmt.Sprintf("GET %s HTTP/1.1\r\nHost: %s\r\n%s\r\n", path, host, strings.Join(fields, ""))
 	if _, err := io.WriteString(connection, head); err != nil {
 		return 0, "", err

@@ -20,6 +20,7 @@ type wire struct {
 	t *testing.T
 	*net.TCPConn
 	reader *bufio.Reader
+	limit  time.Duration // how long each wait may last
 }
 
 func address(port int) string { return fmt.Sprint("127.0.0.1:", port) }
@@ -42,7 +43,7 @@ func tryDial(port int) (*wire, error) {
 		return nil, err
 	}
 	connection.SetDeadline(time.Now().Add(patience))
-	return &wire{nil, connection.(*net.TCPConn), bufio.NewReader(connection)}, nil
+	return &wire{nil, connection.(*net.TCPConn), bufio.NewReader(connection), patience}, nil
 }
 
 func (w *wire) send(text string) {
@@ -52,12 +53,13 @@ func (w *wire) send(text string) {
 	}
 }
 
-// extend gives the connection another patience.
-func (w *wire) extend() { w.SetDeadline(time.Now().Add(patience)) }
+// extend gives the connection its time anew.
+func (w *wire) extend() { w.SetDeadline(time.Now().Add(w.limit)) }
 
 // expect reads exactly the text.
 func (w *wire) expect(text string) {
 	w.t.Helper()
+	w.extend()
 	bytes := make([]byte, len(text))
 	count, err := io.ReadFull(w.reader, bytes)
 	if err != nil || string(bytes) != text {
