@@ -115,7 +115,7 @@ func TestHoldRawClientsAreServedWhenTheServiceReturns(t *testing.T) {
 }
 
 func TestHoldEndsWith503AndTheListenerCloses(t *testing.T) {
-	eachWaiting(t, []string{"--hold", "700ms"}, func(t *testing.T, p *proxy) {
+	eachWaiting(t, []string{"--hold", "3s"}, func(t *testing.T, p *proxy) {
 		port := freePort(t)
 		p.endSession(p.serve(onPath(port, "/"), text("x")))
 		from := p.stderr.count()
@@ -140,7 +140,7 @@ func TestHoldEndsWith503AndTheListenerCloses(t *testing.T) {
 }
 
 func TestHoldEndsForRawClientsByClosing(t *testing.T) {
-	eachWaiting(t, []string{"--hold", "700ms"}, func(t *testing.T, p *proxy) {
+	eachWaiting(t, []string{"--hold", "3s"}, func(t *testing.T, p *proxy) {
 		port := freePort(t)
 		p.endSession(p.serveStreams(raw(port), echoStream))
 		silent, speaking := dial(t, port), dial(t, port)
@@ -151,7 +151,7 @@ func TestHoldEndsForRawClientsByClosing(t *testing.T) {
 }
 
 func TestHoldEndsForOneRouteWhileTheListenerServesAnother(t *testing.T) {
-	eachWaiting(t, []string{"--hold", "500ms"}, func(t *testing.T, p *proxy) {
+	eachWaiting(t, []string{"--hold", "3s"}, func(t *testing.T, p *proxy) {
 		port := freePort(t)
 		p.serve(onPath(port, "/live"), text("live"))
 		p.endSession(p.serve(onPath(port, "/gone"), text("gone")))

@@ -68,7 +68,7 @@ func TestConnectRefusedByAReplyThatEndsWithItsConnection(t *testing.T) {
 }
 
 func TestConnectThatTheProxyRefusesEndsItsConnection(t *testing.T) {
-	flags := []string{"--hold", "1s", "--reply-timeout", "500ms"}
+	flags := []string{"--hold", "4s", "--reply-timeout", "3s"}
 	eachWaiting(t, flags, func(t *testing.T, p *proxy) {
 		port := freePort(t)
 		seen := p.serveScripts(onHost(port, "known.test", ""), nil)

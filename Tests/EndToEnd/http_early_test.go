@@ -145,7 +145,7 @@ func TestEarlyReplyIsWholeAlthoughTheClientGoesOnSending(t *testing.T) {
 }
 
 func TestEarlyReplyIsTheOnlyOneIfTheRestStalls(t *testing.T) {
-	eachWaiting(t, []string{"--stall-timeout", "500ms"}, func(t *testing.T, p *proxy) {
+	eachWaiting(t, []string{"--stall-timeout", "3s"}, func(t *testing.T, p *proxy) {
 		port := freePort(t)
 		p.serveScripts(onPath(port, ""), early())
 		for _, sent := range []string{"", "hello"} {

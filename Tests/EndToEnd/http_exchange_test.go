@@ -312,14 +312,14 @@ func TestHTTPContextEndsWhenItsClientResets(t *testing.T) {
 }
 
 func TestHTTPSlowButSteadyIsNotCut(t *testing.T) {
-	flags := []string{"--stall-timeout", "1s", "--idle-timeout", "1s", "--head-timeout", "10s"}
+	flags := []string{"--stall-timeout", "4s", "--idle-timeout", "4s", "--head-timeout", "10s"}
 	eachWaiting(t, flags, func(t *testing.T, p *proxy) {
 		port := freePort(t)
 		p.serve(onPath(port, "/"), digest())
 		w := dial(t, port)
 		w.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\n\r\n")
 		for _, letter := range "steadily" {
-			time.Sleep(250 * time.Millisecond)
+			time.Sleep(600 * time.Millisecond)
 			w.send(string(letter))
 		}
 		w.expectReply("POST", 200, digestOf("POST", []byte("steadily")))
@@ -337,7 +337,7 @@ func TestHTTPIdleConnectionsAreClosed(t *testing.T) {
 }
 
 func TestHTTPReplyTimeout(t *testing.T) {
-	eachWaiting(t, []string{"--reply-timeout", "400ms"}, func(t *testing.T, p *proxy) {
+	eachWaiting(t, []string{"--reply-timeout", "3s"}, func(t *testing.T, p *proxy) {
 		port := freePort(t)
 		ended := make(chan struct{}, 1)
 		p.serve(onPath(port, "/"), http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {

@@ -16,7 +16,7 @@ import (
 
 // ownFlags make all of its replies come soon.
 var ownFlags = []string{
-	"--hold", "1s", "--head-timeout", "1s", "--stall-timeout", "1500ms", "--reply-timeout", "2s",
+	"--hold", "5s", "--head-timeout", "1s", "--stall-timeout", "1500ms", "--reply-timeout", "2s",
 }
 
 // serveOwn registers services that make the proxy answer in their stead, and one that is well.

@@ -15,9 +15,9 @@ import (
 // the affair of --reply-timeout, and in an exchange in which both may be silent nobody is late.
 
 // longerThanAStall is slept by those who are not to be cut, and decides nothing for a right proxy.
-const longerThanAStall = 1300 * time.Millisecond
+const longerThanAStall = 5 * time.Second
 
-var stalling = []string{"--stall-timeout", "400ms", "--head-timeout", "400ms", "--idle-timeout", "400ms"}
+var stalling = []string{"--stall-timeout", "2s", "--head-timeout", "2s", "--idle-timeout", "2s"}
 
 func TestTurnOfAServiceThatTakesItsTimeToSay100(t *testing.T) {
 	eachWaiting(t, stalling, func(t *testing.T, p *proxy) {
@@ -27,21 +27,34 @@ func TestTurnOfAServiceThatTakesItsTimeToSay100(t *testing.T) {
 			digest().ServeHTTP(writer, request) // whose first read makes net/http send 100
 		}))
 		body := strings.Repeat("hello", 1000)
+		var works []func() error
 		for what, framing := range map[string]struct{ field, body string }{
 			"counted": {fmt.Sprint("Content-Length: ", len(body)), body},
 			"chunked": {"Transfer-Encoding: chunked", chunked([]byte(body), 700)},
 		} {
 			for _, expectation := range []string{"100-continue", "100-Continue, x", "x, 100-continue"} {
-				w := dial(t, port)
-				w.send("PUT / HTTP/1.1\r\nHost: x\r\nExpect: " + expectation + "\r\n" + framing.field + "\r\n\r\n")
-				if r := w.reply("PUT"); r.StatusCode != 100 {
-					t.Errorf("%s, %s: got %d in place of 100", what, expectation, r.StatusCode)
-					continue
-				}
-				w.send(framing.body)
-				w.expectReply("PUT", 200, digestOf("PUT", []byte(body)))
+				what, expectation, framing := what, expectation, framing
+				works = append(works, func() error {
+					w, err := tryDial(port)
+					if err != nil {
+						return err
+					}
+					defer w.Close()
+					io.WriteString(w, "PUT / HTTP/1.1\r\nHost: x\r\nExpect: "+expectation+"\r\n"+framing.field+"\r\n\r\n")
+					if r, err := w.tryReply("PUT"); err != nil || r.StatusCode != 100 {
+						return fmt.Errorf("%s, %s: got %v, %w in place of 100", what, expectation, r.Response, err)
+					}
+					w.extend()
+					io.WriteString(w, framing.body)
+					r, err := w.tryReply("PUT")
+					if err != nil || r.StatusCode != 200 || r.body != digestOf("PUT", []byte(body)) {
+						return fmt.Errorf("%s, %s: got %v, %s, %w", what, expectation, r.Response, shorten(r.body), err)
+					}
+					return nil
+				})
 			}
 		}
+		together(t, works...)
 	})
 }
 
@@ -82,7 +95,7 @@ func TestTurnIsTheClientsOnceItsBodyHasBegun(t *testing.T) {
 
 // With a limit for replies it is that one which ends a request whose service says nothing at all.
 func TestTurnOfAServiceThatSaysNothingIsTheReplysTimeout(t *testing.T) {
-	eachWaiting(t, append(stalling, "--reply-timeout", "1s"), func(t *testing.T, p *proxy) {
+	eachWaiting(t, append(stalling, "--reply-timeout", "3s"), func(t *testing.T, p *proxy) {
 		port := freePort(t)
 		p.serveStreams(onPath(port, ""), func(stream net.Conn) { io.Copy(io.Discard, stream) })
 		for _, framing := range []string{"Content-Length: 5", "Transfer-Encoding: chunked"} {
@@ -175,6 +188,7 @@ func converse(port int, framing [3]string) error {
 	for part, wanted := range []string{"begun", "first,", "second"} {
 		if part > 0 {
 			time.Sleep(longerThanAStall)
+			w.extend()
 			io.WriteString(w, framing[part])
 		}
 		got := make([]byte, len(wanted))
@@ -205,7 +219,7 @@ func TestTurnOfTheClientIsNotOverByAnInterimReply(t *testing.T) {
 // A reply has its own time from its first byte on, however long it was waited for. Clients come all over the time in
 // which the proxy looks at each of them once, so that it looks at some in the moment in which their reply begins.
 func TestTurnOfTheClientToTakeBeginsWithItsReply(t *testing.T) {
-	eachWaiting(t, append(stalling, "--hold", "2s"), func(t *testing.T, p *proxy) {
+	eachWaiting(t, append(stalling, "--hold", "10s"), func(t *testing.T, p *proxy) {
 		port := freePort(t)
 		p.serve(onPath(port, "/"), http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {
 			time.Sleep(longerThanAStall)

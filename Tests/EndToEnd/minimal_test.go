@@ -82,20 +82,9 @@ func (p *minimalProxy) register(connection net.Conn) {
 			answer = append(append(answer, service.String(name)...), service.String(value)...)
 		}
 	}
-	if _, err := connection.Write(answer); err != nil {
-		return
-	}
-	configuration := yamux.DefaultConfig()
-	configuration.Logger, configuration.LogOutput = log.New(io.Discard, "", 0), nil
-	session, err := yamux.Client(connection, configuration)
-	if err != nil {
-		p.t.Error(err)
-		return
-	}
+	// Whoever reads the answer may be sure of the port and of the session.
 	p.lock.Lock()
 	defer p.lock.Unlock()
-	p.asked = append(p.asked, attributes)
-	p.sessions[port] = append(p.sessions[port], session)
 	if p.public[port] == nil {
 		listener, err := net.Listen("tcp", address(port))
 		if err != nil {
@@ -108,6 +97,18 @@ func (p *minimalProxy) register(connection net.Conn) {
 		p.public[port] = listener
 		go p.serve(listener, port)
 	}
+	if _, err := connection.Write(answer); err != nil {
+		return
+	}
+	configuration := yamux.DefaultConfig()
+	configuration.Logger, configuration.LogOutput = log.New(io.Discard, "", 0), nil
+	session, err := yamux.Client(connection, configuration)
+	if err != nil {
+		p.t.Error(err)
+		return
+	}
+	p.asked = append(p.asked, attributes)
+	p.sessions[port] = append(p.sessions[port], session)
 }
 
 func (p *minimalProxy) readRegistration(reader io.Reader) (

@@ -136,7 +136,7 @@ func isEnded(what string, port int) error {
 
 // A byte in either direction is enough.
 func TestRelaysWithAByteNowAndThenLive(t *testing.T) {
-	eachKind(t, []string{"--relay-idle-timeout", "2s"}, func(t *testing.T, p *proxy, kind relayKind) {
+	eachKind(t, []string{"--relay-idle-timeout", "4s"}, func(t *testing.T, p *proxy, kind relayKind) {
 		port := freePort(t)
 		session := kind.dialStreams(p, port)
 		talker, listener := kind.mustOpen(t, port, "talker"), kind.mustOpen(t, port, "listener")
@@ -238,7 +238,7 @@ func TestDuplexExchangesWithoutAByteAreEnded(t *testing.T) {
 
 func TestDuplexExchangesWithAByteNowAndThenLive(t *testing.T) {
 	// Without the bound they live as long as their ends like, whatever --stall-timeout says.
-	for _, flags := range [][]string{{"--relay-idle-timeout", "2s", "--stall-timeout", "1s"}, {"--stall-timeout", "1s"}} {
+	for _, flags := range [][]string{{"--relay-idle-timeout", "4s", "--stall-timeout", "1s"}, {"--stall-timeout", "1s"}} {
 		flags := flags
 		t.Run(fmt.Sprint(flags[0]), func(t *testing.T) {
 			eachWaiting(t, flags, func(t *testing.T, p *proxy) {

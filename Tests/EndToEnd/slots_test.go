@@ -152,7 +152,7 @@ func TestHalfClosedRelaysLiveWhileTheServiceComputes(t *testing.T) {
 
 // The same the other way round: the service has ended, and its client says nothing for a while.
 func TestHalfClosedRelaysLiveWhileTheClientComputes(t *testing.T) {
-	eachKind(t, []string{"--stall-timeout", "1s"}, func(t *testing.T, p *proxy, kind relayKind) {
+	eachKind(t, []string{"--stall-timeout", "2s"}, func(t *testing.T, p *proxy, kind relayKind) {
 		port := freePort(t)
 		session := kind.dialStreams(p, port)
 		c := kind.mustOpen(t, port, "1")
@@ -161,7 +161,7 @@ func TestHalfClosedRelaysLiveWhileTheClientComputes(t *testing.T) {
 		if rest, err := io.ReadAll(c.reader); len(rest) > 0 || err != nil {
 			t.Fatalf("got %q, %v; wanted the service's end", rest, err)
 		}
-		time.Sleep(3500 * time.Millisecond)
+		time.Sleep(5 * time.Second)
 		late := pattern(2, 400_000)
 		go func() {
 			c.Write(late)

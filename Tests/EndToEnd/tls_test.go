@@ -194,7 +194,7 @@ func TestTLSVersions(t *testing.T) {
 
 // Whoever looks for what keeps a client out finds it among the figures.
 func TestTLSFailuresAreCountedByReason(t *testing.T) {
-	p := once(t, "--tls-min", "1.3", "--tls-handshake-timeout", "200ms")
+	p := once(t, "--tls-min", "1.3", "--tls-handshake-timeout", "2s")
 	port := freePort(t)
 	p.serve(issue("p256", "a.example").with(onPath(port, "")), text("a"))
 	old, other, suspicious := secure("a.example"), secure("a.example"), secure("a.example")

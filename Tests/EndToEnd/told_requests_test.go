@@ -14,7 +14,7 @@ import (
 
 // shortTimes let what waits for a time come to pass soon.
 var shortTimes = []string{
-	"--head-timeout", "1s", "--stall-timeout", "1s", "--reply-timeout", "1s", "--hold", "500ms",
+	"--head-timeout", "2s", "--stall-timeout", "2s", "--reply-timeout", "3s", "--hold", "4s",
 }
 
 // requesting is a request to a service at /a that gets a reply of the proxy's own.
@@ -97,9 +97,9 @@ func TestEachRefusedRequestIsToldOf(t *testing.T) {
 		{"chunks", meeting(saying(t, ""), chunkedPost+"zz\r\n", 400), `request got 400, the chunks`, "400 chunks"},
 		{"route", requesting("GET /b"+tail+"\r\n", 404), `request got 404, no route for its host and path`, "404 no route"},
 		{"TRACE", requesting("TRACE /a"+tail+"Max-Forwards: 0\r\n\r\n", 405), `request got 405, it was a TRACE`, "405 TRACE"},
-		{"late head", requesting("GET /a HT", 408), `request got 408, its head took longer than --head-timeout 1s`, "408 head"},
+		{"late head", requesting("GET /a HT", 408), `request got 408, its head took longer than --head-timeout 2s`, "408 head"},
 		{"late body", meeting(saying(t, ""), "POST /a"+tail+"Content-Length: 9\r\n\r\nabc", 408),
-			`request got 408, its body stood still for --stall-timeout 1s`, "408 body"},
+			`request got 408, its body stood still for --stall-timeout 2s`, "408 body"},
 		{"target", requesting("GET /a"+strings.Repeat("a", 20000)+tail+"\r\n", 414),
 			`request got 414, its target was longer than 16.0 KiB`, "414 target"},
 		{"large head", requesting("GET /a"+tail+"X: "+strings.Repeat("x", 70000)+"\r\n\r\n", 431),
@@ -111,13 +111,13 @@ func TestEachRefusedRequestIsToldOf(t *testing.T) {
 			`request got 501, its transfer coding`, "501 coding"},
 		{"version", requesting("GET /a HTTP/3.0\r\nHost: x\r\n\r\n", 505), `request got 505, its version`, "505 version"},
 		{"hold", leaving(webRoute, "GET /a"+tail+"\r\n", true),
-			`request got 503, no service took it within --hold 500ms`, "503 hold over"},
+			`request got 503, no service took it within --hold 4s`, "503 hold over"},
 		{"raw hold", leaving(rawRoute, "\x00", false),
-			`connection was closed, no service took it within --hold 500ms`, "closed hold over"},
+			`connection was closed, no service took it within --hold 4s`, "closed hold over"},
 		{"reply", meeting(saying(t, ""), "GET /a"+tail+"\r\n", 504),
-			`request got 504, the service did not reply within --reply-timeout 1s`, "504 no reply"},
+			`request got 504, the service did not reply within --reply-timeout 3s`, "504 no reply"},
 		{"body", meeting(saying(t, ""), upload, 504),
-			`request got 504, the service took nothing of its body for --stall-timeout 1s`, "504 body not taken"},
+			`request got 504, the service took nothing of its body for --stall-timeout 2s`, "504 body not taken"},
 		{"service", meeting(script(""), "POST /a"+tail+"Content-Length: 0\r\n\r\n", 502),
 			`request got 502, it may have been executed`, "failed for they may have been executed"},
 		{"reply cut by its service", meeting(script(begun), "GET /a"+tail+"\r\n", 0),
@@ -130,9 +130,9 @@ func TestEachRefusedRequestIsToldOf(t *testing.T) {
 			w.send("zz\r\n")
 		}, `reply was cut, the chunks of its request`, "cut bad request chunks"},
 		{"reply cut by a body", meeting(saying(t, begun), upload, 0),
-			`reply was cut, the service took nothing of the request for --stall-timeout 1s`, "cut body not taken"},
+			`reply was cut, the service took nothing of the request for --stall-timeout 2s`, "cut body not taken"},
 		{"stalled client", meeting(floodAfterHead, "GET /a"+tail+"\r\n", 0),
-			`connection was reset, its client took nothing for --stall-timeout 1s`, "reset stalled client"},
+			`connection was reset, its client took nothing for --stall-timeout 2s`, "reset stalled client"},
 	})
 }
 
