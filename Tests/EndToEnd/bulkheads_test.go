@@ -115,7 +115,7 @@ func (p *proxy) keptClients(t *testing.T, port, count int) (kept []*wire) {
 		w.send("GET /kept HTTP/1.1\r\nHost: x\r\n\r\n")
 		w.expectReply("GET", 200, "/kept")
 		kept = append(kept, w)
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(50 * time.Millisecond)
 	}
 	return kept
 }

@@ -31,7 +31,7 @@ func TestACertificateThatExpiresSoonIsWarnedOfOnce(t *testing.T) {
 func TestACertificateThatExpiresWhileItIsServedIsWarnedOf(t *testing.T) {
 	p := onceWaiting(t)
 	port := freePort(t)
-	certificate := issueUntil(time.Now().Add(2*time.Second), "p256", "a.example")
+	certificate := issueUntil(time.Now().Add(6*time.Second), "p256", "a.example")
 	p.serve(certificate.with(onHost(port, "a.example", "/")), text("a"))
 	next := p.awaitLog(`warning certificate expires in 1 minute .*: a\.example on `, 0)
 	p.awaitLog(`warning certificate expires: that for a\.example has expired \(\d{4}-\d\d-\d\d\), clients of .* refuse it`, next)

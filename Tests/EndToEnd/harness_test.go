@@ -108,29 +108,51 @@ func eachThoroughly(t *testing.T, flags []string, test func(t *testing.T, p *pro
 	}
 }
 
-// nextPort counts up from a random start below the ephemeral ports, so that nobody's outgoing connection takes one.
-var nextPort = struct {
+// The ports of all tests lie below the ephemeral ones, so that nobody's outgoing connection takes one. Each process has
+// a block of them: several may run at once.
+const firstPort, portBlocks, portBlock = 15000, 8, 2100
+
+// ports counts up within the block, from a random start.
+var ports = struct {
 	sync.Mutex
-	port int
-}{port: 15000 + rand.New(rand.NewSource(time.Now().UnixNano())).Intn(10000)}
+	first, next int
+	held        net.Listener // as long as the process lives, so that nobody else takes the block
+}{}
+
+// takePorts takes the first block that no other process has; if none is left, any.
+func takePorts() {
+	random := rand.New(rand.NewSource(time.Now().UnixNano()))
+	block := 0
+	for ; block < portBlocks; block++ {
+		if listener, err := net.Listen("unix", fmt.Sprint("@socketmaster-e2e-", block)); err == nil {
+			ports.held = listener
+			break
+		}
+	}
+	if ports.held == nil {
+		block = random.Intn(portBlocks)
+	}
+	ports.first, ports.next = firstPort+block*portBlock, random.Intn(portBlock)
+}
 
 // freePort returns a port that nobody listens on, a new one each time.
 func freePort(t *testing.T) int {
 	t.Helper()
-	nextPort.Lock()
-	defer nextPort.Unlock()
+	ports.Lock()
+	defer ports.Unlock()
+	if ports.first == 0 {
+		takePorts()
+	}
 	// A process that is started meanwhile would have a copy of the listener until it runs its program.
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
-	for tries := 0; tries < 1000; tries++ {
-		nextPort.port++
-		if nextPort.port > 32000 {
-			nextPort.port = 15000
-		}
-		listener, err := net.Listen("tcp", fmt.Sprint(":", nextPort.port))
+	for tries := 0; tries < portBlock; tries++ {
+		ports.next = (ports.next + 1) % portBlock
+		port := ports.first + ports.next
+		listener, err := net.Listen("tcp", fmt.Sprint(":", port))
 		if err == nil {
 			listener.Close()
-			return nextPort.port
+			return port
 		}
 	}
 	t.Fatal("no free port")

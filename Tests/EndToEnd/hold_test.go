@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"socketmaster/endtoend/service"
 )
@@ -218,16 +217,11 @@ func TestHoldIsBoundedByTheHoldLimit(t *testing.T) {
 		// A waiting client that leaves makes room.
 		waiting[0].Close()
 		waiting[1].reset()
-		eventually(t, "there is room for a client to wait", func() bool {
-			w := dial(t, port)
-			w.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-			w.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
-			_, err := w.tryReply("GET")
-			waiting[0] = w
-			return isTimeout(err)
-		})
+		p.awaitWaiting(1)
+		waiting[0] = dial(t, port)
+		waiting[0].send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		waiting[0].expectSilence()
 		p.serve(onPath(port, "/"), text("back"))
-		waiting[0].extend()
 		waiting[0].expectReply("GET", 200, "back")
 		waiting[2].expectReply("GET", 200, "back")
 	})

@@ -128,7 +128,7 @@ func TestGoAwayTakesBackWhenASiblingHasCome(t *testing.T) {
 
 // What may be executed twice gets what clients of a held route get then; of everything else nobody knows.
 func TestGoAwayLeavesARequestNoLongerThanItsHold(t *testing.T) {
-	eachWaiting(t, []string{"--hold", "1s"}, func(t *testing.T, p *proxy) {
+	eachWaiting(t, []string{"--hold", "3s"}, func(t *testing.T, p *proxy) {
 		for request, status := range map[string]int{"GET": 503, "counted": 502} {
 			port := freePort(t)
 			peer := p.dialPeer(onPath(port, ""))

@@ -60,7 +60,7 @@ func (f *fillingLog) expectCounted(cause string) {
 		} else {
 			same++
 		}
-		return same > 20
+		return same > 100
 	})
 	begun := len(strings.Split(f.text(), "\n")) - 1
 	f.free()

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"socketmaster/endtoend/service"
 )
@@ -279,7 +278,7 @@ func TestProgramEndsAtOnceAtASecondSignal(t *testing.T) {
 			w := dial(t, port)
 			w.exchange([]byte("hello"))
 			p.signal(signal)
-			time.Sleep(50 * time.Millisecond)
+			p.awaitLog(`stopping by SIG`, 0)
 			w.exchange([]byte("still there"))
 			p.signal(signal)
 			p.dead = true

@@ -98,6 +98,9 @@ func (l *load) awaitMore(t *testing.T) {
 // stop ends the load, which must not have seen a failure.
 func (l *load) stop(t *testing.T) {
 	t.Helper()
+	for deadline := time.Now().Add(patience); l.answered() < 100 && time.Now().Before(deadline); {
+		time.Sleep(3 * time.Millisecond)
+	}
 	close(l.stopping)
 	l.running.Wait()
 	t.Logf("%d requests, the longest took %v, %d failed", l.count, l.longest.Round(time.Millisecond), len(l.failures))
@@ -632,6 +635,8 @@ func TestTakenBackConnectionsWereNeverDelivered(t *testing.T) {
 		clients.Wait()
 		p.signal(syscall.SIGUSR1)
 		p.awaitLog(`sent again [1-9]\d*, taken back [1-9]`, 0)
+		journal.lock.Lock()
+		defer journal.lock.Unlock()
 		for id, count := range journal.seen {
 			if count != 1 {
 				t.Errorf("%q was delivered %d times", id, count)

@@ -280,7 +280,7 @@ func TestTLSRenewalCostsNoRequest(t *testing.T) {
 }
 
 func TestTLSOtherClientsAreServed(t *testing.T) {
-	p := once(t)
+	p := onceWaiting(t)
 	port, rawPort := freePort(t), freePort(t)
 	certificate := issue("p256", "localhost")
 	p.serve(certificate.with(onPath(port, "")), text("hello"))
@@ -311,7 +311,7 @@ with context.wrap_socket(socket.create_connection(("127.0.0.1", %d)), server_hos
 		}
 		run := exec.Command(command[0], command[1:]...)
 		if command[0] == "openssl" {
-			run.Stdin = io.MultiReader(strings.NewReader("hello"), &late{after: time.Second})
+			run.Stdin = io.MultiReader(strings.NewReader("hello"), &late{after: 5 * time.Second})
 		}
 		output, err := run.CombinedOutput()
 		if err != nil || !strings.Contains(string(output), "hello") {
