@@ -59,7 +59,8 @@ func TestCrashSaysItsSignalAndThread(t *testing.T) {
 	}
 }
 
-// skipIfSanitized leaves out what a sanitizer does otherwise: it has its own handlers of signals, and reserves memory.
+// skipIfSanitized leaves out what a sanitizer does otherwise: it has handlers of signals and memory of its own, and is
+// slow.
 func skipIfSanitized(t *testing.T) {
 	if os.Getenv("ASAN_OPTIONS") != "" || os.Getenv("TSAN_OPTIONS") != "" {
 		t.Skip("a sanitizer does that otherwise")
