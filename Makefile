@@ -34,7 +34,7 @@ build: install ## builds the program, to .build/release/socketmaster
 demo: build ## shows two services on one port, and three restarts that nobody notices
 	@Tests/EndToEnd/demo
 
-test: lint build unit-tests hotpath bench-check end-to-end ## checks everything; 9 to 23 minutes
+test: lint build unit-tests hotpath bench-check end-to-end ## checks everything; 10 to 16 minutes
 	@echo "All of it has passed. What the runners of the tests said at their end:"
 	grep -h 'Test run with' $(logs)/unit-tests
 	grep -hE '^(ok|PASS)' $(logs)/end-to-end
