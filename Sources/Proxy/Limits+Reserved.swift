@@ -22,7 +22,7 @@ extension DataPlaneLimits {
             ringEntries * (Self.queuedBytes + GatherSpace.bytesPerSend) + completionEntries * Self.completionBytes
         let heads = 3 * (headBytes + receiveBufferBytes)
         let queues =
-            Worker.parkedCapacity * MemoryLayout<ParkedClient>.stride
+            ParkedClients.capacity * MemoryLayout<ParkedClient>.stride
             + Worker.returnsCapacity * MemoryLayout<(Chain, Int)>.stride
         return records + blocks + receive + rings + heads + queues + Self.stackBytes + Self.spareBytes
     }

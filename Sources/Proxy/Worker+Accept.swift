@@ -6,17 +6,17 @@ extension Worker {
     @_noLocks
     mutating func acceptCompleted(_ completion: Completion) {
         let listener = completion.token.index
-        if !completion.hasMore { listeners[listener].isArmed = false }
+        if !completion.hasMore { accepting.listeners[listener].isArmed = false }
         if completion.result >= 0 {
             accepted(completion.result, listener: listener)
         } else if !isOfOneClient(completion.result) {
             // No descriptor or no memory: try again when a connection ends, or soon.
             pauseAccept(error: -completion.result)
         }
-        guard !listeners[listener].isArmed else { return }
-        if listeners[listener].isClosing {
+        guard !accepting.listeners[listener].isArmed else { return }
+        if accepting.listeners[listener].isClosing {
             finishListener(listener)
-        } else if !isAcceptPaused, !isDraining {
+        } else if !accepting.isPaused, !isDraining {
             armAccept(listener)
         }
     }
@@ -35,9 +35,9 @@ extension Worker {
 
     @_noLocks
     mutating func armAccept(_ listener: Int32) {
-        guard listeners[listener].fd >= 0, !listeners[listener].isArmed else { return }
-        listeners[listener].isArmed = true
-        ring.accept(listeners[listener].fd, acceptToken(listener))
+        guard accepting.listeners[listener].fd >= 0, !accepting.listeners[listener].isArmed else { return }
+        accepting.listeners[listener].isArmed = true
+        ring.accept(accepting.listeners[listener].fd, acceptToken(listener))
     }
 
     @_noLocks
@@ -46,8 +46,8 @@ extension Worker {
     @_noLocks
     mutating func accepted(_ fd: Int32, listener: Int32) {
         bump(.accepted)
-        let client = ParkedClient(fd: fd, listener: listener, generation: listeners[listener].generation)
-        if parkedCount > 0 || !admit(client) { park(client) }
+        let client = ParkedClient(fd: fd, listener: listener, generation: accepting.listeners[listener].generation)
+        if !accepting.parked.isEmpty || !admit(client) { park(client) }
     }
 
     /// Gives an accepted client a slot. False: there are as many as there may be.
@@ -71,26 +71,22 @@ extension Worker {
     /// queue; so do those that were in that queue when the program was told to end.
     private mutating func park(_ client: ParkedClient) {
         pauseAccept(error: 0)
-        guard parkedCount < Self.parkedCapacity else {
+        guard !accepting.parked.isFull else {
             Sockets.resetOnClose(client.fd)
             Sockets.close(client.fd)
             bump(.refused)
             return count(.resetQueueFull, ofListener: client.listener, generation: client.generation)
         }
         count(.parked, ofListener: client.listener, generation: client.generation)
-        parked[(parkedFirst + parkedCount) % Self.parkedCapacity] = client
-        parkedCount += 1
+        accepting.parked.append(client)
         makeRoom()
     }
 
-    static var parkedCapacity: Int { @_noLocks get { 8192 } }
-
     /// Clients that wait for a slot get theirs, oldest first. False: there is none left.
     private mutating func admitParked() -> Bool {
-        while parkedCount > 0 {
-            guard admit(parked[parkedFirst]) else { return false }
-            parkedFirst = (parkedFirst + 1) % Self.parkedCapacity
-            parkedCount -= 1
+        while !accepting.parked.isEmpty {
+            guard admit(accepting.parked[0]) else { return false }
+            accepting.parked.removeFirst()
         }
         return true
     }
@@ -135,20 +131,20 @@ extension Worker {
     /// Its listener has been closed, and its slot may mean another one.
     @_noLocks
     func isOrphan(_ connection: Int32) -> Bool {
-        listeners[connections[connection].listener].generation != connections[connection].listenerGeneration
+        accepting.listeners[connections[connection].listener].generation != connections[connection].listenerGeneration
     }
 
     /// At a limit: leave new clients in the listeners' queues. The control thread tells that they wait.
     /// - Parameter error: why accepting has failed; 0: there are as many clients as there may be.
     @_noLocks
     mutating func pauseAccept(error: Int32) {
-        guard !isAcceptPaused else { return }
-        isAcceptPaused = true
+        guard !accepting.isPaused else { return }
+        accepting.isPaused = true
         set(.acceptPaused, to: 1)
         if error > 0 { set(.acceptError, to: Int(error)) }
         bump(error > 0 ? .pausesByError : .pausesAtLimit)
         ringOnceASecond()
-        for listener in 0..<Int32(listenerCount) where listeners[listener].isArmed {
+        for listener in 0..<Int32(accepting.listenerCount) where accepting.listeners[listener].isArmed {
             ring.cancel(acceptToken(listener), Token(kind: Operation.aside, generation: 0, index: listener))
         }
         timers.schedule(acceptTimer, at: now + DataPlaneLimits.acceptPauseMilliseconds)
@@ -160,7 +156,7 @@ extension Worker {
 
     @_noLocks
     mutating func resumeAccept() {
-        guard isAcceptPaused else { return }
+        guard accepting.isPaused else { return }
         // With nobody parked the next client is taken even at the limit: an idle one makes room for it if it can.
         guard admitParked() else {
             makeRoom()
@@ -168,10 +164,10 @@ extension Worker {
             return
         }
         guard !isDraining else { return }
-        isAcceptPaused = false
+        accepting.isPaused = false
         set(.acceptPaused, to: 0)
         timers.cancel(acceptTimer)
-        for listener in 0..<Int32(listenerCount) where !listeners[listener].isClosing {
+        for listener in 0..<Int32(accepting.listenerCount) where !accepting.listeners[listener].isClosing {
             armAccept(listener)
         }
     }
@@ -180,9 +176,9 @@ extension Worker {
     @_noLocks
     mutating func finishListener(_ listener: Int32) {
         acceptQueued(listener)
-        Sockets.close(listeners[listener].fd)
-        let generation = listeners[listener].generation
-        listeners[listener] = ListenerSlot(generation: 0)
+        Sockets.close(accepting.listeners[listener].fd)
+        let generation = accepting.listeners[listener].generation
+        accepting.listeners[listener] = ListenerSlot(generation: 0)
         listenerWords.store(UInt64(generation), at: Int(listener))
         controlBell.ring()
     }
@@ -191,7 +187,7 @@ extension Worker {
     @_noLocks
     mutating func acceptQueued(_ listener: Int32) {
         for _ in 0..<DataPlaneLimits.longestBacklog {
-            let fd = Sockets.acceptNow(listeners[listener].fd)
+            let fd = Sockets.acceptNow(accepting.listeners[listener].fd)
             guard fd >= 0 else { return }
             accepted(fd, listener: listener)
         }

@@ -114,6 +114,6 @@ extension Worker {
             connections.remove(connection)
         }
         set(.connections, to: connections.count)
-        hasFreedSlot = true
+        accepting.hasFreedSlot = true
     }
 }

@@ -17,13 +17,13 @@ extension Worker {
         case .endSession:
             if isLive(command.session) { loseSession(Int32(command.session.index), .stopped) }
         case .prepareListener:
-            listenerCount = max(listenerCount, Int(command.listener) + 1)
-            listeners[command.listener] = ListenerSlot(generation: command.generation)
+            accepting.listenerCount = max(accepting.listenerCount, Int(command.listener) + 1)
+            accepting.listeners[command.listener] = ListenerSlot(generation: command.generation)
         case .openListener:
-            listeners[command.listener].fd = command.fd
+            accepting.listeners[command.listener].fd = command.fd
             if isDraining {
                 Sockets.stopListening(command.fd)
-            } else if !isAcceptPaused {
+            } else if !accepting.isPaused {
                 armAccept(command.listener)
             }
         case .closeListener: closeListener(command.listener)
@@ -88,9 +88,9 @@ extension Worker {
     }
 
     private mutating func closeListener(_ listener: Int32) {
-        guard listeners[listener].fd >= 0 else { return }
-        listeners[listener].isClosing = true
-        if listeners[listener].isArmed {
+        guard accepting.listeners[listener].fd >= 0 else { return }
+        accepting.listeners[listener].isClosing = true
+        if accepting.listeners[listener].isArmed {
             ring.cancel(acceptToken(listener), Token(kind: Operation.aside, generation: 0, index: listener))
         } else {
             finishListener(listener)
@@ -101,7 +101,7 @@ extension Worker {
     private mutating func beginToDrain() {
         isDraining = true
         drainsInTurn = true
-        for listener in 0..<Int32(listenerCount) where listeners[listener].isArmed {
+        for listener in 0..<Int32(accepting.listenerCount) where accepting.listeners[listener].isArmed {
             ring.cancel(acceptToken(listener), Token(kind: Operation.aside, generation: 0, index: listener))
         }
     }
@@ -110,9 +110,9 @@ extension Worker {
     mutating func drain() {
         drainsInTurn = false
         // Whoever connects is refused from here on, and may try a successor that takes the port over.
-        for listener in 0..<Int32(listenerCount) where listeners[listener].fd >= 0 {
+        for listener in 0..<Int32(accepting.listenerCount) where accepting.listeners[listener].fd >= 0 {
             acceptQueued(listener)
-            Sockets.stopListening(listeners[listener].fd)
+            Sockets.stopListening(accepting.listeners[listener].fd)
         }
         for connection in 0..<Int32(connections.touched) where connections.isTaken(connection) {
             if let end = silenceEnd(connections[connection]), end <= now {
@@ -149,7 +149,7 @@ extension Worker {
     }
 
     mutating func reportIfDrained() {
-        guard connections.count == 0, parkedCount == 0, finished.load(0) == 0 else { return }
+        guard connections.count == 0, accepting.parked.isEmpty, finished.load(0) == 0 else { return }
         finished.store(1, at: 0)
         controlBell.ring()
     }

@@ -20,7 +20,7 @@ extension Worker {
     }
 
     private mutating func add(_ counter: ListenerCounter, ofListener listener: Int32, generation: UInt32) {
-        let isOpen = listeners[listener].generation == generation
+        let isOpen = accepting.listeners[listener].generation == generation
         let slot = isOpen ? Int(listener) : limits.listeners
         addOne(slot * ListenerCounter.stride + counter.place)
         guard counter.isFailure else { return }
@@ -56,8 +56,8 @@ extension Worker {
 
     /// The same for those that had no slot yet.
     private mutating func countParked() {
-        for offset in 0..<parkedCount {
-            let client = parked[(parkedFirst + offset) % Self.parkedCapacity]
+        for offset in 0..<accepting.parked.count {
+            let client = accepting.parked[offset]
             add(.cutDrained, ofListener: client.listener, generation: client.generation)
         }
     }

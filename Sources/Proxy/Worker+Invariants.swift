@@ -24,9 +24,6 @@ extension Worker {
     private func checkTurn() {
         assert(!drainsInTurn, "rule 3: what has arrived when the program is to end is served in that turn")
         assert(ended.isEmpty, "rule 4: slots of connections that have ended are free at the end of the turn")
-        assert(
-            parkedCount >= 0 && parkedCount <= Self.parkedCapacity, "rule 28: no more are parked than there is room for"
-        )
     }
 
     /// In this turn.

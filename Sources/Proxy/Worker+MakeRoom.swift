@@ -41,21 +41,21 @@ extension Worker {
 
     private mutating func endLongestIdle() {
         guard let client = longestIdle() else { return }
-        idleClients.removeLongest()
+        accepting.idle.removeLongest()
         close(client.connection, reset: false, counting: .endedForOthers)
     }
 
     /// The client here that has been idle for longest, as far as it is known; nil: nobody is.
     private mutating func longestIdle() -> IdleClient? {
-        if idleClients.isEmpty { findIdle() }
-        while let client = idleClients.longest {
+        if accepting.idle.isEmpty { findIdle() }
+        while let client = accepting.idle.longest {
             let connection = client.connection
             if connections.isTaken(connection), connections[connection].phaseSince == client.since,
                 isIdle(connection)
             {
                 return client
             }
-            idleClients.removeLongest()
+            accepting.idle.removeLongest()
         }
         return nil
     }
@@ -75,9 +75,9 @@ extension Worker {
     private mutating func findIdle() {
         let count = connections.touched
         for _ in 0..<min(count, Self.connectionsLookedAt) {
-            let connection = idleClients.nextToLookAt(of: count)
+            let connection = accepting.idle.nextToLookAt(of: count)
             guard connections.isTaken(connection), mayBeIdle(connection) else { continue }
-            idleClients.insert(IdleClient(connection: connection, since: connections[connection].phaseSince))
+            accepting.idle.insert(IdleClient(connection: connection, since: connections[connection].phaseSince))
         }
     }
 

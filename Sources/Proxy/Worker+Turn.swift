@@ -29,7 +29,7 @@ extension Worker {
         var milliseconds = timers.millisecondsToNext(from: now)
         doorbell.prepareSleep()
         let nothingPublished = mailbox.prepareSleep()
-        let mayAdmit = hasFreedSlot && isAcceptPaused
+        let mayAdmit = accepting.hasFreedSlot && accepting.isPaused
         let mayGoOn =
             !splicingReaders.isEmpty || !splicingSenders.isEmpty || !starvedConnections.isEmpty
             || !starvedSessions.isEmpty
@@ -129,8 +129,8 @@ extension Worker {
     private mutating func endTurn() {
         if drainsInTurn { drain() }
         freeEnded()
-        if hasFreedSlot {
-            hasFreedSlot = false
+        if accepting.hasFreedSlot {
+            accepting.hasFreedSlot = false
             resumeAccept()
         }
         serveServable()

@@ -20,32 +20,6 @@ enum Operation {
     static var sessionPoll: UInt8 { @_noLocks get { 9 } }
 }
 
-/// A listening socket of this reactor.
-struct ListenerSlot: BitwiseCopyable {
-    var fd: Int32 = -1
-    /// Told apart from a former listener in the same slot; 0: none.
-    var generation: UInt32 = 0
-    var isArmed = false
-    var isClosing = false
-
-    @_noLocks
-    init(generation: UInt32 = 0) { self.generation = generation }
-}
-
-/// A client without a slot.
-struct ParkedClient: BitwiseCopyable {
-    var fd: Int32
-    var listener: Int32
-    var generation: UInt32
-
-    @_noLocks
-    init(fd: Int32, listener: Int32, generation: UInt32) {
-        self.fd = fd
-        self.listener = listener
-        self.generation = generation
-    }
-}
-
 /// One reactor's data plane: every connection, session and stream that lives on this thread, and the ring that moves
 /// their bytes. A turn is: wait, commands, completions, expired timers, flush.
 ///
@@ -73,7 +47,6 @@ struct Worker: ~Copyable {
     var connections: Slab<Connection>
     var streams: Slab<Stream>
     let sessions: FixedArray<Session>
-    let listeners: FixedArray<ListenerSlot>
     let pool: BlockPool
     /// Blocks in use up to which bytes that pass through may have more, and up to which another stream may be opened:
     /// sums of limits, at hand for each request.
@@ -157,15 +130,7 @@ struct Worker: ~Copyable {
     let returns: UnsafeMutablePointer<(Chain, Int)>
     var returnCount = 0
 
-    var isAcceptPaused = false
-    /// Accepted beyond the limit, in a ring: they wait for a slot.
-    let parked: FixedArray<ParkedClient>
-    var parkedFirst = 0
-    /// Some of those that may make room.
-    var idleClients = IdleClients()
-    /// A connection has ended: a parked client may have its slot.
-    var hasFreedSlot = false
-    var parkedCount = 0
+    var accepting: Accepting
     var isDraining = false
     /// The command to end has come in this turn.
     var drainsInTurn = false
@@ -188,8 +153,6 @@ struct Worker: ~Copyable {
     var closingBytes = 0
     /// What may still be copied in this turn of sessions that are read frame by frame.
     var copiesLeft = 0
-    /// Highest listener slot in use, plus one.
-    var listenerCount = 0
     var trustedCount: Int
     let trusted: UnsafeMutablePointer<Network>
 
@@ -213,7 +176,7 @@ struct Worker: ~Copyable {
         let freeSession = Session(limits: limits.session, firstStreamID: limits.firstStreamID)
         self.sessions = FixedArray(repeating: freeSession, count: limits.sessions)
         self.heldBySession = unsafe FixedArray(zeroed: limits.sessions)
-        self.listeners = FixedArray(repeating: ListenerSlot(), count: limits.listeners)
+        self.accepting = Accepting(listeners: limits.listeners)
         self.pool = Self.blocks(limits)
         self.blocksForBytes = limits.blocksPerReactor - limits.sparedBlocks
         self.blocksForStreams = blocksForBytes - limits.blocksOfRequest
@@ -233,7 +196,6 @@ struct Worker: ~Copyable {
         self.splicingReaders = IndexQueue(capacity: limits.sessions)
         self.splicingSenders = IndexQueue(capacity: limits.sessions)
         self.postponed = IndexQueue(capacity: limits.connections)
-        self.parked = unsafe FixedArray(zeroed: Self.parkedCapacity)
         unsafe self.returns = .allocate(capacity: Self.returnsCapacity)
         unsafe self.peers = start.peers
         unsafe peers[start.index].blocks = pool.view

@@ -216,7 +216,10 @@ private enum Breakage: String, CaseIterable, Codable {
         case .drainingUncounted: world.stepped.worker.sessions[0].isDraining = true
         case .closingUncounted: world.stepped.worker.closingBytes = 1
         case .shakingUncounted: world.stepped.worker.connectionLinks.append(client, to: &world.stepped.worker.shaking)
-        case .parkedBeyondAll: world.stepped.worker.parkedCount = -1
+        case .parkedBeyondAll:
+            for number in 0...Int32(ParkedClients.capacity) {
+                world.stepped.worker.accepting.parked.append(ParkedClient(fd: number, listener: 0, generation: 1))
+            }
         default: break
         }
     }

@@ -36,7 +36,7 @@ struct WorkerTests {
                 stepped.worker.beginTurn()
                 stepped.worker.acceptCompleted(
                     Completion(token: stepped.worker.acceptToken(0), result: result, flags: 2))
-                #expect(stepped.worker.isAcceptPaused == pauses, "\(result)")
+                #expect(stepped.worker.accepting.isPaused == pauses, "\(result)")
                 stepped.leave()
             }
         }
