@@ -322,6 +322,8 @@ func TestTheStoryOfARestartIsInTheLog(t *testing.T) {
 		first.stdout.find("POST", 0)
 		p.killService(first)
 		post.expectReply("POST", 502, "*")
+		// On its way to another reactor nobody waits yet.
+		p.awaitWaiting(1)
 		p.startService("-port", portText(port), "-path", "/", "-text", "back")
 		get.expectReply("GET", 200, "back")
 		next := 0
