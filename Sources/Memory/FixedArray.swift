@@ -6,9 +6,10 @@
 public struct FixedArray<Element: BitwiseCopyable>: ~Copyable {
     // First, because the thread sanitizer takes the first word of a value for the address that an addressor changes.
     @usableFromInline let elements: UnsafeMutablePointer<Element>
-    public let count: Int
-    /// The same, for one comparison that finds negative numbers as well.
+    /// How many there are, for one comparison that finds negative numbers as well.
     @usableFromInline let bound: UInt32
+
+    public var count: Int { Int(bound) }
 
     public init(repeating element: Element, count: Int) {
         unsafe self.init(zeroed: count)
@@ -20,7 +21,6 @@ public struct FixedArray<Element: BitwiseCopyable>: ~Copyable {
     @unsafe
     public init(zeroed count: Int) {
         precondition(count > 0 && count < Int(Int32.max))
-        self.count = count
         self.bound = UInt32(count)
         unsafe self.elements = Region.array(of: Element.self, count: count)
     }

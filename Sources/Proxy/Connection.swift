@@ -195,6 +195,14 @@ struct Connection: BitwiseCopyable {
         }
     }
 
+    /// The ring has an operation on it.
+    var isInKernel: Bool {
+        @_noLocks get {
+            guard case .idle = receive else { return true }
+            return isSending || isPolling
+        }
+    }
+
     /// What the client sends is bulk: its bytes go through a pipe, and receives are short and single.
     var isBulk: Bool {
         @_noLocks get { bulk & 1 != 0 }

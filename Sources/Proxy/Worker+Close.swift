@@ -66,8 +66,7 @@ extension Worker {
     mutating func finishClose(_ connection: Int32) {
         let record = connections[connection]
         // What has been closed in the middle of an event is met again at its end.
-        guard record.fd >= 0, record.isClosing, case .idle = record.receive else { return }
-        guard !record.isSending, !record.isPolling else { return }
+        guard record.fd >= 0, record.isClosing, !record.isInKernel else { return }
         if record.resetsOnClose { Sockets.resetOnClose(record.fd) }
         ring.close(record.fd, Token(kind: Operation.aside, generation: 0, index: connection))
         _ = totals.subtract(1, at: 0)
@@ -92,12 +91,6 @@ extension Worker {
         connectionLinks.append(connection, to: &ended)
     }
 
-    /// The ring holds nothing of the connection.
-    private func isOutOfKernel(_ connection: Int32) -> Bool {
-        guard case .idle = connections[connection].receive else { return false }
-        return !connections[connection].isSending && !connections[connection].isPolling
-    }
-
     /// The slots of those that have ended in this turn are free. Between two events, when nobody holds their numbers.
     @_noLocks
     mutating func freeEnded() {
@@ -105,7 +98,7 @@ extension Worker {
         while true {
             let connection = connectionLinks.removeFirst(from: &ended)
             guard connection >= 0 else { break }
-            assert(isOutOfKernel(connection), "rule 4: a slot is freed when the ring holds nothing of it")
+            assert(!connections[connection].isInKernel, "rule 4: a slot is freed when the ring holds nothing of it")
             timers.cancel(connection)
             dirtyConnections.remove(connection)
             servable.remove(connection)

@@ -25,8 +25,7 @@ extension Worker {
     @_noLocks
     mutating func finishHandOver(_ connection: Int32) {
         let record = connections[connection]
-        guard record.fd >= 0, case .idle = record.receive else { return }
-        guard !record.isSending, !record.isPolling, !record.hasUnsent else { return }
+        guard record.fd >= 0, !record.isInKernel, !record.hasUnsent else { return }
         var command = Command(.handOver)
         command.fd = record.fd
         command.listener = record.listener

@@ -35,14 +35,18 @@ extension Worker {
         assert(isGivenBack, "rule 1: whoever gets a buffer gives it back before it has done with the completion")
     }
 
-    /// Bytes that pass through have just got blocks, and there are as many as they have to leave.
-    var sparesBlocks: Bool { @_noLocks get { pool.capacity - pool.inUse >= limits.sparedBlocks } }
+    /// Bytes that pass through have just got blocks.
+    @_noLocks @inline(__always)
+    func checkSparedBlocks() {
+        let left = pool.capacity - pool.inUse
+        assert(left >= limits.sparedBlocks, "rule 10: what passes through leaves the blocks that are spared")
+    }
 
     // MARK: connections
 
     private func checkConnection(_ connection: Int32) {
         let record = connections[connection]
-        let isAwaited = isReceiving(record) || record.isPolling || record.isSending
+        let isAwaited = record.isInKernel
         guard !record.isClosing else {
             return assert(isAwaited, "rule 4: a connection is closed as soon as the kernel holds nothing of it")
         }
@@ -301,7 +305,7 @@ extension Worker {
             case .session: waitForSession += 1
             }
             if record.isClosing { closingBytes += record.outgoing.count + record.sealed.count }
-            keptBlocks += (record.kept.count + BlockPool.blockBytes - 1) / BlockPool.blockBytes
+            keptBlocks += Worker.blocks(record.kept.count)
             if record.pipe >= 0 { pipes += 1 }
         }
 

@@ -67,7 +67,7 @@ extension Worker {
             close(connection, reset: true, counting: .resetNoMemory)
             return
         }
-        assert(sparesBlocks, "rule 10: what passes through leaves the blocks that are spared")
+        checkSparedBlocks()
         guard countWaitingBytes(connection) else { return }
         if connections[connection].isMidHead { unsafe noteHeadBytes(connection, bytes) }
     }

@@ -40,7 +40,7 @@ extension Worker {
             unsafe pool.append(bytes, to: &connections[connection].kept, sparing: limits.sparedBlocks)
         else { return dropKept(connection) }
         keptBlocks += Self.blocks(size) - before
-        assert(sparesBlocks, "rule 10: what passes through leaves the blocks that are spared")
+        checkSparedBlocks()
     }
 
     /// What was kept is not needed any more: the client has heard of the service, or will never.
@@ -62,7 +62,7 @@ extension Worker {
     }
 
     @inline(__always)
-    private static func blocks(_ count: Int) -> Int { (count + BlockPool.blockBytes - 1) / BlockPool.blockBytes }
+    static func blocks(_ count: Int) -> Int { (count + BlockPool.blockBytes - 1) / BlockPool.blockBytes }
 
     /// A service has accepted the stream. From now on only what may be executed twice can be sent again.
     @_noLocks
