@@ -74,6 +74,7 @@ extension ControlThread {
         var command = Command(.adoptSession)
         command.fd = fd
         command.session = added.handle
+        command.route = added.route
         command.flags = definition.reusesStreams ? Command.reusesStreams : 0
         if definition.wantsClientAddress { command.flags |= Command.tellsClientAddress }
         if definition.wantsLoopMarks { command.flags |= Command.marksLoops }

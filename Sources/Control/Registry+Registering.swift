@@ -5,6 +5,8 @@ internal import TLS
 /// A session that has been given its place.
 struct AddedSession: Equatable {
     let handle: SessionHandle
+    /// The route that it serves, by its lasting number.
+    let route: UInt32
     /// Sessions of equal registrations that were there before.
     let siblings: [SessionHandle]
     /// The route was held for so long, in milliseconds.
@@ -52,7 +54,7 @@ extension Registry {
         guard let place = slots[reactor].take() else { preconditionFailure("there is room") }
         let handle = SessionHandle(reactor: reactor, index: place.index, generation: place.generation)
         let added = AddedSession(
-            handle: handle, siblings: route.sessions, heldFor: route.heldSince.map { now - min($0, now) })
+            handle: handle, route: id, siblings: route.sessions, heldFor: route.heldSince.map { now - min($0, now) })
         route.sessions.append(handle)
         route.heldSince = nil
         let ownIdentity = add(identity, to: &route)

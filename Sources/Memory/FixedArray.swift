@@ -9,18 +9,23 @@ public struct FixedArray<Element: BitwiseCopyable>: ~Copyable {
     /// How many there are, for one comparison that finds negative numbers as well.
     @usableFromInline let bound: UInt32
 
-    public var count: Int { Int(bound) }
+    @inlinable public var count: Int { Int(bound) }
 
     public init(repeating element: Element, count: Int) {
         unsafe self.init(zeroed: count)
         unsafe elements.initialize(repeating: element, count: count)
     }
 
+    public init(copying elements: [Element]) {
+        unsafe self.init(zeroed: elements.count)
+        for (place, element) in elements.enumerated() { unsafe self.elements[place] = element }
+    }
+
     /// Records of zeros, for kinds of which that is a value, or of which nobody reads what nobody has written. Pages
     /// that are not written to cost nothing.
     @unsafe
     public init(zeroed count: Int) {
-        precondition(count > 0 && count < Int(Int32.max))
+        precondition(count >= 0 && count < Int(Int32.max))
         self.bound = UInt32(count)
         unsafe self.elements = Region.array(of: Element.self, count: count)
     }

@@ -23,7 +23,7 @@ extension DataPlaneLimits {
         let heads = 3 * (headBytes + receiveBufferBytes)
         let queues =
             ParkedClients.capacity * MemoryLayout<ParkedClient>.stride
-            + Worker.returnsCapacity * MemoryLayout<(Chain, Int)>.stride
+            + Neighbours.reservedBytes
         return records + blocks + receive + rings + heads + queues + Self.stackBytes + Self.spareBytes
     }
 

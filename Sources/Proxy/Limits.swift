@@ -274,7 +274,7 @@ public struct DataPlaneLimits: Sendable {
 }
 
 /// A network in CIDR notation; IPv4 ones are mapped into IPv6.
-public struct Network: Sendable, Equatable {
+public struct Network: BitwiseCopyable, Sendable, Equatable {
     /// The address, big endian.
     public var high: UInt64
     public var low: UInt64

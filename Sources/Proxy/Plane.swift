@@ -37,6 +37,8 @@ public struct Command: BitwiseCopyable, Sendable {
     public var address: UInt = 0
     public var count: Int = 0
     public var flags: UInt32 = 0
+    /// For `adoptSession`: the route that it serves, by its lasting number.
+    public var route: UInt32 = 0
     /// For `adoptSession`: sessions with the same number belong to one program. Not 0.
     public var program: UInt16 = 0
     var chain = Chain()

@@ -50,8 +50,8 @@ extension Worker {
         let family = unsafe span.withUnsafeMutableBufferPointer { unsafe Sockets.addresses(fd, to: $0.baseAddress!) }
         let header = ProxyProtocolHeader(family: family, addresses: addresses)
         // The scratch of edited heads: no request is being edited while a raw connection gets its stream.
-        for place in 0..<header.count { unsafe edited[place] = header.bytes[place] }
+        for place in 0..<header.count { unsafe scratch.edited[place] = header.bytes[place] }
         let none = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
-        unsafe writeFrame(stream, UnsafeRawBufferPointer(rebasing: edited[..<header.count]), none)
+        unsafe writeFrame(stream, scratch.edited.first(header.count), none)
     }
 }

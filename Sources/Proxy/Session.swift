@@ -126,7 +126,7 @@ struct Session: BitwiseCopyable {
     /// A ping since it became slow, and when that was answered: whether it lives and only does not accept. 0: not yet.
     var slowPing: UInt32 = 0
     var slowPingAnsweredAt: UInt64 = 0
-    /// The route that it serves, by its lasting number; known with its first stream, or with who waits for it.
+    /// The route that it serves, by its lasting number.
     var route = UInt32.max
     /// Which sessions the route had when those who wait chose this one.
     var routeSessions: UInt64 = 0

@@ -45,7 +45,7 @@ extension Worker {
 
     @_noLocks
     mutating func accepted(_ fd: Int32, listener: Int32) {
-        bump(.accepted)
+        books.bump(.accepted)
         let client = ParkedClient(fd: fd, listener: listener, generation: accepting.listeners[listener].generation)
         if !accepting.parked.isEmpty || !admit(client) { park(client) }
     }
@@ -54,15 +54,11 @@ extension Worker {
     private mutating func admit(_ client: ParkedClient) -> Bool {
         if connections.isFull { freeEnded() }
         guard !connections.isFull else { return false }
-        let open = totals.add(1, at: 0)
-        guard Int(truncatingIfNeeded: open) <= limits.connections else {
-            _ = totals.subtract(1, at: 0)
-            return false
-        }
+        guard books.addConnection(limit: limits.connections) else { return false }
         let record = Connection(
             fd: client.fd, listener: client.listener, listenerGeneration: client.generation, now: now)
         let connection = connections.insert(record)
-        set(.connections, to: connections.count)
+        books.set(.connections, to: connections.count)
         begin(connection)
         return true
     }
@@ -74,7 +70,7 @@ extension Worker {
         guard !accepting.parked.isFull else {
             Sockets.resetOnClose(client.fd)
             Sockets.close(client.fd)
-            bump(.refused)
+            books.bump(.refused)
             return count(.resetQueueFull, ofListener: client.listener, generation: client.generation)
         }
         count(.parked, ofListener: client.listener, generation: client.generation)
@@ -140,10 +136,10 @@ extension Worker {
     mutating func pauseAccept(error: Int32) {
         guard !accepting.isPaused else { return }
         accepting.isPaused = true
-        set(.acceptPaused, to: 1)
-        if error > 0 { set(.acceptError, to: Int(error)) }
-        bump(error > 0 ? .pausesByError : .pausesAtLimit)
-        ringOnceASecond()
+        books.set(.acceptPaused, to: 1)
+        if error > 0 { books.set(.acceptError, to: Int(error)) }
+        books.bump(error > 0 ? .pausesByError : .pausesAtLimit)
+        books.ringOnceASecond(now: now)
         for listener in 0..<Int32(accepting.listenerCount) where accepting.listeners[listener].isArmed {
             ring.cancel(acceptToken(listener), Token(kind: Operation.aside, generation: 0, index: listener))
         }
@@ -165,7 +161,7 @@ extension Worker {
         }
         guard !isDraining else { return }
         accepting.isPaused = false
-        set(.acceptPaused, to: 0)
+        books.set(.acceptPaused, to: 0)
         timers.cancel(acceptTimer)
         for listener in 0..<Int32(accepting.listenerCount) where !accepting.listeners[listener].isClosing {
             armAccept(listener)
@@ -179,8 +175,7 @@ extension Worker {
         Sockets.close(accepting.listeners[listener].fd)
         let generation = accepting.listeners[listener].generation
         accepting.listeners[listener] = ListenerSlot(generation: 0)
-        listenerWords.store(UInt64(generation), at: Int(listener))
-        controlBell.ring()
+        books.reportClosed(listener: listener, generation: generation)
     }
 
     /// Takes all clients that wait in the listener's queue: as many as fit into one, lest others come as fast.

@@ -30,7 +30,7 @@ extension Worker {
         var best = (session: Int32(-1), rank: 0)
         let looks = min(mine.count, Self.sessionsLookedAt)
         guard looks > 0 else { return best }
-        let start = Int(nextRandom() % UInt64(mine.count))
+        let start = choosing.any(of: mine.count)
         for step in 0..<looks {
             let session = localSession(route, mine.lowerBound + (start + step) % mine.count)
             guard isWilling(session, for: connection) else { continue }
@@ -53,14 +53,14 @@ extension Worker {
         var best = (reactor: -1, rank: 0)
         guard connections[connection].handOvers < 2 else { return best }
         var fewest = UInt64.max
-        let start = Int(nextRandom() % UInt64(count))
+        let start = choosing.any(of: count)
         let looks = min(count, Self.reactorsLookedAt)
         for step in 0..<looks {
             let handle = snapshot.session(route, (start + step * count / looks) % count)
             guard handle.reactor != index, isWilling(handle) else { continue }
-            let isOther = program(of: handle) != connections[connection].loser
+            let isOther = neighbours.program(of: handle) != connections[connection].loser
             let rank = Self.rank(isOther: isOther, isProven: isProven(handle))
-            let load = connectionCount(ofReactor: handle.reactor)
+            let load = neighbours.connectionCount(of: handle.reactor)
             guard rank > best.rank || rank == best.rank && load < fewest else { continue }
             best = (handle.reactor, rank)
             fewest = load
@@ -70,12 +70,6 @@ extension Worker {
 
     /// Sessions here that are looked at for an exchange that comes again.
     private static var sessionsLookedAt: Int { @_noLocks get { 64 } }
-
-    /// The program that has the session, as its reactor has adopted it.
-    private func program(of handle: SessionHandle) -> UInt16 {
-        guard handle.reactor < limits.reactors, handle.index < limits.sessions else { return 0 }
-        return unsafe UInt16(truncatingIfNeeded: peers[handle.reactor].programs.loadRelaxed(handle.index))
-    }
 
     /// Whether the session may have the connection's exchange, as far as that depends on what became of it before. Such
     /// a session has lived for a moment, for those that die as soon as they have come would only use the attempts up.

@@ -76,7 +76,7 @@ extension Worker {
         // As much as the bytes and what is held back may come to, which the window and the scratch space bound.
         let room = sendingRoom(connection, wanted: bytes.count + TrailerFilter.longestHeld)
         guard room > TrailerFilter.longestHeld else { return 0 }
-        let piece = unsafe bytes[..<(min(room, edited.count) - TrailerFilter.longestHeld)]
+        let piece = unsafe bytes[..<(min(room, scratch.edited.count) - TrailerFilter.longestHeld)]
         var consumed = 0
         let status = unsafe connections[connection].requestChunks.advanceTrailers(
             UnsafeRawBufferPointer(rebasing: piece), consumed: &consumed)
@@ -89,10 +89,10 @@ extension Worker {
         }
         let taken = unsafe UnsafeRawBufferPointer(rebasing: piece[..<consumed])
         let stream = connections[connection].stream
-        let count = unsafe streams[stream].trailers.pass(taken, to: edited)
+        let count = unsafe streams[stream].trailers.pass(taken, to: scratch.edited)
         if count > 0 {
             let none = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
-            unsafe writeFrame(stream, UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(edited)[..<count]), none)
+            unsafe writeFrame(stream, scratch.edited.first(count), none)
         }
         connections[connection].lastProgress = now
         unsafe keepPassed(connection, taken)
@@ -120,7 +120,7 @@ extension Worker {
 
     /// Whether the pool has blocks for a frame and what may come with it.
     var hasEgressBlocks: Bool {
-        @_noLocks get { pool.inUse + 2 * DataPlaneLimits.frameBytes / BlockPool.blockBytes < blocksForBytes }
+        @_noLocks get { pool.inUse + 2 * DataPlaneLimits.frameBytes / BlockPool.blockBytes < memory.blocksForBytes }
     }
 
     /// Writes a data frame with these bytes, for which the window has room.
@@ -196,6 +196,6 @@ extension Worker {
 
     @_noLocks
     mutating func markDirty(session: Int32) {
-        dirtySessions.append(session)
+        queues.dirtySessions.append(session)
     }
 }

@@ -27,7 +27,7 @@ extension Worker {
         dropPipe(connection)
         pool.clear(&connections[connection].received)
         let record = connections[connection]
-        closingBytes += record.outgoing.count + record.sealed.count
+        memory.closingBytes += record.outgoing.count + record.sealed.count
         let aside = Token(kind: Operation.aside, generation: 0, index: connection)
         if case .armed = record.receive { cancelReceive(connection) }
         if record.isSending { ring.cancel(token(Operation.send, connection: connection), aside) }
@@ -69,7 +69,7 @@ extension Worker {
         guard record.fd >= 0, record.isClosing, !record.isInKernel else { return }
         if record.resetsOnClose { Sockets.resetOnClose(record.fd) }
         ring.close(record.fd, Token(kind: Operation.aside, generation: 0, index: connection))
-        _ = totals.subtract(1, at: 0)
+        books.removeConnection()
         forget(connection)
     }
 
@@ -79,7 +79,7 @@ extension Worker {
     mutating func forget(_ connection: Int32) {
         dropKept(connection)
         if connections[connection].isClosing {
-            closingBytes -= connections[connection].outgoing.count + connections[connection].sealed.count
+            memory.closingBytes -= connections[connection].outgoing.count + connections[connection].sealed.count
         }
         pool.clear(&connections[connection].received)
         pool.clear(&connections[connection].outgoing)
@@ -88,25 +88,22 @@ extension Worker {
         connections[connection].tls = TLSState()
         connections[connection].fd = -1
         connections[connection].isClosing = true
-        connectionLinks.append(connection, to: &ended)
+        connectionLinks.append(connection, to: &queues.ended)
     }
 
     /// The slots of those that have ended in this turn are free. Between two events, when nobody holds their numbers.
     @_noLocks
     mutating func freeEnded() {
-        guard !ended.isEmpty else { return }
+        guard !queues.ended.isEmpty else { return }
         while true {
-            let connection = connectionLinks.removeFirst(from: &ended)
+            let connection = connectionLinks.removeFirst(from: &queues.ended)
             guard connection >= 0 else { break }
             assert(!connections[connection].isInKernel, "rule 4: a slot is freed when the ring holds nothing of it")
             timers.cancel(connection)
-            dirtyConnections.remove(connection)
-            servable.remove(connection)
-            starvedConnections.remove(connection)
-            postponed.remove(connection)
+            queues.forget(connection: connection)
             connections.remove(connection)
         }
-        set(.connections, to: connections.count)
+        books.set(.connections, to: connections.count)
         accepting.hasFreedSlot = true
     }
 }

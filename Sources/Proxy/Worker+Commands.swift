@@ -45,14 +45,15 @@ extension Worker {
         sessions[session].reusesStreams = command.flags & Command.reusesStreams != 0
         sessions[session].tellsClientAddress = command.flags & Command.tellsClientAddress != 0
         sessions[session].marksLoops = command.flags & Command.marksLoops != 0
+        sessions[session].route = command.route
         sessions[session].adoptedAt = now
         sessions[session].program = command.program
-        unsafe peers[index].programs.storeRelaxed(UInt64(command.program), at: Int(session))
+        neighbours.note(program: command.program, ofSession: session)
         sessions[session].lastSent = now
         sessions[session].lastAcceptance = now
         sessions[session].state.noteReceived(now: now)
         report(session, SessionWord.make(SessionWord.live, generation: command.session.generation))
-        bump(.sessions)
+        books.bump(.sessions)
         if let bytes = unsafe UnsafeMutableRawPointer(bitPattern: command.address) {
             unsafe sessionReceived(session, UnsafeRawBufferPointer(start: bytes, count: command.count))
             unsafe bytes.deallocate()
@@ -122,7 +123,7 @@ extension Worker {
             }
         }
         // Nobody can register any more.
-        while waiting.count > 0 { turnAway(waiting.first, .refusedDraining) }
+        while waiting.forRoute.count > 0 { turnAway(waiting.forRoute.first, .refusedDraining) }
         // Services learn that the proxy is about to end; the streams that there are end in good order.
         for session in 0..<Int32(limits.sessions) { sayGoAway(session) }
     }
@@ -149,9 +150,8 @@ extension Worker {
     }
 
     mutating func reportIfDrained() {
-        guard connections.count == 0, accepting.parked.isEmpty, finished.load(0) == 0 else { return }
-        finished.store(1, at: 0)
-        controlBell.ring()
+        guard connections.count == 0, accepting.parked.isEmpty else { return }
+        books.reportFinished()
     }
 
     /// What goes out before the reactor stops: nothing more than what the kernel takes at once.

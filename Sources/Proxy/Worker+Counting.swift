@@ -22,23 +22,11 @@ extension Worker {
     private mutating func add(_ counter: ListenerCounter, ofListener listener: Int32, generation: UInt32) {
         let isOpen = accepting.listeners[listener].generation == generation
         let slot = isOpen ? Int(listener) : limits.listeners
-        addOne(slot * ListenerCounter.stride + counter.place)
+        books.bump(counter, ofSlot: slot)
         guard counter.isFailure else { return }
-        addOne(slot * ListenerCounter.stride + ListenerCounter.failures.place)
-        bump(.failed)
-        ringOnceASecond()
-    }
-
-    private func addOne(_ place: Int) {
-        listenerCounters.storeRelaxed(listenerCounters.loadRelaxed(place) &+ 1, at: place)
-    }
-
-    /// The control thread looks at the figures, and goes on looking for as long as there is news.
-    @_noLocks
-    mutating func ringOnceASecond() {
-        guard now >= failureToldAt + 1_000 else { return }
-        failureToldAt = now
-        controlBell.ring()
+        books.bump(ListenerCounter.failures, ofSlot: slot)
+        books.bump(.failed)
+        books.ringOnceASecond(now: now)
     }
 
     /// The reactor stops, and the connections that are left end with the process.
@@ -49,8 +37,8 @@ extension Worker {
             guard !record.isClosing, let why = reasonOfEnd(record) else { continue }
             add(why, ofListener: record.listener, generation: record.listenerGeneration)
             guard record.isShaking else { continue }
-            bump(.handshakesFailed)
-            bump(why.handshakes)
+            books.bump(.handshakesFailed)
+            books.bump(why.handshakes)
         }
     }
 

@@ -8,7 +8,7 @@ extension Worker {
     mutating func flushSessions() {
         // Giving streams their turn may close connections, and those mark sessions that have been passed already.
         while true {
-            let session = dirtySessions.removeFirst()
+            let session = queues.dirtySessions.removeFirst()
             guard session >= 0 else { return }
             flush(session: session)
         }
@@ -24,7 +24,7 @@ extension Worker {
         if sessions[session].framePipe >= 0 || !sessions[session].bulk.isEmpty {
             let isFree = sendSpliced(session)
             // What marked it meanwhile is sent below, or when the send that it waits for has ended.
-            dirtySessions.remove(session)
+            queues.dirtySessions.remove(session)
             guard isFree else { return }
         }
         if sessions[session].flight.isEmpty { load(session) }

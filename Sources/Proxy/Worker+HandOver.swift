@@ -42,10 +42,8 @@ extension Worker {
         command.loser = record.loser
         command.patienceSince = record.patienceSince
         command.waitedSince = record.waitedSince
-        let peer = unsafe peers + Int(record.target)
-        guard unsafe peer.pointee.commands.push(command) else { return postponed.append(connection) }
-        unsafe peer.pointee.doorbell.ring()
-        bump(.handedOver)
+        guard neighbours.push(command, to: Int(record.target)) else { return queues.postponed.append(connection) }
+        books.bump(.handedOver)
         // The blocks are the receiver's to read until it sends them back.
         connections[connection].received = Chain()
         connections[connection].tls = TLSState()
@@ -56,7 +54,7 @@ extension Worker {
     @_noLocks
     mutating func retryPostponed() {
         while true {
-            let connection = postponed.removeFirst()
+            let connection = queues.postponed.removeFirst()
             guard connection >= 0 else { return }
             markDirty(connection: connection)
         }
@@ -66,7 +64,7 @@ extension Worker {
     /// snapshot than its sender's, for there might be no route for it in that one.
     @_noLocks
     mutating func takeOver(_ command: Command) {
-        snapshot = mailbox.continueTurn()
+        snapshot = neighbours.mailbox.continueTurn()
         var record = Connection(
             fd: command.fd, listener: command.listener, listenerGeneration: command.generation, now: now)
         record.tls = command.tls
@@ -81,9 +79,7 @@ extension Worker {
         record.patienceSince = command.patienceSince
         record.waitedSince = command.waitedSince
         let kept = copyChain(command, to: &record.received)
-        var back = Command(.takeBack)
-        back.chain = command.chain
-        giveBack(back, to: Int(command.sender))
+        neighbours.giveBack(command.chain, to: Int(command.sender))
         if connections.isFull { freeEnded() }
         let connection = kept ? connections.insert(record) : -1
         guard connection >= 0 else {
@@ -91,12 +87,12 @@ extension Worker {
             tls.free(record.tls)
             Sockets.resetOnClose(command.fd)
             Sockets.close(command.fd)
-            _ = totals.subtract(1, at: 0)
-            bump(.refused)
+            books.removeConnection()
+            books.bump(.refused)
             count(.resetNoRoom, ofListener: command.listener, generation: command.generation)
             return
         }
-        set(.connections, to: connections.count)
+        books.set(.connections, to: connections.count)
         resume(connection)
     }
 
@@ -112,7 +108,7 @@ extension Worker {
 
     private mutating func copyChain(_ command: Command, to chain: inout Chain) -> Bool {
         guard command.chain.head >= 0 else { return true }
-        guard let view = unsafe peers[Int(command.sender)].blocks else { return false }
+        guard let view = neighbours.blocks(of: Int(command.sender)) else { return false }
         var block = command.chain.head
         while block >= 0 {
             let (bytes, next) = unsafe view.block(block)
@@ -120,40 +116,5 @@ extension Worker {
             block = next
         }
         return true
-    }
-
-    /// Every queue of every reactor full of hand-overs at once.
-    static var returnsCapacity: Int { @_noLocks get { 1 << 20 } }
-
-    /// Sends blocks back to the reactor that they belong to; if its queue is full they are kept until next turn.
-    private mutating func giveBack(_ command: Command, to sender: Int) {
-        guard command.chain.head >= 0 else { return }
-        let peer = unsafe peers + sender
-        if unsafe !peer.pointee.commands.push(command) {
-            precondition(returnCount < Self.returnsCapacity, "more chains are under way than queues can hold")
-            unsafe returns[returnCount] = (command.chain, sender)
-            returnCount += 1
-        }
-        unsafe peer.pointee.doorbell.ring()
-    }
-
-    /// Tries each of them: who waits for a queue that is full keeps nobody else's blocks.
-    @_noLocks
-    mutating func retryReturns() {
-        var place = 0
-        var kept = 0
-        while place < returnCount {
-            let (chain, sender) = unsafe returns[place]
-            place += 1
-            var command = Command(.takeBack)
-            command.chain = chain
-            if unsafe peers[sender].commands.push(command) {
-                unsafe peers[sender].doorbell.ring()
-            } else {
-                unsafe returns[kept] = (chain, sender)
-                kept += 1
-            }
-        }
-        returnCount = kept
     }
 }

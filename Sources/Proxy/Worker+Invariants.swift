@@ -23,7 +23,7 @@ extension Worker {
 
     private func checkTurn() {
         assert(!drainsInTurn, "rule 3: what has arrived when the program is to end is served in that turn")
-        assert(ended.isEmpty, "rule 4: slots of connections that have ended are free at the end of the turn")
+        assert(queues.ended.isEmpty, "rule 4: slots of connections that have ended are free at the end of the turn")
     }
 
     /// In this turn.
@@ -64,7 +64,7 @@ extension Worker {
             let isNoticed = isReceiving(record) || record.isPolling || isQueued(connection)
             assert(isNoticed, "rule 5: a client that vanishes is noticed")
         }
-        if starvedConnections.contains(connection) {
+        if queues.starvedConnections.contains(connection) {
             assert(!isReceiving(record), "rule 2: nobody else arms a receive that has found no buffer")
         }
         assert(record.lastProgress <= now, "rule 6: progress was made, and is not to come")
@@ -72,7 +72,7 @@ extension Worker {
 
     private func checkBytes(_ connection: Int32, _ record: Connection) {
         if record.hasUnsent, !record.isShaking {
-            let isUnderWay = record.isSending || dirtyConnections.contains(connection)
+            let isUnderWay = record.isSending || queues.dirtyConnections.contains(connection)
             assert(isUnderWay, "rule 12: what is to be sent is under way, or goes out with the next turn")
         }
         if !record.tls.exists {
@@ -126,9 +126,7 @@ extension Worker {
     }
 
     private func isQueued(_ connection: Int32) -> Bool {
-        dirtyConnections.contains(connection) || servable.contains(connection)
-            || starvedConnections.contains(connection)
-            || postponed.contains(connection) || connectionLinks.isLinked(connection)
+        queues.contain(connection: connection) || connectionLinks.isLinked(connection)
     }
 
     // MARK: streams and sessions
@@ -182,9 +180,9 @@ extension Worker {
     /// A session is always read, and looked at once a second.
     private func checkReading(_ session: Int32) {
         let record = sessions[session]
-        let isQueued = splicingReaders.contains(session) || starvedSessions.contains(session)
+        let isQueued = queues.splicingReaders.contains(session) || queues.starvedSessions.contains(session)
         assert(record.isReceiving || record.isPolling || isQueued, "rule 17: a session is always read")
-        if starvedSessions.contains(session) {
+        if queues.starvedSessions.contains(session) {
             assert(!record.isReceiving, "rule 2: nobody else arms a receive that has found no buffer")
         }
         if record.isPolling {
@@ -202,11 +200,13 @@ extension Worker {
         assert(record.lateBytes <= record.egress.count, "rule 19: what is late lies with what waits")
         let hasUrgent = record.egress.count > record.lateBytes || !record.control.isEmpty || !record.flight.isEmpty
         if hasUrgent, record.isAnnounced {
-            let isUnderWay = record.isSending || dirtySessions.contains(session)
+            let isUnderWay = record.isSending || queues.dirtySessions.contains(session)
             assert(isUnderWay, "rule 12: what is to be sent is under way, or goes out with the next turn")
         }
         if record.framePipe >= 0 {
-            assert(record.isSending || dirtySessions.contains(session), "rule 15: a frame that has begun is finished")
+            assert(
+                record.isSending || queues.dirtySessions.contains(session),
+                "rule 15: a frame that has begun is finished")
         } else {
             assert(record.frameOwner < 0, "rule 15: a frame that has begun has a pipe")
         }
@@ -319,14 +319,15 @@ extension Worker {
 
     private func checkSums(_ sums: Sums) {
         assert(sums.shaking == shaking.count, "rule 27: who shakes hands stands in the list of those")
-        assert(sums.waitForRoute == waiting.count, "rule 21: who waits for a route stands in the list of those")
-        assert(sums.waitForSession == waitingForSessions, "rule 21: who waits for a session is counted")
-        let inLists = sums.inLists + waiting.count + shaking.count
+        assert(
+            sums.waitForRoute == waiting.forRoute.count, "rule 21: who waits for a route stands in the list of those")
+        assert(sums.waitForSession == waiting.forSessions, "rule 21: who waits for a session is counted")
+        let inLists = sums.inLists + waiting.forRoute.count + shaking.count
         assert(sums.linked == inLists, "rule 21: a connection stands in one list, and that is known")
-        assert(sums.closingBytes == closingBytes, "rule 26: bytes of those that are closing are counted")
-        assert(sums.keptBlocks == keptBlocks, "rule 20: blocks in which bytes are kept are counted")
+        assert(sums.closingBytes == memory.closingBytes, "rule 26: bytes of those that are closing are counted")
+        assert(sums.keptBlocks == memory.keptBlocks, "rule 20: blocks in which bytes are kept are counted")
         assert(sums.pipes == pipes.borrowed, "rule 14: who has borrowed a pipe is known")
         assert(sums.drainingSessions == drainingSessions, "rule 9: sessions that have said GoAway are counted")
-        assert(sums.extraCredit == extraCredit, "rule 18: credit beyond the first window is counted")
+        assert(sums.extraCredit == memory.extraCredit, "rule 18: credit beyond the first window is counted")
     }
 }

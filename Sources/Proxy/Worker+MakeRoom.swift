@@ -35,8 +35,7 @@ extension Worker {
 
     /// A full queue has other things to bring; who waits for room asks again.
     private func tell(_ reactor: Int, _ command: Command) {
-        guard unsafe peers[reactor].commands.push(command) else { return }
-        unsafe peers[reactor].doorbell.ring()
+        _ = neighbours.push(command, to: reactor)
     }
 
     private mutating func endLongestIdle() {

@@ -59,7 +59,7 @@ extension Worker {
     @inline(never)
     private mutating func becomeProven(_ session: Int32) {
         sessions[session].hasAnswered = true
-        if waitingForSessions > 0 { wakeDoubtful(sessions[session].route) }
+        if waiting.forSessions > 0 { wakeDoubtful(sessions[session].route) }
         guard !sessions[session].isDraining, !sessions[session].isSlow else { return }
         report(session, SessionWord.make(SessionWord.proven, generation: sessions[session].generation))
     }

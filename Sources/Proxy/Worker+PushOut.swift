@@ -36,8 +36,8 @@ extension Worker {
     private func largest(than amount: UInt64, _ shares: HoldShares, _ listener: Int, _ besides: Int32) -> Int32 {
         var best = Int32(-1)
         var most = amount
-        look(along: waiting, shares, listener, besides, &best, &most)
-        guard best < 0, waitingForSessions > 0 else { return best }
+        look(along: waiting.forRoute, shares, listener, besides, &best, &most)
+        guard best < 0, waiting.forSessions > 0 else { return best }
         for session in 0..<Int32(limits.sessions) where hasOpeners(session) {
             look(along: sessions[session].openers, shares, listener, besides, &best, &most)
             look(along: sessions[session].doubtful, shares, listener, besides, &best, &most)

@@ -26,8 +26,8 @@ extension Worker {
         switch result {
         case 0: if speaksTLS(connection) { socketFinished(connection) } else { clientFinished(connection) }
         case KernelError.noBuffers:
-            bump(.starved)
-            starvedConnections.append(connection)
+            books.bump(.starved)
+            queues.starvedConnections.append(connection)
         case KernelError.canceled, KernelError.wouldBlock, KernelError.interrupted: break
         default: clientVanished(connection)
         }
@@ -63,7 +63,7 @@ extension Worker {
     private mutating func keep(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
         guard unsafe pool.append(bytes, to: &connections[connection].received, sparing: limits.sparedBlocks)
         else {
-            bump(.resets)
+            books.bump(.resets)
             close(connection, reset: true, counting: .resetNoMemory)
             return
         }
@@ -177,7 +177,7 @@ extension Worker {
         let record = connections[connection]
         guard !record.isClosing, !record.isHandingOver else { return }
         guard !record.clientFinished else { return watchForReset(connection) }
-        guard !starvedConnections.contains(connection) else { return }
+        guard !queues.starvedConnections.contains(connection) else { return }
         if record.isBulk { return continueBulk(connection) }
         // A head may be larger than what is kept otherwise, and has to be seen to be too large.
         let bound = record.isMidHead ? limits.headBytes + 1 : 0
@@ -282,7 +282,7 @@ extension Worker {
             case .head where connections[connection].hasRequestAside:
                 // A request that nobody has looked at is served first.
                 connections[connection].closesAfterFlush = true
-                servable.append(connection)
+                queues.servable.append(connection)
             case .head, .waiting: leaveUnserved(connection)
             }
         }

@@ -13,9 +13,7 @@ extension Worker {
             return close(connection, reset: false, counting: .closedUnrouted)
         }
         switch choose(connection, route: found) {
-        case .local(let session):
-            sessions[session].route = snapshot.route(found).id
-            startRelay(connection, session)
+        case .local(let session): startRelay(connection, session)
         case .remote(let reactor): handOver(connection, to: reactor)
         case .fullSession(let session): waitForSession(connection, session)
         case .nobody: waitForRoute(connection, snapshot.route(found).id)
@@ -25,7 +23,7 @@ extension Worker {
     private mutating func startRelay(_ connection: Int32, _ session: Int32) {
         let stream = openStream(connection, session)
         guard stream >= 0 else { return close(connection, reset: true, counting: .resetNoRoom) }
-        bump(.requests)
+        books.bump(.requests)
         beginService(connection, stream)
         timers.cancel(connection)
         connections[connection].isSettled = true

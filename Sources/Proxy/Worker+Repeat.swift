@@ -35,11 +35,11 @@ extension Worker {
         guard connections[connection].isKept, bytes.count > 0 else { return }
         let before = Self.blocks(connections[connection].kept.count)
         let size = connections[connection].kept.count + bytes.count
-        guard size <= DataPlaneLimits.keptBytes, keptBlocks < limits.keptBlocks, !isOverBufferLimit,
+        guard size <= DataPlaneLimits.keptBytes, memory.keptBlocks < limits.keptBlocks, !memory.isOverLimit,
             hasEgressBlocks,
             unsafe pool.append(bytes, to: &connections[connection].kept, sparing: limits.sparedBlocks)
         else { return dropKept(connection) }
-        keptBlocks += Self.blocks(size) - before
+        memory.keptBlocks += Self.blocks(size) - before
         checkSparedBlocks()
     }
 
@@ -48,7 +48,7 @@ extension Worker {
     mutating func dropKept(_ connection: Int32) {
         connections[connection].isKept = false
         guard !connections[connection].kept.isEmpty else { return }
-        keptBlocks -= Self.blocks(connections[connection].kept.count)
+        memory.keptBlocks -= Self.blocks(connections[connection].kept.count)
         pool.clear(&connections[connection].kept)
     }
 
@@ -118,7 +118,7 @@ extension Worker {
         count(.sentAgain, connection)
         if connections[connection].patienceSince == 0 { connections[connection].patienceSince = now }
         var whole = connections[connection].kept
-        keptBlocks -= Self.blocks(whole.count)
+        memory.keptBlocks -= Self.blocks(whole.count)
         connections[connection].kept = Chain()
         connections[connection].isKept = false
         pool.join(&connections[connection].received, to: &whole)
@@ -131,7 +131,7 @@ extension Worker {
         connections[connection].lastProgress = now
         if case .http = connections[connection].mode { connections[connection].request = .head }
         schedule(connection, at: now + pollingPeriod)
-        servable.append(connection)
+        queues.servable.append(connection)
     }
 
     /// It is not sent again: 502 with the reason if the client has heard nothing yet, else its connection ends, so that

@@ -46,10 +46,10 @@ extension Worker {
         _ bytes: UnsafeRawBufferPointer
     ) -> Int {
         guard streams[stream].partial.isEmpty else { return unsafe continueReplyHead(connection, stream, bytes) }
-        switch unsafe responseHead.scan(bytes, limits: headLimits, request: connections[connection].method) {
+        switch unsafe scratch.responseHead.scan(bytes, limits: headLimits, request: connections[connection].method) {
         case .complete:
             unsafe passReplyHead(connection, bytes)
-            return responseHead.byteCount
+            return scratch.responseHead.byteCount
         case .refused where !hasBareLineFeed:
             failRefused(connection)
             return bytes.count
@@ -62,7 +62,7 @@ extension Worker {
     /// Lines that end with LF alone are mended, once the head is whole.
     private var hasBareLineFeed: Bool {
         @_noLocks get {
-            if case .bareLineFeed = responseHead.refusal { return true }
+            if case .bareLineFeed = scratch.responseHead.refusal { return true }
             return false
         }
     }
@@ -84,25 +84,26 @@ extension Worker {
             return bytes.count
         }
         guard end >= 0 else { return bytes.count }
-        let size = unsafe pool.copy(streams[stream].partial, to: assembly)
+        let size = unsafe pool.copy(streams[stream].partial, to: scratch.assembly)
         pool.clear(&streams[stream].partial)
-        unsafe takeWholeHead(connection, UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(assembly)[..<size]))
+        unsafe takeWholeHead(connection, scratch.assembly.first(size))
         return count
     }
 
     private mutating func takeWholeHead(_ connection: Int32, _ whole: UnsafeRawBufferPointer) {
         let method = connections[connection].method
-        switch unsafe responseHead.scan(whole, limits: headLimits, request: method) {
-        case .complete where responseHead.byteCount == whole.count: return unsafe passReplyHead(connection, whole)
+        switch unsafe scratch.responseHead.scan(whole, limits: headLimits, request: method) {
+        case .complete where scratch.responseHead.byteCount == whole.count:
+            return unsafe passReplyHead(connection, whole)
         case .refused where hasBareLineFeed: break
         case .complete, .refused, .incomplete: return failRefused(connection)
         }
         // No request is being routed, so the space of paths is free.
-        let count = unsafe ResponseHead.mendLineEnds(whole, to: pathSpace)
+        let count = unsafe ResponseHead.mendLineEnds(whole, to: scratch.path)
         guard count >= 0 else { return failExchange(connection, .failedTooLarge) }
-        let mended = unsafe UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(pathSpace)[..<count])
-        switch unsafe responseHead.scan(mended, limits: headLimits, request: method) {
-        case .complete where responseHead.byteCount == count: unsafe passReplyHead(connection, mended)
+        let mended = unsafe scratch.path.first(count)
+        switch unsafe scratch.responseHead.scan(mended, limits: headLimits, request: method) {
+        case .complete where scratch.responseHead.byteCount == count: unsafe passReplyHead(connection, mended)
         case .complete, .refused, .incomplete: failRefused(connection)
         }
     }
@@ -113,12 +114,12 @@ extension Worker {
 
     /// A complete head, in `responseHead` and `bytes`, goes to the client as it must look there.
     private mutating func passReplyHead(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
-        if responseHead.isInterim, !responseHead.isSwitching {
+        if scratch.responseHead.isInterim, !scratch.responseHead.isSwitching {
             // A client of HTTP/1.0 knows no interim replies.
             guard !connections[connection].isHTTP10 else { return skipInterim(connection) }
             dropKept(connection)
             connections[connection].hasHeardInterim = true
-            if responseHead.status == 100 { connections[connection].expectsContinue = false }
+            if scratch.responseHead.status == 100 { connections[connection].expectsContinue = false }
             unsafe sendHead(connection, bytes, close: false)
             return
         }
@@ -126,17 +127,17 @@ extension Worker {
         dropKept(connection)
         let stream = connections[connection].stream
         noteAnswered(stream, streams[stream].session)
-        if responseHead.isSwitching || isTunnel(connection) { return unsafe passSwitch(connection, bytes) }
-        connections[connection].replyFraming = responseHead.framing
-        connections[connection].replyLeft = responseHead.contentLength
+        if scratch.responseHead.isSwitching || isTunnel(connection) { return unsafe passSwitch(connection, bytes) }
+        connections[connection].replyFraming = scratch.responseHead.framing
+        connections[connection].replyLeft = scratch.responseHead.contentLength
         connections[connection].replyChunks = ChunkedReader()
         connections[connection].decodesChunks = false
         connections[connection].reply = .body
-        connections[connection].serviceKeepsStream = responseHead.keepAlive
+        connections[connection].serviceKeepsStream = scratch.responseHead.keepAlive
         decidePersistence(connection)
         let close = !connections[connection].keepsAlive
         unsafe sendHead(connection, bytes, close: close)
-        switch responseHead.framing {
+        switch scratch.responseHead.framing {
         case .none: finishReply(connection)
         case .counted, .chunked, .untilClose: break
         }
@@ -152,7 +153,7 @@ extension Worker {
 
     /// Whether the client's connection outlives this reply.
     private mutating func decidePersistence(_ connection: Int32) {
-        switch responseHead.framing {
+        switch scratch.responseHead.framing {
         case .untilClose: connections[connection].keepsAlive = false
         case .chunked where connections[connection].isHTTP10:
             connections[connection].decodesChunks = true
@@ -179,13 +180,13 @@ extension Worker {
 
     /// A successful reply to CONNECT: what follows is a relay.
     private func isTunnel(_ connection: Int32) -> Bool {
-        isConnect(connection) && responseHead.status / 100 == 2
+        isConnect(connection) && scratch.responseHead.status / 100 == 2
     }
 
     /// 101, which only an upgrade may get, or a 2xx to CONNECT: what follows is a relay. Within trailer fields there is
     /// no place where the other protocol could begin.
     private mutating func passSwitch(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
-        let isAsked = connections[connection].isUpgrade || !responseHead.isSwitching
+        let isAsked = connections[connection].isUpgrade || !scratch.responseHead.isSwitching
         guard isAsked, !isInTrailers(connection) else { return failExchange(connection, .failedUnaskedSwitch) }
         unsafe sendHead(connection, bytes, close: false)
         becomeRelay(connection)
@@ -203,9 +204,9 @@ extension Worker {
             close: close,
             clientMinorVersion: connections[connection].isHTTP10 ? 0 : 1
         )
-        let count = unsafe responseHead.writeEdited(
-            from: bytes, edit: edit, date: UnsafeRawBufferPointer(dateSpace), to: edited)
-        unsafe send(connection, UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(edited)[..<count]))
+        let count = unsafe scratch.responseHead.writeEdited(
+            from: bytes, edit: edit, date: UnsafeRawBufferPointer(date.bytes), to: scratch.edited)
+        unsafe send(connection, scratch.edited.first(count))
     }
 
     /// Passes on bytes of the reply's body, and sees its end. Returns how many were taken.
@@ -285,7 +286,7 @@ extension Worker {
         connections[connection].request = .skipped
         connections[connection].phaseSince = now
         schedule(connection, at: now + pollingPeriod)
-        servable.append(connection)
+        queues.servable.append(connection)
     }
 
     @_noLocks
@@ -299,7 +300,7 @@ extension Worker {
     mutating func becomeIdle(_ connection: Int32) {
         connections[connection].phaseSince = now
         if !timers.isScheduled(connection) { schedule(connection, at: now + pollingPeriod) }
-        servable.append(connection)
+        queues.servable.append(connection)
     }
 
     /// The service ended a stream (FIN).
@@ -330,7 +331,7 @@ extension Worker {
 
     /// The head of the reply is refused.
     private mutating func failRefused(_ connection: Int32) {
-        failExchange(connection, ListenerCounter(refusingReply: responseHead.refusal.replyCause))
+        failExchange(connection, ListenerCounter(refusingReply: scratch.responseHead.refusal.replyCause))
     }
 
     /// Gives an exchange up that the client or the clock has ended: with a status if nothing of a reply was passed on.
@@ -393,8 +394,8 @@ extension Worker {
         let status = why.status
         let count = unsafe CannedReply.write(
             status: status, cause: why.replyCause, retryAfterSeconds: status == 503 ? 1 : 0, close: close,
-            bodyless: bodyless, date: UnsafeRawBufferPointer(dateSpace), to: edited)
-        unsafe send(connection, UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(edited)[..<count]))
+            bodyless: bodyless, date: UnsafeRawBufferPointer(date.bytes), to: scratch.edited)
+        unsafe send(connection, scratch.edited.first(count))
         // Who could not even be sent that has been counted as reset.
         if !connections[connection].isClosing { self.count(why, connection) }
     }

@@ -10,7 +10,7 @@ extension Worker {
     @_noLocks
     mutating func beginRequest(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
         guard mayBegin(connection) else { return 0 }
-        switch unsafe requestHead.scan(bytes, limits: headLimits) {
+        switch unsafe scratch.requestHead.scan(bytes, limits: headLimits) {
         case .complete: return unsafe route(connection, bytes)
         case .refused:
             unsafe refuseHead(connection, beginning: bytes)
@@ -23,7 +23,7 @@ extension Worker {
 
     /// The head in `requestHead` cannot go on. What its method is may be known: replies to HEAD have no content.
     private mutating func refuseHead(_ connection: Int32, _ why: ListenerCounter) {
-        connections[connection].method = requestHead.method
+        connections[connection].method = scratch.requestHead.method
         refuse(connection, why)
     }
 
@@ -31,15 +31,15 @@ extension Worker {
     private mutating func refuseHead(_ connection: Int32, beginning bytes: UnsafeRawBufferPointer) {
         // No method begins with the type of a handshake's record.
         let isHandshake = unsafe bytes.count > 0 && bytes[0] == 0x16
-        refuseHead(connection, isHandshake ? .refusedHandshake : ListenerCounter(refusing: requestHead.refusal))
+        refuseHead(connection, isHandshake ? .refusedHandshake : ListenerCounter(refusing: scratch.requestHead.refusal))
     }
 
     /// What is there of a head did not become one in time.
     @_noLocks
     mutating func refuseLateHead(_ connection: Int32) {
-        let count = unsafe pool.copy(connections[connection].received, to: assembly)
-        _ = unsafe requestHead.scan(
-            UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(assembly)[..<count]), limits: headLimits)
+        let count = unsafe pool.copy(connections[connection].received, to: scratch.assembly)
+        _ = unsafe scratch.requestHead.scan(
+            scratch.assembly.first(count), limits: headLimits)
         refuseHead(connection, .refusedLateHead)
     }
 
@@ -74,10 +74,10 @@ extension Worker {
         let chain = connections[connection].received
         var bytes = unsafe pool.front(of: chain)
         if bytes.count < chain.count {
-            let count = unsafe pool.copy(chain, to: assembly)
-            unsafe bytes = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(assembly)[..<count])
+            let count = unsafe pool.copy(chain, to: scratch.assembly)
+            unsafe bytes = scratch.assembly.first(count)
         }
-        switch unsafe requestHead.scan(bytes, limits: headLimits) {
+        switch unsafe scratch.requestHead.scan(bytes, limits: headLimits) {
         case .complete:
             let used = unsafe route(connection, bytes)
             guard used > 0, !connections[connection].isClosing else { return false }
@@ -97,22 +97,22 @@ extension Worker {
     /// bytes taken: 0 when the request has to wait.
     private mutating func route(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
         connections[connection].isMidHead = false
-        guard let path = unsafe requestHead.routingPath(in: bytes, scratch: pathSpace) else {
+        guard let path = unsafe scratch.requestHead.routingPath(in: bytes, scratch: scratch.path) else {
             refuseHead(connection, .refusedPath)
             return bytes.count
         }
         if !connections[connection].countsAsWaiting { noteRequest(connection) }
-        if requestHead.maxForwards == 0 { return unsafe answerAsLast(connection, bytes) }
-        let host = requestHead.host
+        if scratch.requestHead.maxForwards == 0 { return unsafe answerAsLast(connection, bytes) }
+        let host = scratch.requestHead.host
         let hostBytes = unsafe UnsafeRawBufferPointer(rebasing: bytes[host.lowerBound..<host.upperBound])
         let listener = isOrphan(connection) ? limits.listeners : Int(connections[connection].listener)
         let found = unsafe snapshot.httpRoute(listener: listener, host: hostBytes, path: path)
         guard found >= 0 else { return unsafe unrouted(connection, bytes) }
-        if requestHead.hasLoopMarks, unsafe isLoop(bytes) { return unsafe answer(connection, .refusedLoop, bytes) }
+        if scratch.requestHead.hasLoopMarks, unsafe isLoop(bytes) {
+            return unsafe answer(connection, .refusedLoop, bytes)
+        }
         switch choose(connection, route: found) {
-        case .local(let session):
-            sessions[session].route = snapshot.route(found).id
-            return unsafe start(connection, session, bytes)
+        case .local(let session): return unsafe start(connection, session, bytes)
         case .remote(let reactor):
             handOver(connection, to: reactor)
             return 0
@@ -128,7 +128,7 @@ extension Worker {
     /// The request has come back more often than anybody can want.
     @inline(never)
     private func isLoop(_ bytes: UnsafeRawBufferPointer) -> Bool {
-        unsafe requestHead.passes(of: limits.loopMark, in: bytes) >= DataPlaneLimits.passes
+        unsafe scratch.requestHead.passes(of: limits.loopMark, in: bytes) >= DataPlaneLimits.passes
     }
 
     /// Nobody has registered this host and path; shortly after the start somebody may still be on the way back.
@@ -143,22 +143,24 @@ extension Worker {
     /// RFC 9110 §7.6.2: nobody behind us is to see it. An echo would tell what cookies say.
     @inline(never)
     private mutating func answerAsLast(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
-        if case .options = requestHead.method { return unsafe answer(connection, .answeredOptions, bytes) }
+        if case .options = scratch.requestHead.method { return unsafe answer(connection, .answeredOptions, bytes) }
         return unsafe answer(connection, .refusedTrace, bytes)
     }
 
     /// Answers a request by ourselves. The connection goes on if the request had no body, and was not for a tunnel.
     private mutating func answer(_ connection: Int32, _ why: ListenerCounter, _ bytes: UnsafeRawBufferPointer) -> Int {
         // A client of HTTP/1.0 would have to be told that it may.
-        var mayGoOn = requestHead.keepAlive && requestHead.minorVersion > 0 && !requestHead.isUpgrade && !isDraining
-        if case .connect = requestHead.method { mayGoOn = false }
-        if case .none = requestHead.framing, mayGoOn {
+        var mayGoOn =
+            scratch.requestHead.keepAlive && scratch.requestHead.minorVersion > 0 && !scratch.requestHead.isUpgrade
+            && !isDraining
+        if case .connect = scratch.requestHead.method { mayGoOn = false }
+        if case .none = scratch.requestHead.framing, mayGoOn {
             reply(connection, why, close: false)
             stopWaiting(connection)
             connections[connection].request = .head
             connections[connection].hasServed = true
             becomeIdle(connection)
-            return requestHead.byteCount
+            return scratch.requestHead.byteCount
         }
         refuse(connection, why)
         return bytes.count
@@ -167,22 +169,22 @@ extension Worker {
     /// What is remembered of the head for as long as the request lasts.
     private mutating func noteRequest(_ connection: Int32) {
         let isFirstLook = connections[connection].attempts.areNone && connections[connection].waitedSince == 0
-        if isFirstLook, connections[connection].handOvers == 0 { bump(.requests) }
-        connections[connection].method = requestHead.method
-        connections[connection].requestFraming = requestHead.framing
-        connections[connection].requestLeft = requestHead.contentLength
-        connections[connection].keepsAlive = requestHead.keepAlive && !isDraining
-        connections[connection].expectsContinue = requestHead.expectsContinue
-        connections[connection].isUpgrade = requestHead.isUpgrade
-        connections[connection].isHTTP10 = requestHead.minorVersion == 0
-        connections[connection].isIdempotent = requestHead.isIdempotent
+        if isFirstLook, connections[connection].handOvers == 0 { books.bump(.requests) }
+        connections[connection].method = scratch.requestHead.method
+        connections[connection].requestFraming = scratch.requestHead.framing
+        connections[connection].requestLeft = scratch.requestHead.contentLength
+        connections[connection].keepsAlive = scratch.requestHead.keepAlive && !isDraining
+        connections[connection].expectsContinue = scratch.requestHead.expectsContinue
+        connections[connection].isUpgrade = scratch.requestHead.isUpgrade
+        connections[connection].isHTTP10 = scratch.requestHead.minorVersion == 0
+        connections[connection].isIdempotent = scratch.requestHead.isIdempotent
         connections[connection].phaseSince = now
     }
 
     /// Opens a stream and writes the head to it, with as much of the body as lies behind it in the same frame.
     private mutating func start(_ connection: Int32, _ session: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
         let stream = streamForRequest(connection, session)
-        guard stream >= 0, unsafe pool.hasRoom(for: edited.count + DataPlaneLimits.frameBytes) else {
+        guard stream >= 0, unsafe pool.hasRoom(for: scratch.edited.count + DataPlaneLimits.frameBytes) else {
             if stream >= 0 { abandon(stream) }
             connections[connection].stream = -1
             refuse(connection, .refusedNoRoom)
@@ -190,7 +192,7 @@ extension Worker {
         }
         beginService(connection, stream)
         let headCount = unsafe writeHead(connection, bytes)
-        let bodyStart = requestHead.byteCount
+        let bodyStart = scratch.requestHead.byteCount
         let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[bodyStart...])
         connections[connection].isSettled = true
         connections[connection].hasServed = true
@@ -203,7 +205,7 @@ extension Worker {
         let room = max(0, min(window, DataPlaneLimits.frameBytes) - headCount)
         let bodyCount = unsafe takeBody(connection, rest, atMost: room)
         guard connections[connection].stream == stream else { return bytes.count }
-        let head = unsafe UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(edited)[..<headCount])
+        let head = unsafe scratch.edited.first(headCount)
         unsafe writeFrame(stream, head, UnsafeRawBufferPointer(rebasing: rest[..<bodyCount]))
         unsafe beginKeeping(connection, UnsafeRawBufferPointer(rebasing: bytes[..<(bodyStart + bodyCount)]))
         return bodyStart + bodyCount
@@ -227,8 +229,8 @@ extension Worker {
             let address = unsafe UnsafeRawBufferPointer(rebasing: text[..<count])
             return unsafe Forwarding(address: address, isTLS: isTLS, isTrusted: isTrusted, loopMark: mark)
         }
-        guard !requestHead.lacksHost else { return unsafe writeHeadWithHost(connection, bytes, forwarding) }
-        return unsafe requestHead.writeEdited(from: bytes, forwarding: forwarding, to: edited)
+        guard !scratch.requestHead.lacksHost else { return unsafe writeHeadWithHost(connection, bytes, forwarding) }
+        return unsafe scratch.requestHead.writeEdited(from: bytes, forwarding: forwarding, to: scratch.edited)
     }
 
     /// A request of HTTP/1.0 need not say for which host it is; in HTTP/1.1 it is for the address that it came to.
@@ -241,9 +243,10 @@ extension Worker {
         let fd = connections[connection].fd
         let family = unsafe span.withUnsafeMutableBufferPointer { unsafe Sockets.addresses(fd, to: $0.baseAddress!) }
         // The path that was routed by is not needed any more.
-        let count = unsafe AddressText.writeHost(ofOwn: addresses, family: family, to: pathSpace)
-        let host = unsafe UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(pathSpace)[..<count])
-        return unsafe requestHead.writeEdited(from: bytes, forwarding: forwarding, host: host, to: edited)
+        let count = unsafe AddressText.writeHost(ofOwn: addresses, family: family, to: scratch.path)
+        let host = unsafe scratch.path.first(count)
+        return unsafe scratch.requestHead.writeEdited(
+            from: bytes, forwarding: forwarding, host: host, to: scratch.edited)
     }
 
     /// The client's address as text, and whether what it says of others is believed.
@@ -254,9 +257,9 @@ extension Worker {
         let family = unsafe span.withUnsafeMutableBufferPointer { unsafe Sockets.peerAddress(fd, to: $0.baseAddress!) }
         connections[connection].addressCount = UInt8(
             truncatingIfNeeded: AddressText.write(bytes, family: family, to: &connections[connection].address))
-        guard trustedCount > 0 else { return }
+        guard trusted.count > 0 else { return }
         let words = AddressText.words(bytes)
-        for place in 0..<trustedCount where unsafe trusted[place].contains(high: words.high, low: words.low) {
+        for place in 0..<trusted.count where trusted[place].contains(high: words.high, low: words.low) {
             connections[connection].isTrusted = true
         }
     }

@@ -22,7 +22,6 @@ extension Worker {
     mutating func choose(_ connection: Int32, route: Int32) -> Choice {
         let count = snapshot.route(route).sessionCount
         guard count > 0 else { return .nobody }
-        routeInChoice = snapshot.route(route).id
         let mine = snapshot.sessions(route, ofReactor: index)
         if limits.forceHandOver, limits.reactors > 1, connections[connection].handOvers == 0 {
             return .remote(reactor: (index + 1) % limits.reactors)
@@ -47,7 +46,7 @@ extension Worker {
     /// Who has waited goes to any session of the route, so that all get their part of those who wait. Nil: to one here.
     private mutating func spread(_ connection: Int32, route: Int32, count: Int) -> Int? {
         guard connections[connection].waitedSince > 0, connections[connection].handOvers == 0 else { return nil }
-        let start = Int(nextRandom() % UInt64(count))
+        let start = choosing.any(of: count)
         for step in 0..<min(count, Self.reactorsLookedAt) {
             let handle = snapshot.session(route, (start + step) % count)
             guard isWilling(handle) else { continue }
@@ -62,13 +61,14 @@ extension Worker {
     /// Of two picked at random the one with fewer streams; if neither takes new streams, whichever does, or -1.
     private mutating func chooseWilling(_ connection: Int32, route: Int32, mine: Range<Int>) -> Int32 {
         guard !mine.isEmpty else { return -1 }
-        let first = localSession(route, mine.lowerBound + Int(nextRandom() % UInt64(mine.count)))
-        if mine.count > 1, shares(recentSession, insteadOf: first, for: connection) { return recentSession }
-        let second = localSession(route, mine.lowerBound + Int(nextRandom() % UInt64(mine.count)))
+        let first = localSession(route, mine.lowerBound + choosing.any(of: mine.count))
+        let id = snapshot.route(route).id
+        let recent = choosing.recent(forRoute: id)
+        if mine.count > 1, shares(recent, insteadOf: first, for: connection) { return recent }
+        let second = localSession(route, mine.lowerBound + choosing.any(of: mine.count))
         let best = lessLoaded(first, second, for: connection)
         if best >= 0 {
-            recentSession = best
-            recentRoute = routeInChoice
+            choosing.note(best, forRoute: id)
             return best
         }
         for place in mine {
@@ -81,7 +81,7 @@ extension Worker {
     /// Whether the request goes with others of its turn to the session that has got them: many sessions would cost a
     /// send for each request. It never has more than twice as many streams as another one for it, and nobody is idle.
     private mutating func shares(_ recent: Int32, insteadOf other: Int32, for connection: Int32) -> Bool {
-        guard recent >= 0, recentRoute == routeInChoice else { return false }
+        guard recent >= 0 else { return false }
         // It may have been lost since; its slot is given out again at the beginning of a turn only.
         guard case .live = sessions[recent].phase, isWilling(recent, for: connection) else { return false }
         guard other >= 0 else { return true }
@@ -116,15 +116,6 @@ extension Worker {
         guard count > mine.count else { return .nobody }
         let other = otherReactor(connection, route: route, count: count, takesSlow: true)
         return other >= 0 ? .remote(reactor: other) : .nobody
-    }
-
-    /// For whom the session is, so that those who wait for it can see when others like it come.
-    @_noLocks
-    mutating func noteRoute(of session: Int32) {
-        sessions[session].route = routeInChoice
-        if !hasOpeners(session) {
-            sessions[session].routeSessions = sessionsOfRoute(routeInChoice)
-        }
     }
 
     private func openersCount(_ session: Int32) -> Int32 {
@@ -184,7 +175,7 @@ extension Worker {
     /// the connection has been handed over twice without service and waits here until something changes.
     private mutating func otherReactor(_ connection: Int32, route: Int32, count: Int, takesSlow: Bool) -> Int {
         guard connections[connection].handOvers < 2 else { return -1 }
-        let start = Int(nextRandom() % UInt64(count))
+        let start = choosing.any(of: count)
         var best = -1
         var fewest = UInt64.max
         // Sessions are sorted by reactor, so a few are taken from all over the list.
@@ -192,7 +183,7 @@ extension Worker {
         for step in 0..<looks {
             let handle = snapshot.session(route, (start + step * count / looks) % count)
             guard handle.reactor != index, isWilling(handle) || takesSlow && isSlow(handle) else { continue }
-            let load = connectionCount(ofReactor: handle.reactor)
+            let load = neighbours.connectionCount(of: handle.reactor)
             if load < fewest {
                 fewest = load
                 best = handle.reactor
@@ -204,16 +195,11 @@ extension Worker {
     /// Sessions of a route that are looked at for a reactor to go to.
     static var reactorsLookedAt: Int { @_noLocks get { 16 } }
 
-    @_noLocks
-    func connectionCount(ofReactor reactor: Int) -> UInt64 {
-        unsafe peers[reactor].counters.loadRelaxed(Counter.connections.place)
-    }
-
     /// A new connection moves away from a reactor that is 8 connections and 20 % fuller.
     private func isMuchLessLoaded(_ other: Int, than connection: Int32) -> Bool {
         guard !connections[connection].isSettled, connections[connection].handOvers == 0 else { return false }
         let own = UInt64(connections.count)
-        return own >= 8 && own * 10 > connectionCount(ofReactor: other) * 12
+        return own >= 8 && own * 10 > neighbours.connectionCount(of: other) * 12
     }
 
     /// Whether an idle stream of the session can carry the connection's request: one that may be sent again, and asks
@@ -253,7 +239,7 @@ extension Worker {
         table.insert(session: session, id: id, slot: stream)
         streamLinks.append(stream, to: &sessions[session].streams)
         connections[connection].stream = stream
-        set(.streams, to: streams.count)
+        books.set(.streams, to: streams.count)
         return stream
     }
 }

@@ -11,19 +11,19 @@ extension Worker {
     /// Whether the session may have another stream as far as memory goes.
     @_noLocks @inline(__always)
     func mayHoldMore(_ session: Int32) -> Bool {
-        guard pool.inUse <= blocksForStreams else { return false }
-        return !isScarce || isWithinShare(session)
+        guard pool.inUse <= memory.blocksForStreams else { return false }
+        return !memory.isScarce || isWithinShare(session)
     }
 
     @inline(never)
     private func isWithinShare(_ session: Int32) -> Bool {
-        Int(heldBySession[session]) << 10 < shareOfSession
+        Int(memory.heldBySession[session]) << 10 < shareOfSession
     }
 
     /// What the streams of a session may hold while memory is scarce: a part of what a half of the limit has for each.
     private var shareOfSession: Int {
         @_noLocks get {
-            let here = Int(truncatingIfNeeded: counters.loadRelaxed(Counter.sessions.place))
+            let here = books.value(of: .sessions)
             return max(Int(StreamState.initialWindow), limits.bufferBytes / 2 / max(2, here * limits.reactors))
         }
     }
@@ -31,18 +31,18 @@ extension Worker {
     /// Looks which session holds how much, now and then, for as long as memory is scarce.
     @_noLocks @inline(never)
     mutating func weigh(_ bytes: Int) {
-        let wasScarce = isScarce
-        isScarce = bytes > (wasScarce ? limits.bufferBytes / 8 * 3 : limits.bufferBytes / 2)
-        guard isScarce else { return wakeOpeners() }
-        guard !wasScarce || now >= weighedAt + DataPlaneLimits.shareMilliseconds else { return }
-        weighedAt = now
-        for session in 0..<Int32(limits.sessions) { heldBySession[session] = 0 }
+        let wasScarce = memory.isScarce
+        memory.isScarce = bytes > (wasScarce ? limits.bufferBytes / 8 * 3 : limits.bufferBytes / 2)
+        guard memory.isScarce else { return wakeOpeners() }
+        guard !wasScarce || now >= memory.weighedAt + DataPlaneLimits.shareMilliseconds else { return }
+        memory.weighedAt = now
+        for session in 0..<Int32(limits.sessions) { memory.heldBySession[session] = 0 }
         for connection in 0..<Int32(connections.touched) where connections.isTaken(connection) {
             let session = connections[connection].session
             guard session >= 0, !isWaiting(connection), connections[connection].hasUnsent else { continue }
-            heldBySession[session] += Int32(truncatingIfNeeded: (heldBytes(connection) + 1023) >> 10)
+            memory.heldBySession[session] += Int32(truncatingIfNeeded: (heldBytes(connection) + 1023) >> 10)
         }
-        guard waitingForSessions > 0 else { return }
+        guard waiting.forSessions > 0 else { return }
         makeWay()
         wakeOpeners()
     }
@@ -51,7 +51,7 @@ extension Worker {
     private mutating func makeWay() {
         let share = shareOfSession
         for session in 0..<Int32(limits.sessions) where !sessions[session].openers.isEmpty {
-            let excess = Int(heldBySession[session]) << 10 - share
+            let excess = Int(memory.heldBySession[session]) << 10 - share
             if excess >= 0 { resetStalled(excess + 1, of: session, leastStillness: Self.secondOfStillness) }
         }
     }
@@ -94,7 +94,7 @@ extension Worker {
             guard self.stillness(of: connection) >= stillness, 2 * waiting > most else { continue }
             guard appetite(of: connection) <= least else { continue }
             left -= heldBytes(connection)
-            bump(.resets)
+            books.bump(.resets)
             close(connection, reset: true, counting: .resetOverLimit)
         }
     }

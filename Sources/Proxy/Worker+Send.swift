@@ -10,9 +10,9 @@ extension Worker {
     mutating func send(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
         guard !connections[connection].isClosing, bytes.count > 0 else { return }
         var bytes = unsafe bytes
-        let mayStay = pool.inUse + bytes.count / BlockPool.blockBytes + 1 < blocksForBytes
+        let mayStay = pool.inUse + bytes.count / BlockPool.blockBytes + 1 < memory.blocksForBytes
         guard mayStay || isSpared(connection, bytes.count) else {
-            bump(.resets)
+            books.bump(.resets)
             return close(connection, reset: true, counting: .resetNoMemory)
         }
         // The client's time to take them begins. What only comes to lie behind other bytes is no progress.
@@ -22,7 +22,7 @@ extension Worker {
         }
         let sent = unsafe sendDirectly(connection, bytes)
         guard unsafe putBehind(connection, UnsafeRawBufferPointer(rebasing: bytes[sent...])) else {
-            bump(.resets)
+            books.bump(.resets)
             return close(connection, reset: true, counting: .resetNoMemory)
         }
         // Only now is it known whether the client has taken everything.
@@ -39,13 +39,13 @@ extension Worker {
     }
 
     @_noLocks
-    mutating func markDirty(connection: Int32) { dirtyConnections.append(connection) }
+    mutating func markDirty(connection: Int32) { queues.dirtyConnections.append(connection) }
 
     /// Requests that waited for the reply before them are looked at before anything is sent.
     @_noLocks
     mutating func serveServable() {
         while true {
-            let connection = servable.removeFirst()
+            let connection = queues.servable.removeFirst()
             guard connection >= 0 else { return }
             if isRelayToRoute(connection) { routeRaw(connection) }
             feedReceived(connection)
@@ -62,7 +62,7 @@ extension Worker {
     @_noLocks
     mutating func flushConnections() {
         while true {
-            let connection = dirtyConnections.removeFirst()
+            let connection = queues.dirtyConnections.removeFirst()
             guard connection >= 0 else { return }
             flush(connection)
         }
@@ -192,7 +192,7 @@ extension Worker {
         guard connections[connection].closesAfterFlush, !record.hasUnsent, !record.isSending else { return }
         if case .none = record.reply {} else { return }
         // The next request has waited until less was unsent, and nobody has looked at it.
-        if record.hasRequestAside { return servable.append(connection) }
+        if record.hasRequestAside { return queues.servable.append(connection) }
         guard saysEnd(connection) else { return }
         // A client that says no more needs no time, and neither does one for which all that it lacks is on its way: but
         // a reset in place of the end would make a reply that ends with its connection look cut.
@@ -226,10 +226,10 @@ extension Worker {
         guard block >= 0 else { return true }
         var bytes = unsafe front
         if finder.byteCount > front.count {
-            let count = unsafe pool.copy(connections[connection].received, to: assembly)
-            unsafe bytes = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(assembly)[..<count])
+            let count = unsafe pool.copy(connections[connection].received, to: scratch.assembly)
+            unsafe bytes = scratch.assembly.first(count)
         }
-        if case .complete = unsafe requestHead.scan(bytes, limits: headLimits) { return false }
+        if case .complete = unsafe scratch.requestHead.scan(bytes, limits: headLimits) { return false }
         return true
     }
 
@@ -257,7 +257,7 @@ extension Worker {
             schedule(connection, at: now + min(pollingPeriod, DataPlaneLimits.closingMilliseconds))
         }
         guard connections[connection].requestLeft > 0 else { return }
-        if case .idle = record.receive, !starvedConnections.contains(connection) { armReceive(connection) }
+        if case .idle = record.receive, !queues.starvedConnections.contains(connection) { armReceive(connection) }
     }
 
     /// What the client still sends is nobody's. It is read, within a bound, so that no reset overtakes its reply.

@@ -8,7 +8,7 @@ extension Worker {
     @_noLocks
     mutating func armSessionReceive(_ session: Int32) {
         guard case .live = sessions[session].phase, !sessions[session].isReceiving else { return }
-        if sessions[session].isSplicing { return splicingReaders.append(session) }
+        if sessions[session].isSplicing { return queues.splicingReaders.append(session) }
         sessions[session].isReceiving = true
         // Repeated without a pause: a session is always drained, back-pressure is a matter of windows.
         ring.receiveRepeatedly(sessions[session].fd, group: 1, token(Operation.sessionReceive, session: session))
@@ -31,8 +31,8 @@ extension Worker {
         switch completion.result {
         case 1..., KernelError.wouldBlock, KernelError.interrupted, KernelError.canceled: armSessionReceive(session)
         case KernelError.noBuffers:
-            bump(.starved)
-            starvedSessions.append(session)
+            books.bump(.starved)
+            queues.starvedSessions.append(session)
         case 0:
             // Whichever of the two sides is the first to close what has nothing left.
             let hasEnded = sessions[session].isDraining && sessions[session].streams.isEmpty
@@ -191,7 +191,7 @@ extension Worker {
             if hasWillingSibling(session) { takeBack(session, openedBefore: now, provesDelivery: false) }
             sessions[session].takeBackAt = now + DataPlaneLimits.goAwayMilliseconds
             scheduleTick(session)
-            sessionTallies.store(sessions[session].tally.word, at: Int(session))
+            books.store(sessions[session].tally, ofSession: session)
             report(session, SessionWord.make(SessionWord.draining, generation: sessions[session].generation))
             routeOpeners(session)
             endIdle(session)
@@ -228,8 +228,7 @@ extension Worker {
 
     @_noLocks
     func report(_ session: Int32, _ word: UInt64) {
-        sessionWords.store(word, at: Int(session))
-        controlBell.ring()
+        books.report(word, ofSession: session)
     }
 
     /// The session is over: its requests fail, its relays end, and who waits for it looks for another.
@@ -240,7 +239,7 @@ extension Worker {
         sessions[session].lostTogether = sessions[session].streams.count - sessions[session].unusedStreams
         if sessions[session].isDraining { drainingSessions -= 1 }
         while !sessions[session].streams.isEmpty { loseStream(sessions[session].streams.first) }
-        sessionTallies.store(sessions[session].tally.word, at: Int(session))
+        books.store(sessions[session].tally, ofSession: session)
         report(
             session,
             SessionWord.make(
@@ -248,7 +247,7 @@ extension Worker {
             ))
         routeOpeners(session)
         let aside = Token(kind: Operation.aside, generation: 0, index: session)
-        if sessions[session].framePipe >= 0 || sessions[session].reader.isMidFrame { bump(.framesCut) }
+        if sessions[session].framePipe >= 0 || sessions[session].reader.isMidFrame { books.bump(.framesCut) }
         dropFrame(session)
         if sessions[session].isPolling { ring.cancel(token(Operation.sessionPoll, session: session), aside) }
         if sessions[session].isReceiving { ring.cancel(token(Operation.sessionReceive, session: session), aside) }
@@ -275,14 +274,9 @@ extension Worker {
         ring.close(sessions[session].fd, Token(kind: Operation.aside, generation: 0, index: session))
         timers.cancel(Int32(limits.connections) + session)
         sessions[session] = Session(limits: limits.session, firstStreamID: limits.firstStreamID)
-        dirtySessions.remove(session)
-        starvedSessions.remove(session)
-        splicingReaders.remove(session)
-        splicingSenders.remove(session)
-        set(.sessions, to: Int(counters.loadRelaxed(Counter.sessions.place)) - 1)
-        let gone = sessionWords.load(Int(session))
-        sessionWords.store(gone & ~0xFF | SessionWord.released, at: Int(session))
-        controlBell.ring()
+        queues.forget(session: session)
+        books.set(.sessions, to: books.value(of: .sessions) - 1)
+        books.release(session: session)
     }
 }
 

@@ -66,7 +66,7 @@ extension Worker {
         var left = DataPlaneLimits.splicedBytesPerTurn
         var hasSpliced = false
         while case .live = sessions[session].phase {
-            guard left > 0 else { return splicingReaders.append(session) }
+            guard left > 0 else { return queues.splicingReaders.append(session) }
             switch splicePayload(session) {
             case .moved(let count):
                 left -= count
@@ -75,7 +75,7 @@ extension Worker {
             case .dry: return waitForBytes(session, hasSpliced)
             case .copied: break
             }
-            guard copiesLeft > 0 else { return splicingReaders.append(session) }
+            guard copiesLeft > 0 else { return queues.splicingReaders.append(session) }
             let count = readNext(session)
             guard count > 0 else { return count < 0 ? waitForBytes(session, hasSpliced) : () }
             left -= count
@@ -88,8 +88,8 @@ extension Worker {
     private mutating func readNext(_ session: Int32) -> Int {
         let isNarrow = sessions[session].narrowReads > 0 && !sessions[session].reader.isMidFrame
         if isNarrow { sessions[session].narrowReads -= 1 }
-        let count = unsafe isNarrow ? FrameHeader.byteCount : bulkSpace.count
-        let space = unsafe UnsafeMutableRawBufferPointer(rebasing: bulkSpace[..<count])
+        let count = unsafe isNarrow ? FrameHeader.byteCount : scratch.bulk.count
+        let space = unsafe UnsafeMutableRawBufferPointer(rebasing: scratch.bulk[..<count])
         let received = unsafe Sockets.receiveNow(sessions[session].fd, space)
         guard received > 0 else {
             if received == Int(KernelError.wouldBlock) { return -1 }
@@ -127,7 +127,7 @@ extension Worker {
         guard count > 0 else { return emptyHanded(connection, count) }
         sessions[session].state.noteReceived(now: now)
         sessions[session].narrowReads = DataPlaneLimits.narrowReads
-        bump(.splicedToClients, by: UInt64(count))
+        books.bump(.splicedToClients, by: UInt64(count))
         connections[connection].pipedBytes += count
         connections[connection].owedCredit += UInt32(truncatingIfNeeded: count)
         connections[connection].lastProgress = now
@@ -155,7 +155,7 @@ extension Worker {
         if pipe >= 0 { return behindPipes[pipe].isEmpty }
         // A client that stops reading keeps its pipe for as long as it likes; a frame to a service soon gives it back.
         connections[connection].pipe = pipes.take(leaving: pipes.count / 4)
-        if connections[connection].pipe < 0 { bump(.pipesMissed) }
+        if connections[connection].pipe < 0 { books.bump(.pipesMissed) }
         return connections[connection].pipe >= 0
     }
 
@@ -181,7 +181,7 @@ extension Worker {
             // The send of its first bytes waits for room, as a poll would.
             let taken = pipes.takeBlock(pipe, to: &connections[connection].outgoing, of: pool)
             guard taken > 0 else {
-                bump(.resets)
+                books.bump(.resets)
                 return close(connection, reset: true, counting: .resetNoMemory)
             }
             connections[connection].pipedBytes -= taken
@@ -192,7 +192,7 @@ extension Worker {
         creditSent(connection, count)
         // A pipeline may have stopped because too much was unsent.
         if case .http = connections[connection].mode, !connections[connection].received.isEmpty {
-            servable.append(connection)
+            queues.servable.append(connection)
         }
     }
 

@@ -119,7 +119,7 @@ extension Worker {
         while true {
             guard finishFrame(session) else { return false }
             guard left > 0 else {
-                if !sessions[session].bulk.isEmpty { splicingSenders.append(session) }
+                if !sessions[session].bulk.isEmpty { queues.splicingSenders.append(session) }
                 return true
             }
             let connection = connectionLinks.removeFirst(from: &sessions[session].bulk)
@@ -135,7 +135,7 @@ extension Worker {
         let stream = connections[connection].stream
         let pipe = pipes.take()
         guard pipe >= 0 else {
-            bump(.pipesMissed)
+            books.bump(.pipesMissed)
             endBulk(connection)
             continueReceiving(connection)
             return 0
@@ -153,7 +153,7 @@ extension Worker {
             if connections[connection].requestLeft == 0 { connections[connection].request = .finished }
         }
         connections[connection].lastProgress = now
-        bump(.splicedToSessions, by: UInt64(count))
+        books.bump(.splicedToSessions, by: UInt64(count))
         let length = UInt32(truncatingIfNeeded: count)
         let taken = streams[stream].state.sendFrame(maximum: length, payloadLimit: length)
         precondition(taken == length, "the window was looked at before")

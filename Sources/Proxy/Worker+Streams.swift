@@ -43,7 +43,7 @@ extension Worker {
         if case .untilClose = connections[connection].replyFraming { return false }
         // The next head has to fit whole.
         return unsafe connections[connection].serviceKeepsStream
-            && Int(streams[stream].state.sendWindow) >= edited.count
+            && Int(streams[stream].state.sendWindow) >= scratch.edited.count
             && streams[stream].state.isAcknowledged
     }
 
@@ -55,7 +55,7 @@ extension Worker {
 
     private mutating func keep(_ stream: Int32) {
         streams[stream].isIdle = true
-        let credit = streams[stream].state.consumed(0, mayAnnounce: !isOverBufferLimit)
+        let credit = streams[stream].state.consumed(0, mayAnnounce: !memory.isOverLimit)
         let session = streams[stream].session
         if credit > 0 {
             let header = FrameHeader.windowUpdate(streams[stream].state.id, credit, flags: FrameFlags(rawValue: 0))
@@ -133,7 +133,7 @@ extension Worker {
         table.remove(session: number, id: streams[stream].state.id, slot: stream)
         streamLinks.remove(stream, from: &sessions[number].streams)
         streams.remove(stream)
-        set(.streams, to: streams.count)
+        books.set(.streams, to: streams.count)
         endIfDrained(number)
     }
 

@@ -43,7 +43,7 @@ extension Worker {
             handshakeFailed(shaking.first, .handshakeCrowded)
         }
         connectionLinks.append(connection, to: &shaking)
-        set(.handshaking, to: Int(shaking.count))
+        books.set(.handshaking, to: Int(shaking.count))
         return true
     }
 
@@ -56,18 +56,18 @@ extension Worker {
         else {
             return close(connection, reset: true, counting: .handshakeNoMemory)
         }
-        let count = unsafe pool.copy(connections[connection].received, to: assembly)
-        switch unsafe RequestSniffer.judge(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(assembly)[..<count]))
+        let count = unsafe pool.copy(connections[connection].received, to: scratch.assembly)
+        switch unsafe RequestSniffer.judge(scratch.assembly.first(count))
         {
         case .undecided: break
         case .notHTTP: handshakeFailed(connection, .handshakeNoTLS)
         case .http:
-            bump(.handshakesOfNoTLS)
-            bump(.handshakesFailed)
+            books.bump(.handshakesOfNoTLS)
+            books.bump(.handshakesFailed)
             leaveHandshake(connection)
-            _ = unsafe requestHead.scan(
-                UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(assembly)[..<count]), limits: headLimits)
-            connections[connection].method = requestHead.method
+            _ = unsafe scratch.requestHead.scan(
+                scratch.assembly.first(count), limits: headLimits)
+            connections[connection].method = scratch.requestHead.method
             refuse(connection, .refusedPlain)
         }
     }
@@ -111,9 +111,9 @@ extension Worker {
 
     private mutating func handshakeDone(_ connection: Int32) {
         leaveHandshake(connection)
-        bump(.handshakes)
+        books.bump(.handshakes)
         let facts = tls.facts(connections[connection].tls)
-        if facts.isResumed { bump(.resumed) }
+        if facts.isResumed { books.bump(.resumed) }
         // At 1.2 the last word is ours. At 1.3 it is the client's, and a ticket goes out with the first bytes for it.
         if !connections[connection].sealed.isEmpty { markDirty(connection: connection) }
         connections[connection].phaseSince = now
@@ -138,8 +138,8 @@ extension Worker {
     mutating func loseHandshake(_ connection: Int32, _ why: ListenerCounter?) {
         let cause = why?.ofHandshake ?? .handshakeLeft
         count(cause, connection)
-        bump(.handshakesFailed)
-        bump(cause.handshakes)
+        books.bump(.handshakesFailed)
+        books.bump(cause.handshakes)
         leaveHandshake(connection)
     }
 
@@ -148,7 +148,7 @@ extension Worker {
         connections[connection].isShaking = false
         guard connections[connection].tls.exists else { return }
         connectionLinks.remove(connection, from: &shaking)
-        set(.handshaking, to: Int(shaking.count))
+        books.set(.handshaking, to: Int(shaking.count))
     }
 
     // MARK: records of the client

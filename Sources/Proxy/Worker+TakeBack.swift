@@ -234,21 +234,14 @@ extension Worker {
     /// does: the adoption comes before whatever we send there.
     @_noLocks
     func isWilling(_ handle: SessionHandle) -> Bool {
-        let state = visibleState(of: handle)
+        let state = neighbours.state(of: handle)
         return state == SessionWord.live || state == SessionWord.proven || state == 0
     }
 
     /// It takes new streams, and has answered some already.
     @_noLocks
-    func isProven(_ handle: SessionHandle) -> Bool { visibleState(of: handle) == SessionWord.proven }
+    func isProven(_ handle: SessionHandle) -> Bool { neighbours.state(of: handle) == SessionWord.proven }
 
     @_noLocks
-    func isSlow(_ handle: SessionHandle) -> Bool { visibleState(of: handle) == SessionWord.slow }
-
-    /// What the session's reactor says of it; 0: nothing yet.
-    private func visibleState(of handle: SessionHandle) -> UInt64 {
-        guard handle.reactor < limits.reactors, handle.index < limits.sessions else { return SessionWord.gone }
-        let word = unsafe peers[handle.reactor].sessionWords.load(handle.index)
-        return word >> 32 == UInt64(handle.generation) ? word & 0xFF : 0
-    }
+    func isSlow(_ handle: SessionHandle) -> Bool { neighbours.state(of: handle) == SessionWord.slow }
 }

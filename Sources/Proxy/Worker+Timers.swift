@@ -59,7 +59,7 @@ extension Worker {
     private mutating func handOverExpired(_ connection: Int32) {
         let isStalled = now >= connections[connection].lastProgress + limits.stallTimeout
         if isStalled, connections[connection].isSending {
-            bump(.resets)
+            books.bump(.resets)
             return close(connection, reset: true, counting: .resetStalledClient)
         }
         timers.schedule(connection, at: now + pollingPeriod)
@@ -160,7 +160,7 @@ extension Worker {
         if isRelayStuck(connection), hasEndedDirection(connection),
             now >= connections[connection].lastProgress + limits.stallTimeout
         {
-            bump(.resets)
+            books.bump(.resets)
             close(connection, reset: true, counting: .resetStalledRelay)
         } else if now >= idleDeadline(connections[connection]) {
             endIdleRelay(connection)
@@ -168,7 +168,7 @@ extension Worker {
     }
 
     private mutating func endIdleRelay(_ connection: Int32) {
-        bump(.idleRelays)
+        books.bump(.idleRelays)
         close(connection, reset: connections[connection].hasUnsent, counting: .closedIdle)
     }
 
@@ -185,7 +185,7 @@ extension Worker {
         case .http: break
         }
         if record.isSending || record.hasUnsent {
-            bump(.resets)
+            books.bump(.resets)
             return close(connection, reset: true, counting: .resetStalledClient)
         }
         switch record.request {
@@ -218,7 +218,7 @@ extension Worker {
     /// The reply has not begun in time, or it has and nothing has moved since for too long.
     private mutating func replyExpired(_ connection: Int32) {
         guard case .body = connections[connection].reply else { return giveUp(connection, .failedNoReply) }
-        bump(.idleRelays)
+        books.bump(.idleRelays)
         leaveStream(connection)
         cut(connection, counting: .cutIdle)
     }

@@ -8,7 +8,7 @@ extension Worker {
     mutating func run() {
         armBell()
         // Whoever started the thread waits for this.
-        bump(.turns)
+        books.bump(.turns)
         while !isStopped {
             waitForWork()
             beginTurn()
@@ -19,59 +19,44 @@ extension Worker {
             endTurn()
         }
         stopSessions()
-        mailbox.leave()
-        finished.store(1, at: 0)
-        controlBell.ring()
+        neighbours.mailbox.leave()
+        books.reportFinished()
     }
 
     @_noLocks
     private mutating func waitForWork() {
         var milliseconds = timers.millisecondsToNext(from: now)
-        doorbell.prepareSleep()
-        let nothingPublished = mailbox.prepareSleep()
+        neighbours.doorbell.prepareSleep()
+        let nothingPublished = neighbours.mailbox.prepareSleep()
         let mayAdmit = accepting.hasFreedSlot && accepting.isPaused
-        let mayGoOn =
-            !splicingReaders.isEmpty || !splicingSenders.isEmpty || !starvedConnections.isEmpty
-            || !starvedSessions.isEmpty
-        if mayGoOn || !nothingPublished || !commands.isEmpty() || !postponed.isEmpty || returnCount > 0 || mayAdmit
-            || isMarked
+        if queues.haveMore || !nothingPublished || !neighbours.commands.isEmpty() || neighbours.returnCount > 0
+            || mayAdmit
         {
             milliseconds = 0
         }
         ring.submitAndWait(milliseconds: milliseconds, pollingFirst: limits.busyPoll)
         // What could not be submitted still refers to it.
         if ring.isSubmitted() { gather.reset() }
-        doorbell.awake()
+        neighbours.doorbell.awake()
     }
-
-    /// What the end of the turn has marked after its turn to be flushed had passed.
-    private var isMarked: Bool { !dirtyConnections.isEmpty || !dirtySessions.isEmpty || !servable.isEmpty }
 
     /// Completions are counted before the snapshot is loaded: none is judged by one that was older when it came.
     @_noLocks
     mutating func beginTurn() {
         nowMicroseconds = Sockets.nowMicroseconds()
         now = nowMicroseconds / 1_000
-        if now >= dateDue { writeDate() }
+        date.update(now: now)
         completionsInTurn = ring.completionCount()
-        snapshot = mailbox.beginTurn()
-        recentSession = -1
+        snapshot = neighbours.mailbox.beginTurn()
+        choosing.beginTurn()
         copiesLeft = DataPlaneLimits.copiedBytesPerTurn
-        bump(.turns)
-    }
-
-    /// One text a second, in whole seconds of the wall's clock.
-    @_noLocks @inline(never)
-    private mutating func writeDate() {
-        let milliseconds = Sockets.wallMilliseconds()
-        unsafe HTTPDate.write(secondsSinceEpoch: milliseconds / 1_000, to: dateSpace)
-        dateDue = now + 1_000 - milliseconds % 1_000
+        books.bump(.turns)
     }
 
     mutating func takeCommands() {
-        while let command = commands.pop() { obey(command) }
+        while let command = neighbours.commands.pop() { obey(command) }
         retryPostponed()
-        if returnCount > 0 { retryReturns() }
+        if neighbours.returnCount > 0 { neighbours.retryReturns() }
         // Behind the commands: the snapshot may name sessions whose adoption was still in the queue.
         if snapshot.generation != snapshotGeneration {
             snapshotGeneration = snapshot.generation
@@ -89,7 +74,7 @@ extension Worker {
             checkBuffer(of: completion, before: before)
         }
         ring.advance(completionsInTurn)
-        if ring.hasOverflowed() { bump(.overflows) }
+        if ring.hasOverflowed() { books.bump(.overflows) }
     }
 
     @_noLocks
@@ -110,19 +95,20 @@ extension Worker {
     /// Sessions whose turn was over before all was moved have another one.
     @_noLocks
     private mutating func continueSplicing() {
-        for _ in 0..<splicingReaders.count {
-            let session = splicingReaders.removeFirst()
+        for _ in 0..<queues.splicingReaders.count {
+            let session = queues.splicingReaders.removeFirst()
             if session >= 0 { readSplicing(session) }
         }
-        for _ in 0..<splicingSenders.count {
-            let session = splicingSenders.removeFirst()
+        for _ in 0..<queues.splicingSenders.count {
+            let session = queues.splicingSenders.removeFirst()
             if session >= 0 { markDirty(session: session) }
         }
     }
 
     @_noLocks
     func armBell() {
-        unsafe ring.read(doorbell.fd, bellSpace, Token(kind: Operation.bell, generation: 0, index: 0))
+        unsafe ring.read(
+            neighbours.doorbell.fd, neighbours.bellSpace, Token(kind: Operation.bell, generation: 0, index: 0))
     }
 
     /// What the turn has brought together goes out, each socket's bytes in one send.
@@ -142,8 +128,8 @@ extension Worker {
         accountBlocks()
         freeEnded()
         checkInvariants()
-        set(.pipesInUse, to: pipes.borrowed)
-        mailbox.endTurn()
+        books.set(.pipesInUse, to: pipes.borrowed)
+        neighbours.mailbox.endTurn()
         if isDraining { reportIfDrained() }
     }
 
@@ -151,12 +137,12 @@ extension Worker {
     /// than there are buffers: where a great many clients speak at once, each turn would try all of them in vain.
     @_noLocks
     private mutating func rearmStarved() {
-        for _ in 0..<min(starvedConnections.count, limits.receiveBuffers) {
-            let connection = starvedConnections.removeFirst()
+        for _ in 0..<min(queues.starvedConnections.count, limits.receiveBuffers) {
+            let connection = queues.starvedConnections.removeFirst()
             if connection >= 0 { continueReceiving(connection) }
         }
-        for _ in 0..<min(starvedSessions.count, DataPlaneLimits.sessionBuffers) {
-            let session = starvedSessions.removeFirst()
+        for _ in 0..<min(queues.starvedSessions.count, DataPlaneLimits.sessionBuffers) {
+            let session = queues.starvedSessions.removeFirst()
             if session >= 0 { armSessionReceive(session) }
         }
     }
@@ -164,22 +150,21 @@ extension Worker {
     /// Tells the process what lies in blocks here, and hears what it is altogether.
     @_noLocks
     private mutating func accountBlocks() {
-        let change = pool.inUse - blocksReported
-        var total = totals.loadRelaxed(1)
+        let change = pool.inUse - memory.blocksReported
+        let blocks = books.blocks(addingHere: change)
         if change != 0 {
-            blocksReported = pool.inUse
-            total = totals.add(UInt64(bitPattern: Int64(change)), at: 1)
-            set(.blocksInUse, to: pool.inUse)
-            set(.keptBlocks, to: keptBlocks)
+            memory.blocksReported = pool.inUse
+            books.set(.blocksInUse, to: pool.inUse)
+            books.set(.keptBlocks, to: memory.keptBlocks)
         }
-        let bytes = Int(truncatingIfNeeded: total) * BlockPool.blockBytes
-        if bytes > limits.bufferBytes / 2 || isScarce { weigh(bytes) }
+        let bytes = blocks * BlockPool.blockBytes
+        if bytes > limits.bufferBytes / 2 || memory.isScarce { weigh(bytes) }
         if bytes > limits.bufferBytes {
-            isOverBufferLimit = true
-            let excess = bytes - closingBytes - limits.waitingBytes
-            if excess > 0, pool.inUse * limits.reactors > Int(total) / 2 { resetStalled(excess) }
-        } else if isOverBufferLimit, bytes < limits.bufferBytes / 8 * 7 {
-            isOverBufferLimit = false
+            memory.isOverLimit = true
+            let excess = bytes - memory.closingBytes - limits.waitingBytes
+            if excess > 0, pool.inUse * limits.reactors > blocks / 2 { resetStalled(excess) }
+        } else if memory.isOverLimit, bytes < limits.bufferBytes / 8 * 7 {
+            memory.isOverLimit = false
             giveWithheldCredit()
         }
     }

@@ -15,24 +15,25 @@ extension Worker {
         guard !isDraining else { return turnAway(connection, .refusedDraining) }
         guard enterWait(connection, route) else { return }
         connections[connection].wait = .route
-        connectionLinks.append(connection, to: &waiting)
-        set(.waiting, to: Int(waiting.count))
+        connectionLinks.append(connection, to: &waiting.forRoute)
+        books.set(.waiting, to: Int(waiting.forRoute.count))
         scheduleWait(connection)
     }
 
     /// All sessions of the route have as many unaccepted streams as they may have: the client waits for this one.
     @_noLocks
     mutating func waitForSession(_ connection: Int32, _ session: Int32) {
-        guard enterWait(connection, routeInChoice) else { return }
+        guard enterWait(connection, sessions[session].route) else { return }
         connections[connection].wait = .session
         connections[connection].session = session
-        noteRoute(of: session)
+        // Who waits for it can see when others like it come.
+        if !hasOpeners(session) { sessions[session].routeSessions = sessionsOfRoute(sessions[session].route) }
         if connections[connection].attempts.areDoubtful {
             connectionLinks.append(connection, to: &sessions[session].doubtful)
         } else {
             connectionLinks.append(connection, to: &sessions[session].openers)
         }
-        waitingForSessions += 1
+        waiting.forSessions += 1
         scheduleWait(connection)
         scheduleTick(session)
     }
@@ -50,19 +51,19 @@ extension Worker {
         // Who was let in before is not turned away because it goes on waiting on another reactor.
         let isNew = connections[connection].waitedSince == 0
         if isNew {
-            guard enter(connection, 1, waitingClients, place: place, .refusedHoldLimit) else {
+            guard enter(connection, 1, waiting.clients, place: place, .refusedHoldLimit) else {
                 turnAway(connection, .refusedHoldLimit)
                 return false
             }
         } else {
-            waitingClients.enterAgain(1, place: place, listener: listener)
+            waiting.clients.enterAgain(1, place: place, listener: listener)
         }
         connections[connection].countsAsWaiting = true
         if isNew {
             connections[connection].waitedSince = now
             connections[connection].phaseSince = now
             if connections[connection].patienceSince == 0 { connections[connection].patienceSince = now }
-            bump(.held)
+            books.bump(.held)
             count(.held, connection)
         }
         return countWaitingBytes(connection)
@@ -72,14 +73,11 @@ extension Worker {
     private mutating func moveShare(_ connection: Int32, to route: UInt32) {
         guard connections[connection].waitingRoute != route else { return }
         let listener = Int(connections[connection].listener)
-        let bytes = UInt64(connections[connection].waitingBytes)
+        let bytes = connections[connection].waitingBytes
         let before = sharePlace(connection)
         connections[connection].waitingRoute = route
         let after = sharePlace(connection)
-        waitingClients.leave(1, place: before, listener: listener)
-        waitingClients.enterAgain(1, place: after, listener: listener)
-        waitingBytes.leave(bytes, place: before, listener: listener)
-        waitingBytes.enterAgain(bytes, place: after, listener: listener)
+        waiting.move(bytes: bytes, from: before, to: after, listener: listener)
     }
 
     /// Where the share of the route that the connection waits for is counted.
@@ -97,7 +95,7 @@ extension Worker {
         guard connections[connection].countsAsWaiting else { return true }
         let more = connections[connection].received.count - connections[connection].waitingBytes
         guard more > 0 else { return true }
-        guard enter(connection, UInt64(more), waitingBytes, place: sharePlace(connection), .refusedHoldBytes) else {
+        guard enter(connection, UInt64(more), waiting.bytes, place: sharePlace(connection), .refusedHoldBytes) else {
             turnAway(connection, .refusedHoldBytes)
             return false
         }
@@ -108,7 +106,7 @@ extension Worker {
     /// Too many wait, or the proxy ends: come back later.
     @_noLocks
     mutating func turnAway(_ connection: Int32, _ why: ListenerCounter) {
-        bump(.refused)
+        books.bump(.refused)
         count(.refused, connection)
         refuse(connection, why)
     }
@@ -132,8 +130,8 @@ extension Worker {
         switch connections[connection].wait {
         case .none: return
         case .route:
-            connectionLinks.remove(connection, from: &waiting)
-            set(.waiting, to: Int(waiting.count))
+            connectionLinks.remove(connection, from: &waiting.forRoute)
+            books.set(.waiting, to: Int(waiting.forRoute.count))
         case .session:
             let session = connections[connection].session
             if connections[connection].attempts.areDoubtful {
@@ -141,7 +139,7 @@ extension Worker {
             } else {
                 connectionLinks.remove(connection, from: &sessions[session].openers)
             }
-            waitingForSessions -= 1
+            waiting.forSessions -= 1
         }
         connections[connection].wait = .none
     }
@@ -154,10 +152,8 @@ extension Worker {
         connections[connection].countsAsWaiting = false
         let listener = Int(connections[connection].listener)
         let place = sharePlace(connection)
-        waitingClients.leave(1, place: place, listener: listener)
-        let bytes = UInt64(connections[connection].waitingBytes)
+        waiting.leave(bytes: connections[connection].waitingBytes, place: place, listener: listener)
         connections[connection].waitingBytes = 0
-        if bytes > 0 { waitingBytes.leave(bytes, place: place, listener: listener) }
     }
 
     /// The connection has got a stream.
@@ -169,7 +165,7 @@ extension Worker {
         }
         if connections[connection].waitedSince > 0 {
             notePaced(stream, streams[stream].session)
-            bump(.released)
+            books.bump(.released)
             count(.released, connection)
         }
         stopWaiting(connection)
@@ -188,7 +184,7 @@ extension Worker {
         // What may be deadly comes behind all others.
         if routeWaiting(thatAreDoubtful: false) { _ = routeWaiting(thatAreDoubtful: true) }
         // Most often nobody does, and the sessions' records need not be looked at.
-        guard waitingForSessions > 0 else { return }
+        guard waiting.forSessions > 0 else { return }
         for session in 0..<Int32(limits.sessions) where hasOpeners(session) {
             let shape = sessionsOfRoute(sessions[session].route)
             guard shape != sessions[session].routeSessions else { continue }
@@ -201,8 +197,8 @@ extension Worker {
     /// order. True: there are others.
     private mutating func routeWaiting(thatAreDoubtful: Bool) -> Bool {
         var hasOthers = false
-        var left = waiting.count
-        while left > 0, let connection = Optional(waiting.first), connection >= 0 {
+        var left = waiting.forRoute.count
+        while left > 0, let connection = Optional(waiting.forRoute.first), connection >= 0 {
             left -= 1
             if connections[connection].attempts.areDoubtful == thatAreDoubtful {
                 let route = connections[connection].waitingRoute
@@ -211,8 +207,8 @@ extension Worker {
                 routeAgain(connection, waitedFor: route)
             } else {
                 hasOthers = true
-                connectionLinks.remove(connection, from: &waiting)
-                connectionLinks.append(connection, to: &waiting)
+                connectionLinks.remove(connection, from: &waiting.forRoute)
+                connectionLinks.append(connection, to: &waiting.forRoute)
             }
         }
         return hasOthers
@@ -319,7 +315,7 @@ extension Worker {
             isUnknown = connections[connection].waitingRoute == Self.unknownRoute
         }
         stopWaiting(connection)
-        bump(.expired)
+        books.bump(.expired)
         count(.expired, connection)
         refuse(connection, isUnknown ? .refusedUnrouted : .refusedHoldOver)
     }

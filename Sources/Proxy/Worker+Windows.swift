@@ -14,10 +14,10 @@ extension Worker {
         var window = streams[stream].window
         let credit = window.taken(
             count, of: &streams[stream].state, isDry: isFlowing, roundTrip: sessions[session].roundTrip,
-            room: windowRoom(session), mayAnnounce: isFlowing || !isOverBufferLimit, now: nowMicroseconds)
+            room: windowRoom(session), mayAnnounce: isFlowing || !memory.isOverLimit, now: nowMicroseconds)
         streams[stream].window = window
         sessions[session].extraCredit += credit.growth
-        extraCredit += Int(credit.growth)
+        memory.extraCredit += Int(credit.growth)
         if credit.reduction > 0 { returnExtraCredit(credit.reduction, session) }
         guard credit.bytes > 0 else { return }
         measureRoundTrip(session)
@@ -27,9 +27,9 @@ extension Worker {
 
     /// By how much a window of the session may grow.
     private func windowRoom(_ session: Int32) -> Int {
-        guard !isOverBufferLimit else { return 0 }
+        guard !memory.isOverLimit else { return 0 }
         let ofSession = DataPlaneLimits.extraCreditOfSession - Int(sessions[session].extraCredit)
-        return min(ofSession, limits.extraCreditPerReactor - extraCredit)
+        return min(ofSession, limits.extraCreditPerReactor - memory.extraCredit)
     }
 
     /// The process holds few enough bytes again: streams get what was withheld.
@@ -59,7 +59,7 @@ extension Worker {
     @_noLocks
     mutating func returnExtraCredit(_ extra: UInt32, _ session: Int32) {
         sessions[session].extraCredit -= extra
-        extraCredit -= Int(extra)
+        memory.extraCredit -= Int(extra)
     }
 
     /// Measures the round trip to the service, now and then.

@@ -14,6 +14,13 @@ import Testing
     for place in 0..<5000 { #expect(records[place] == 0) }
 }
 
+@Test func `what is copied stands in its order`() {
+    let records = FixedArray(copying: [5, 6, 7])
+    #expect(records.count == 3 && records[0] == 5 && records[Int32(2)] == 7)
+    let none = FixedArray<Int>(copying: [])
+    #expect(none.count == 0)
+}
+
 @Test func `two records can be changed at once`() {
     let records = FixedArray(repeating: 1, count: 2)
     func swapValues(_ first: inout Int, _ second: inout Int) { (first, second) = (second, first + second) }
@@ -27,5 +34,6 @@ import Testing
     await #expect(processExitsWith: .failure) { FixedArray(repeating: 1, count: 2)[2] = 0 }
     await #expect(processExitsWith: .failure) { FixedArray(repeating: 1, count: 2)[-1] = 0 }
     await #expect(processExitsWith: .failure) { FixedArray(repeating: 1, count: 2)[1 << 32] = 0 }
-    await #expect(processExitsWith: .failure) { _ = FixedArray(repeating: 1, count: 0) }
+    await #expect(processExitsWith: .failure) { _ = FixedArray(repeating: 1, count: -1) }
+    await #expect(processExitsWith: .failure) { _ = FixedArray<Int>(copying: [])[0] }
 }

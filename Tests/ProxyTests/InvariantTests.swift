@@ -32,7 +32,7 @@ private struct World: ~Copyable {
         stepped.worker.connections[waiter].wait = .session
         stepped.worker.connections[waiter].session = 0
         stepped.worker.connectionLinks.append(waiter, to: &stepped.worker.sessions[0].openers)
-        stepped.worker.waitingForSessions = 1
+        stepped.worker.waiting.forSessions = 1
         stepped.worker.timers.schedule(waiter, at: stepped.worker.now + 1_000)
     }
 
@@ -102,12 +102,12 @@ private enum Breakage: String, CaseIterable, Codable {
             let completion = Completion(token: token, result: 5, flags: 1)
             world.stepped.worker.checkBuffer(of: completion, before: world.stepped.worker.buffersGivenBack)
         case .drainLeft: world.stepped.worker.drainsInTurn = true
-        case .starvedAndArmed: world.stepped.worker.starvedConnections.append(client)
-        case .starvedSessionAndArmed: world.stepped.worker.starvedSessions.append(0)
+        case .starvedAndArmed: world.stepped.worker.queues.starvedConnections.append(client)
+        case .starvedSessionAndArmed: world.stepped.worker.queues.starvedSessions.append(0)
         case .endedLeft:
             let third = world.stepped.worker.connections.insert(
                 Connection(fd: -1, listener: 0, listenerGeneration: 1, now: 0))
-            world.stepped.worker.connectionLinks.append(third, to: &world.stepped.worker.ended)
+            world.stepped.worker.connectionLinks.append(third, to: &world.stepped.worker.queues.ended)
         case .closedAndForgotten, .freedInKernel: closeWrongly(&world)
         case .freeSessionWritten: world.stepped.worker.sessions[1].written = 9
         case .endingSessionForgotten: world.stepped.worker.sessions[1].phase = .ending
@@ -165,11 +165,11 @@ private enum Breakage: String, CaseIterable, Codable {
             world.stepped.worker.sendFlight(0)
         case .sealedInPlain:
             append(to: &world.stepped.worker.connections[client].sealed, world)
-            world.stepped.worker.dirtyConnections.append(client)
+            world.stepped.worker.queues.dirtyConnections.append(client)
         case .emptyPipeKept: world.stepped.worker.connections[client].pipe = world.stepped.worker.pipes.take()
         case .pipedUncounted:
             world.stepped.worker.connections[client].pipedBytes = 5
-            world.stepped.worker.dirtyConnections.append(client)
+            world.stepped.worker.queues.dirtyConnections.append(client)
         case .pipesUncounted: _ = world.stepped.worker.pipes.take()
         case .frameOfNobody: world.stepped.worker.sessions[0].frameOwner = client
         case .frameForgotten: world.stepped.worker.sessions[0].framePipe = world.stepped.worker.pipes.take()
@@ -187,13 +187,13 @@ private enum Breakage: String, CaseIterable, Codable {
         case .creditOfNobody:
             world.stepped.worker.leaveStream(client)
             world.stepped.worker.connections[client].owedCredit = 1
-        case .extraCreditUncounted: world.stepped.worker.extraCredit += 1
+        case .extraCreditUncounted: world.stepped.worker.memory.extraCredit += 1
         case .lateBeyondAll: world.stepped.worker.sessions[0].lateBytes = 1
         case .keptInPart: append(to: &world.stepped.worker.connections[client].kept, world)
-        case .keptUncounted: world.stepped.worker.keptBlocks += 1
+        case .keptUncounted: world.stepped.worker.memory.keptBlocks += 1
         case .waitsElsewhere: world.stepped.worker.connections[waiter].session = 1
         case .doubtfulAmongOpeners: world.stepped.worker.connections[waiter].attempts.loseUnproven()
-        case .waitersUncounted: world.stepped.worker.waitingForSessions = 0
+        case .waitersUncounted: world.stepped.worker.waiting.forSessions = 0
         case .routeWaitersUncounted: world.stepped.worker.connections[waiter].wait = .route
         case .inNoList: world.stepped.worker.connectionLinks.append(client, to: &world.stray)
         case .countedWithoutWait: world.stepped.worker.connections[client].countsAsWaiting = true
@@ -210,7 +210,7 @@ private enum Breakage: String, CaseIterable, Codable {
         case .pacedUncounted: world.stepped.worker.streams[stream].isPaced = true
         case .suspectsUncounted: world.stepped.worker.sessions[0].suspects = 1
         case .drainingUncounted: world.stepped.worker.sessions[0].isDraining = true
-        case .closingUncounted: world.stepped.worker.closingBytes = 1
+        case .closingUncounted: world.stepped.worker.memory.closingBytes = 1
         case .shakingUncounted: world.stepped.worker.connectionLinks.append(client, to: &world.stepped.worker.shaking)
         case .parkedBeyondAll:
             for number in 0...Int32(ParkedClients.capacity) {

@@ -53,6 +53,6 @@ struct SteppedWorker: ~Copyable {
 
     mutating func leave() {
         worker.stopSessions()
-        worker.mailbox.leave()
+        worker.neighbours.mailbox.leave()
     }
 }

@@ -72,6 +72,7 @@ final class TestPlane {
         var command = Command(.adoptSession)
         command.session = handle
         command.fd = pair[0]
+        command.route = routeID
         command.flags = reuseStreams ? Command.reusesStreams : 0
         plane.send(command, to: reactor)
         if let place = routes.firstIndex(where: { $0.route.id == routeID }) {

@@ -21,7 +21,7 @@ struct WorkerTests {
         stepped.handOver(pair[0])
         stepped.worker.takeCommands()
         // Its session has not been adopted: the client waits for that.
-        #expect(stepped.worker.waiting.count == 1)
+        #expect(stepped.worker.waiting.forRoute.count == 1)
         #expect(stepped.worker.connections.count == 1)
         stepped.leave()
     }
@@ -67,18 +67,20 @@ struct WorkerTests {
     @Test func returnsGoOnBehindAPeerWhoseQueueIsFull() throws {
         var stepped = try SteppedWorker(reactors: 3)
         while stepped.plane.peers[1].commands.push(Command(.drain)) {}
+        // Nobody looks into it.
+        var chain = Chain()
+        chain.head = 0
         for sender in [1, 2, 1, 2, 1] {
-            unsafe stepped.worker.returns[stepped.worker.returnCount] = (Chain(), sender)
-            stepped.worker.returnCount += 1
+            stepped.worker.neighbours.giveBack(chain, to: sender)
         }
-        stepped.worker.retryReturns()
-        #expect(stepped.worker.returnCount == 3)
+        stepped.worker.neighbours.retryReturns()
+        #expect(stepped.worker.neighbours.returnCount == 3)
         for _ in 0..<2 { #expect(stepped.plane.peers[2].commands.pop()?.kind == .takeBack) }
         let isEmpty = stepped.plane.peers[2].commands.pop() == nil
         #expect(isEmpty)
         while stepped.plane.peers[1].commands.pop() != nil {}
-        stepped.worker.retryReturns()
-        #expect(stepped.worker.returnCount == 0)
+        stepped.worker.neighbours.retryReturns()
+        #expect(stepped.worker.neighbours.returnCount == 0)
         for _ in 0..<3 { #expect(stepped.plane.peers[1].commands.pop()?.kind == .takeBack) }
         stepped.leave()
     }

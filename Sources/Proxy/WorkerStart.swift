@@ -3,29 +3,6 @@ import Reactor
 import Routing
 import Synchronization
 
-/// What a worker needs of another one, flat, so that reaching it counts no references.
-struct PeerView {
-    var commands: MessageQueue<Command>
-    var doorbell: Doorbell
-    var counters: SharedWords
-    var sessionWords: SharedWords
-    var programs: SharedWords
-    /// Written by the peer before any listener is open.
-    var blocks: BlockView?
-
-    /// One for each reactor, in their order. Made at start and never freed.
-    static func all(of plane: Plane) -> UnsafeMutablePointer<PeerView> {
-        let views = UnsafeMutablePointer<PeerView>.allocate(capacity: plane.peers.count)
-        for (place, peer) in plane.peers.enumerated() {
-            let view = PeerView(
-                commands: peer.commands, doorbell: peer.doorbell, counters: peer.counters,
-                sessionWords: peer.sessionWords, programs: peer.programs, blocks: nil)
-            unsafe (views + place).initialize(to: view)
-        }
-        return unsafe views
-    }
-}
-
 /// A worker's ring and its receive buffers, made before its thread: what hinders them shows at start.
 struct WorkerRings: ~Copyable {
     let ring: Ring

@@ -1,0 +1,31 @@
+/// What the choice of a session goes by, beside the sessions themselves.
+struct Choosing {
+    private var random: UInt64
+    /// The session that a choice of this turn has picked, and for which route; -1: none yet.
+    private var recentSession = Int32(-1)
+    private var recentRoute = UInt32.max
+
+    init(seed: UInt64) { random = seed | 1 }
+
+    @_noLocks
+    mutating func beginTurn() { recentSession = -1 }
+
+    @_noLocks
+    mutating func note(_ session: Int32, forRoute route: UInt32) {
+        recentSession = session
+        recentRoute = route
+    }
+
+    /// The session that a choice of this turn has picked for the route, or -1.
+    @_noLocks
+    func recent(forRoute route: UInt32) -> Int32 { recentRoute == route ? recentSession : -1 }
+
+    /// Below `count`. xorshift64: which of two sessions is looked at needs no better.
+    @_noLocks
+    mutating func any(of count: Int) -> Int {
+        random ^= random << 13
+        random ^= random >> 7
+        random ^= random << 17
+        return Int(random % UInt64(count))
+    }
+}
