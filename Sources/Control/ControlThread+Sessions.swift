@@ -75,9 +75,9 @@ extension ControlThread {
         command.fd = fd
         command.session = added.handle
         command.route = added.route
-        command.flags = definition.reusesStreams ? Command.reusesStreams : 0
-        if definition.wantsClientAddress { command.flags |= Command.tellsClientAddress }
-        if definition.wantsLoopMarks { command.flags |= Command.marksLoops }
+        command.options.reusesStreams = definition.reusesStreams
+        command.options.tellsClientAddress = definition.wantsClientAddress
+        command.options.marksLoops = definition.wantsLoopMarks
         command.program = program(of: definition, fd)
         command.hand(over: judged.behind)
         send(command, to: added.handle.reactor)

@@ -36,7 +36,8 @@ public struct Command: BitwiseCopyable, Sendable {
     public var session = SessionHandle.none
     public var address: UInt = 0
     public var count: Int = 0
-    public var flags: UInt32 = 0
+    /// For `adoptSession`: what the registration has asked for.
+    public var options = SessionOptions()
     /// For `adoptSession`: the route that it serves, by its lasting number.
     public var route: UInt32 = 0
     /// For `adoptSession`: sessions with the same number belong to one program. Not 0.
@@ -56,13 +57,6 @@ public struct Command: BitwiseCopyable, Sendable {
 
     @_noLocks
     public init(_ kind: Kind) { self.kind = kind }
-
-    /// For `adoptSession`: the registration asked for `reuse-streams`.
-    public static var reusesStreams: UInt32 { 1 }
-    /// For `adoptSession`: the registration asked for `client-address`.
-    public static var tellsClientAddress: UInt32 { 2 }
-    /// For `adoptSession`: the registration asked for `loop-marks`.
-    public static var marksLoops: UInt32 { 4 }
 }
 
 /// Figures of one reactor, each a word that it alone writes.

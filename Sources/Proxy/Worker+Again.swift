@@ -34,12 +34,12 @@ extension Worker {
         for step in 0..<looks {
             let session = localSession(route, mine.lowerBound + (start + step) % mine.count)
             guard isWilling(session, for: connection) else { continue }
-            let isOther = sessions[session].program != connections[connection].loser
-            let rank = Self.rank(isOther: isOther, isProven: sessions[session].hasAnswered)
+            let isOther = sessions[session].standing.program != connections[connection].loser
+            let rank = Self.rank(isOther: isOther, isProven: sessions[session].standing.hasAnswered)
             guard rank >= best.rank else { continue }
             let isFuller =
                 best.session >= 0
-                && sessions[session].streams.count >= sessions[best.session].streams.count
+                && sessions[session].streams.all.count >= sessions[best.session].streams.all.count
             if rank == best.rank, isFuller { continue }
             best = (session, rank)
         }
@@ -79,10 +79,13 @@ extension Worker {
     func isFit(_ session: Int32, for connection: Int32) -> Bool {
         let attempts = connections[connection].attempts
         guard attempts.areDoubtful else { return true }
-        guard sessions[session].openers.isEmpty, now >= sessions[session].adoptedAt + probation(session, connection)
+        guard sessions[session].waiters.openers.isEmpty,
+            now >= sessions[session].standing.adoptedAt + probation(session, connection)
         else { return false }
-        if sessions[session].hasAnswered { return !attempts.mayKill || sessions[session].suspects == 0 }
-        return sessions[session].streams.count == sessions[session].unusedStreams
+        if sessions[session].standing.hasAnswered {
+            return !attempts.mayKill || sessions[session].standing.suspects == 0
+        }
+        return sessions[session].streams.all.count == sessions[session].streams.unusedCount
     }
 
     /// How long the session must have lived. For a last attempt one that has not answered must have lived for longer.
@@ -94,7 +97,7 @@ extension Worker {
             let isLate = waited >= DataPlaneLimits.steadyMilliseconds
             return isLate ? DataPlaneLimits.hastyMilliseconds : DataPlaneLimits.settledMilliseconds
         }
-        let hasAnswered = sessions[session].hasAnswered
+        let hasAnswered = sessions[session].standing.hasAnswered
         return hasAnswered ? 2 * DataPlaneLimits.settledMilliseconds : DataPlaneLimits.steadyMilliseconds
     }
 
@@ -118,15 +121,15 @@ extension Worker {
         let stream = connections[connection].stream
         guard stream >= 0 else { return }
         let session = streams[stream].session
-        connections[connection].loser = sessions[session].program
+        connections[connection].loser = sessions[session].standing.program
         let isLost: Bool
         if case .live = sessions[session].phase { isLost = false } else { isLost = true }
         if isUndelivered {
             connections[connection].attempts.forgive()
-        } else if isLost, !sessions[session].hasAnswered {
+        } else if isLost, !sessions[session].standing.hasAnswered {
             connections[connection].attempts.loseUnproven()
-        } else if isLost, now < sessions[session].adoptedAt + DataPlaneLimits.youthMilliseconds {
-            connections[connection].attempts.loseYoung(isAlone: sessions[session].lostTogether == 1)
+        } else if isLost, now < sessions[session].standing.adoptedAt + DataPlaneLimits.youthMilliseconds {
+            connections[connection].attempts.loseYoung(isAlone: sessions[session].standing.lostTogether == 1)
         } else if isLost {
             return
         } else if !streams[stream].state.isAcknowledged {

@@ -109,10 +109,10 @@ extension Worker {
         guard window > 0 else { return 0 }
         let session = streams[stream].session
         let isQueued = connectionLinks.isLinked(connection)
-        let isCrowded = sessions[session].egress.count >= DataPlaneLimits.egressBytes
+        let isCrowded = sessions[session].egress.frames.count >= DataPlaneLimits.egressBytes
         // Others that wait come first, unless it is this one's turn (`pump` has taken it out of the queue).
         if isQueued || isCrowded || !hasEgressBlocks {
-            if !isQueued { connectionLinks.append(connection, to: &sessions[session].ready) }
+            if !isQueued { connectionLinks.append(connection, to: &sessions[session].egress.ready) }
             return 0
         }
         return min(wanted, min(window, DataPlaneLimits.frameBytes))
@@ -134,10 +134,10 @@ extension Worker {
         let header = FrameHeader(type: .data, flags: flags, streamID: streams[stream].state.id, length: count)
         let session = streams[stream].session
         writeHeader(header, session, isControl: false)
-        sessions[session].written += UInt64(count)
+        sessions[session].egress.written += UInt64(count)
         let isWritten =
-            unsafe pool.append(first, to: &sessions[session].egress)
-            && pool.append(second, to: &sessions[session].egress)
+            unsafe pool.append(first, to: &sessions[session].egress.frames)
+            && pool.append(second, to: &sessions[session].egress.frames)
         if !isWritten { exhausted(session) }
     }
 
@@ -145,17 +145,17 @@ extension Worker {
     @_noLocks
     func noteFirstFrame(_ stream: Int32) {
         guard !streams[stream].state.isAnnounced else { return }
-        streams[stream].firstByte = sessions[streams[stream].session].written
+        streams[stream].firstByte = sessions[streams[stream].session].egress.written
     }
 
     /// Writes a header, ahead of data if it is a control frame.
     @_noLocks
     mutating func writeHeader(_ header: FrameHeader, _ session: Int32, isControl: Bool) {
         if isControl {
-            if !put(header, in: &sessions[session].control) { exhausted(session) }
+            if !put(header, in: &sessions[session].egress.control) { exhausted(session) }
         } else {
-            if !put(header, in: &sessions[session].egress) { exhausted(session) }
-            sessions[session].written += UInt64(FrameHeader.byteCount)
+            if !put(header, in: &sessions[session].egress.frames) { exhausted(session) }
+            sessions[session].egress.written += UInt64(FrameHeader.byteCount)
         }
         markDirty(session: session)
     }
@@ -164,9 +164,9 @@ extension Worker {
     /// moment. A service that answers one request at a time would cost a send more for each of them.
     @_noLocks
     mutating func writeLate(_ header: FrameHeader, _ session: Int32) {
-        if !put(header, in: &sessions[session].egress) { exhausted(session) }
-        sessions[session].written += UInt64(FrameHeader.byteCount)
-        sessions[session].lateBytes += FrameHeader.byteCount
+        if !put(header, in: &sessions[session].egress.frames) { exhausted(session) }
+        sessions[session].egress.written += UInt64(FrameHeader.byteCount)
+        sessions[session].egress.lateBytes += FrameHeader.byteCount
         scheduleLate(session)
     }
 
@@ -190,7 +190,7 @@ extension Worker {
     /// No block is left for a frame that must go out: the session cannot go on. The pool is sized so that this takes
     /// a limit that was set too low for what the session already holds.
     private mutating func exhausted(_ session: Int32) {
-        sessions[session].isExhausted = true
+        sessions[session].egress.isExhausted = true
         markDirty(session: session)
     }
 

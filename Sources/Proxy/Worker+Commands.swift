@@ -42,15 +42,13 @@ extension Worker {
         sessions[session].fd = command.fd
         sessions[session].generation = command.session.generation
         sessions[session].phase = .live
-        sessions[session].reusesStreams = command.flags & Command.reusesStreams != 0
-        sessions[session].tellsClientAddress = command.flags & Command.tellsClientAddress != 0
-        sessions[session].marksLoops = command.flags & Command.marksLoops != 0
+        sessions[session].options = command.options
         sessions[session].route = command.route
-        sessions[session].adoptedAt = now
-        sessions[session].program = command.program
+        sessions[session].standing.adoptedAt = now
+        sessions[session].standing.program = command.program
         neighbours.note(program: command.program, ofSession: session)
-        sessions[session].lastSent = now
-        sessions[session].lastAcceptance = now
+        sessions[session].egress.lastSent = now
+        sessions[session].acceptance.last = now
         sessions[session].state.noteReceived(now: now)
         report(session, SessionWord.make(SessionWord.live, generation: command.session.generation))
         books.bump(.sessions)
@@ -70,8 +68,8 @@ extension Worker {
             var first = Chain()
             let response = unsafe UnsafeRawBufferPointer(start: bytes, count: command.count)
             if unsafe pool.append(response, to: &first) {
-                pool.join(&first, to: &sessions[session].flight)
-                sessions[session].isAnnounced = true
+                pool.join(&first, to: &sessions[session].egress.flight)
+                sessions[session].egress.isAnnounced = true
                 markDirty(session: session)
             } else {
                 loseSession(session, .noMemory)
@@ -129,7 +127,7 @@ extension Worker {
     }
 
     private mutating func sayGoAway(_ session: Int32) {
-        guard case .live = sessions[session].phase, sessions[session].isAnnounced else { return }
+        guard case .live = sessions[session].phase, sessions[session].egress.isAnnounced else { return }
         // Requests whose heads are on their way still get their streams: it is the service that opens none any more.
         writeHeader(FrameHeader.goAway(.normal), session, isControl: true)
     }

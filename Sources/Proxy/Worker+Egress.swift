@@ -16,19 +16,19 @@ extension Worker {
 
     private mutating func flush(session: Int32) {
         guard case .live = sessions[session].phase else { return }
-        if sessions[session].isExhausted { return loseSession(session, .noMemory) }
-        if hasOpeners(session) { routeOpeners(session) }
+        if sessions[session].egress.isExhausted { return loseSession(session, .noMemory) }
+        if !sessions[session].waiters.isEmpty { routeOpeners(session) }
         guard case .live = sessions[session].phase else { return }
         pump(session)
-        guard !sessions[session].isSending, sessions[session].isAnnounced else { return }
-        if sessions[session].framePipe >= 0 || !sessions[session].bulk.isEmpty {
+        guard !sessions[session].egress.isSending, sessions[session].egress.isAnnounced else { return }
+        if sessions[session].egress.hasBulk {
             let isFree = sendSpliced(session)
             // What marked it meanwhile is sent below, or when the send that it waits for has ended.
             queues.dirtySessions.remove(session)
             guard isFree else { return }
         }
-        if sessions[session].flight.isEmpty { load(session) }
-        guard !sessions[session].flight.isEmpty else {
+        if sessions[session].egress.flight.isEmpty { load(session) }
+        guard !sessions[session].egress.flight.isEmpty else {
             if sessions[session].isDraining, sessions[session].streams.isEmpty { loseSession(session, .drained) }
             return
         }
@@ -37,19 +37,19 @@ extension Worker {
 
     @_noLocks
     mutating func sendFlight(_ session: Int32) {
-        assert(!sessions[session].isSending, "rule 12: one send is under way on a socket")
-        sessions[session].isSending = true
+        assert(!sessions[session].egress.isSending, "rule 12: one send is under way on a socket")
+        sessions[session].egress.isSending = true
         let token = token(Operation.sessionSend, session: session)
-        ring.send(sessions[session].fd, sessions[session].flight, of: pool, gathering: &gather, token)
+        ring.send(sessions[session].fd, sessions[session].egress.flight, of: pool, gathering: &gather, token)
     }
 
     /// What waits becomes what is sent, behind what was not sent whole: the control frames, then the others.
     @_noLocks
     mutating func load(_ session: Int32) {
-        pool.join(&sessions[session].control, to: &sessions[session].flight)
-        pool.join(&sessions[session].egress, to: &sessions[session].flight)
-        sessions[session].loaded = sessions[session].written
-        sessions[session].lateBytes = 0
+        pool.join(&sessions[session].egress.control, to: &sessions[session].egress.flight)
+        pool.join(&sessions[session].egress.frames, to: &sessions[session].egress.flight)
+        sessions[session].egress.loaded = sessions[session].egress.written
+        sessions[session].egress.lateBytes = 0
         // There is room again for those that queue; what they write goes out with the next send.
         pump(session)
     }
@@ -57,10 +57,10 @@ extension Worker {
     /// Gives the connections that wait for room their turns, a quantum each (deficit round robin with equal weights).
     private mutating func pump(_ session: Int32) {
         // The same bounds as in `sendingRoom`: whom it would only put back into the queue is left there.
-        while sessions[session].egress.count < DataPlaneLimits.egressBytes, hasEgressBlocks,
+        while sessions[session].egress.frames.count < DataPlaneLimits.egressBytes, hasEgressBlocks,
             case .live = sessions[session].phase
         {
-            let connection = connectionLinks.removeFirst(from: &sessions[session].ready)
+            let connection = connectionLinks.removeFirst(from: &sessions[session].egress.ready)
             guard connection >= 0 else { return }
             takeTurn(connection, session)
             guard !connections[connection].isClosing else { continue }
@@ -70,8 +70,8 @@ extension Worker {
 
     /// Passes on a quantum of what lies aside, then queues again if there is more and a window for it.
     private mutating func takeTurn(_ connection: Int32, _ session: Int32) {
-        let before = sessions[session].egress.count
-        while sessions[session].egress.count - before < DataPlaneLimits.quantumBytes {
+        let before = sessions[session].egress.frames.count
+        while sessions[session].egress.frames.count - before < DataPlaneLimits.quantumBytes {
             let chain = connections[connection].received
             guard !chain.isEmpty, !connections[connection].isClosing else { return }
             if case .http = connections[connection].mode {
@@ -87,30 +87,27 @@ extension Worker {
             return
         }
         guard !connectionLinks.isLinked(connection) else { return }
-        connectionLinks.append(connection, to: &sessions[session].ready)
+        connectionLinks.append(connection, to: &sessions[session].egress.ready)
     }
 
     @_noLocks
     mutating func sessionSendCompleted(_ completion: Completion) {
         let session = completion.token.index
         guard sessions[session].generation == completion.token.generation else { return }
-        sessions[session].isSending = false
+        sessions[session].egress.isSending = false
         guard case .live = sessions[session].phase else { return finishSession(session) }
         switch completion.result {
         case 1...:
-            pool.drop(Int(completion.result), from: &sessions[session].flight)
-            sessions[session].lastSent = now
+            pool.drop(Int(completion.result), from: &sessions[session].egress.flight)
+            sessions[session].egress.lastSent = now
         case 0, KernelError.wouldBlock, KernelError.interrupted: break
         default: return loseSession(session, .reset)
         }
-        let hasUrgent = sessions[session].egress.count > sessions[session].lateBytes
-        if hasUrgent || !sessions[session].flight.isEmpty || !sessions[session].control.isEmpty {
+        if sessions[session].egress.hasUrgent || sessions[session].egress.hasBulk {
             markDirty(session: session)
-        } else if sessions[session].framePipe >= 0 || !sessions[session].bulk.isEmpty {
+        } else if !sessions[session].egress.ready.isEmpty || sessions[session].isDraining {
             markDirty(session: session)
-        } else if !sessions[session].ready.isEmpty || sessions[session].isDraining {
-            markDirty(session: session)
-        } else if sessions[session].lateBytes > 0 {
+        } else if sessions[session].egress.lateBytes > 0 {
             scheduleLate(session)
         }
     }

@@ -115,8 +115,10 @@ extension Worker {
         if case .http = record.mode, stream.state.finSent {
             assert(stream.state.isAcknowledged, "rule 8: a FIN follows the acceptance of its stream")
         }
-        if stream.isTakenBack {
-            assert(unusedLinks.isLinked(record.stream), "rule 23: what is taken back has a barrier")
+        switch stream.use {
+        case .serving: assert(!unusedLinks.isLinked(record.stream), "rule 23: who serves is not among the unused")
+        case .takenBack: assert(unusedLinks.isLinked(record.stream), "rule 23: what is taken back has a barrier")
+        case .idle, .lingering: assertionFailure("rule 23: an idle stream, and one that lingers, serves nobody")
         }
     }
 
@@ -153,7 +155,9 @@ extension Worker {
         switch sessions[session].phase {
         case .free: checkFreeSession(session)
         case .ending:
-            let isAwaited = sessions[session].isReceiving || sessions[session].isPolling || sessions[session].isSending
+            let isAwaited =
+                sessions[session].reading.isReceiving || sessions[session].reading.isPolling
+                || sessions[session].egress.isSending
             assert(isAwaited, "rule 4: a session ends with its last operation")
             assert(sessions[session].streams.isEmpty, "rule 24: a session ends with its streams")
         case .live:
@@ -168,12 +172,11 @@ extension Worker {
     /// Nobody has written to it since.
     private func checkFreeSession(_ session: Int32) {
         let record = sessions[session]
-        let hasBytes = !record.control.isEmpty || !record.egress.isEmpty || !record.flight.isEmpty
-        let isWaitedFor =
-            !record.openers.isEmpty || !record.doubtful.isEmpty || !record.ready.isEmpty || !record.bulk.isEmpty
-        let isFree = record.fd == -1 && record.generation == 0 && record.written == 0 && !hasBytes && !isWaitedFor
+        let isWaitedFor = !record.waiters.isEmpty || !record.egress.ready.isEmpty || !record.egress.bulk.isEmpty
+        let isFree =
+            record.fd == -1 && record.generation == 0 && record.egress.written == 0 && record.egress.isEmpty
         assert(
-            isFree && record.streams.isEmpty && record.unusedStreams == 0,
+            isFree && !isWaitedFor && record.streams.isEmpty && record.streams.unusedCount == 0,
             "rule 4: nobody writes to a slot that is free")
     }
 
@@ -181,37 +184,34 @@ extension Worker {
     private func checkReading(_ session: Int32) {
         let record = sessions[session]
         let isQueued = queues.splicingReaders.contains(session) || queues.starvedSessions.contains(session)
-        assert(record.isReceiving || record.isPolling || isQueued, "rule 17: a session is always read")
+        assert(record.reading.isReceiving || record.reading.isPolling || isQueued, "rule 17: a session is always read")
         if queues.starvedSessions.contains(session) {
-            assert(!record.isReceiving, "rule 2: nobody else arms a receive that has found no buffer")
-        }
-        if record.isPolling {
-            assert(record.isSplicing, "rule 17: only a session that is read frame by frame is polled")
+            assert(!record.reading.isReceiving, "rule 2: nobody else arms a receive that has found no buffer")
         }
         assert(timers.isScheduled(Int32(limits.connections) + session), "rule 5: a session has a tick")
-        if record.payloadStream >= 0 {
-            let isOurs = streams.isTaken(record.payloadStream) && streams[record.payloadStream].session == session
+        if record.reading.stream >= 0 {
+            let isOurs = streams.isTaken(record.reading.stream) && streams[record.reading.stream].session == session
             assert(isOurs, "rule 24: a payload belongs to a stream of its session")
         }
     }
 
     private func checkWriting(_ session: Int32) {
         let record = sessions[session]
-        assert(record.lateBytes <= record.egress.count, "rule 19: what is late lies with what waits")
-        let hasUrgent = record.egress.count > record.lateBytes || !record.control.isEmpty || !record.flight.isEmpty
-        if hasUrgent, record.isAnnounced {
-            let isUnderWay = record.isSending || queues.dirtySessions.contains(session)
+        assert(record.egress.lateBytes <= record.egress.frames.count, "rule 19: what is late lies with what waits")
+        if record.egress.hasUrgent, record.egress.isAnnounced {
+            let isUnderWay = record.egress.isSending || queues.dirtySessions.contains(session)
             assert(isUnderWay, "rule 12: what is to be sent is under way, or goes out with the next turn")
         }
-        if record.framePipe >= 0 {
+        if record.egress.framePipe >= 0 {
             assert(
-                record.isSending || queues.dirtySessions.contains(session),
+                record.egress.isSending || queues.dirtySessions.contains(session),
                 "rule 15: a frame that has begun is finished")
         } else {
-            assert(record.frameOwner < 0, "rule 15: a frame that has begun has a pipe")
+            assert(record.egress.frameOwner < 0, "rule 15: a frame that has begun has a pipe")
         }
-        if record.frameOwner >= 0 {
-            let stream = connections.isTaken(record.frameOwner) ? connections[record.frameOwner].stream : -1
+        if record.egress.frameOwner >= 0 {
+            let stream =
+                connections.isTaken(record.egress.frameOwner) ? connections[record.egress.frameOwner].stream : -1
             assert(stream >= 0 && streams[stream].session == session, "rule 15: who has gone has left its frame")
         }
     }
@@ -219,7 +219,7 @@ extension Worker {
     /// Its list has all of them, and the sums that it keeps are theirs.
     private func checkStreams(of session: Int32) {
         var (count, paced, suspects) = (Int32(0), UInt32(0), UInt32(0))
-        var stream = sessions[session].streams.first
+        var stream = sessions[session].streams.all.first
         while stream >= 0 {
             assert(streams[stream].session == session, "rule 24: a stream is in its session's list")
             count += 1
@@ -227,17 +227,16 @@ extension Worker {
             if streams[stream].isSuspect { suspects += 1 }
             stream = streamLinks.next(of: stream)
         }
-        assert(count == sessions[session].streams.count, "rule 24: a session's list has all of its streams")
-        let areCounted = paced == sessions[session].pacedStreams && suspects == sessions[session].suspects
+        assert(count == sessions[session].streams.all.count, "rule 24: a session's list has all of its streams")
+        let areCounted = paced == sessions[session].pace.streams && suspects == sessions[session].standing.suspects
         assert(areCounted, "rule 25: streams that are paced, or may kill, are counted until they are answered")
-        checkUnused(sessions[session].idle, "rule 23: an idle stream waits for its next request") {
-            $0.isIdle && !$0.isTakenBack && $0.connection < 0
+        checkUnused(sessions[session].streams.idle, "rule 23: an idle stream waits for its next request") {
+            $0.isIdle && $0.connection < 0
         }
-        checkUnused(sessions[session].takenBack, "rule 23: what is taken back has a barrier") {
-            $0.isTakenBack && !$0.isIdle
-        }
-        checkUnused(sessions[session].lingering, "rule 23: a stream that lingers serves nobody") {
-            !$0.isIdle && !$0.isTakenBack && $0.connection < 0
+        checkUnused(sessions[session].streams.takenBack, "rule 23: what is taken back has a barrier") { $0.isTakenBack }
+        checkUnused(sessions[session].streams.lingering, "rule 23: a stream that lingers serves nobody") {
+            if case .lingering = $0.use { return $0.connection < 0 }
+            return false
         }
     }
 
@@ -250,10 +249,10 @@ extension Worker {
     }
 
     private func checkThoseWho(waitFor session: Int32) {
-        checkWaiters(sessions[session].openers, session, areDoubtful: false)
-        checkWaiters(sessions[session].doubtful, session, areDoubtful: true)
-        checkServed(sessions[session].ready, session, areQueuedToSplice: false)
-        checkServed(sessions[session].bulk, session, areQueuedToSplice: true)
+        checkWaiters(sessions[session].waiters.openers, session, areDoubtful: false)
+        checkWaiters(sessions[session].waiters.doubtful, session, areDoubtful: true)
+        checkServed(sessions[session].egress.ready, session, areQueuedToSplice: false)
+        checkServed(sessions[session].egress.bulk, session, areQueuedToSplice: true)
     }
 
     private func checkWaiters(_ list: IndexList, _ session: Int32, areDoubtful: Bool) {
@@ -310,8 +309,10 @@ extension Worker {
         }
 
         mutating func add(_ session: Session) {
-            inLists += session.openers.count + session.doubtful.count + session.ready.count + session.bulk.count
-            if session.framePipe >= 0 { pipes += 1 }
+            inLists +=
+                session.waiters.openers.count + session.waiters.doubtful.count + session.egress.ready.count
+                + session.egress.bulk.count
+            if session.egress.framePipe >= 0 { pipes += 1 }
             if session.isDraining { drainingSessions += 1 }
             extraCredit += Int(session.extraCredit)
         }

@@ -9,47 +9,31 @@ extension Worker {
     @_noLocks
     mutating func mayOpen(_ session: Int32, for connection: Int32) -> Bool {
         guard canOpen(session) || canReuse(session, for: connection) else { return false }
-        if sessions[session].isOnProbation, sessions[session].state.liveStreams > 0 {
+        if sessions[session].acceptance.takesOneAtATime, sessions[session].state.liveStreams > 0 {
             return false
         }
         if connections[connection].waitedSince > 0 { return hasPace(session) && isFit(session, for: connection) }
-        guard sessions[session].openers.isEmpty else { return false }
+        guard sessions[session].waiters.openers.isEmpty else { return false }
         return connections[connection].attempts.areNone || isFit(session, for: connection)
     }
 
     /// Whether one more of those that had to wait may be released to the session.
     @_noLocks
-    func hasPace(_ session: Int32) -> Bool {
-        if limits.releaseRate > 0 { return sessions[session].releaseDue <= now * 1_000 }
-        return sessions[session].pacedStreams < allowance(session)
-    }
-
-    /// As many unanswered ones at once as the session has answered so far, and a few to begin with: twice as many after
-    /// each round.
-    private func allowance(_ session: Int32) -> UInt32 {
-        let (sum, isTooLarge) = sessions[session].answered
-            .addingReportingOverflow(DataPlaneLimits.firstRelease)
-        return isTooLarge ? .max : sum
-    }
+    func hasPace(_ session: Int32) -> Bool { sessions[session].pace.allows(rate: limits.releaseRate, now: now) }
 
     /// A client that had to wait has got its stream.
     @_noLocks
     mutating func notePaced(_ stream: Int32, _ session: Int32) {
+        assert(!streams[stream].isPaced, "rule 25: a stream is counted once")
         streams[stream].isPaced = true
-        sessions[session].pacedStreams += 1
-        guard limits.releaseRate > 0 else { return }
-        // The clock ticks in steps: what a step was late is made up for, what nobody wanted is not saved up.
-        let earliest = now * 1_000 - min(now * 1_000, DataPlaneLimits.releaseBurstMicroseconds)
-        let start = max(sessions[session].releaseDue, earliest)
-        sessions[session].releaseDue = start + 1_000_000 / UInt64(limits.releaseRate)
+        sessions[session].pace.release(rate: limits.releaseRate, now: now)
     }
 
     /// The session has answered a stream: the beginning of a reply, or the acceptance of a raw connection.
     @_noLocks
     mutating func noteAnswered(_ stream: Int32, _ session: Int32) {
-        if !sessions[session].hasAnswered { becomeProven(session) }
-        if sessions[session].answered < .max { sessions[session].answered += 1 }
-        sessions[session].unansweredSince = 0
+        if !sessions[session].standing.hasAnswered { becomeProven(session) }
+        sessions[session].pace.noteAnswered()
         if streams[stream].isSuspect { acquit(stream, session) }
         endPaced(stream, session)
     }
@@ -58,15 +42,15 @@ extension Worker {
     /// that.
     @inline(never)
     private mutating func becomeProven(_ session: Int32) {
-        sessions[session].hasAnswered = true
+        sessions[session].standing.hasAnswered = true
         if waiting.forSessions > 0 { wakeDoubtful(sessions[session].route) }
-        guard !sessions[session].isDraining, !sessions[session].isSlow else { return }
+        guard !sessions[session].isDraining, !sessions[session].acceptance.isSlow else { return }
         report(session, SessionWord.make(SessionWord.proven, generation: sessions[session].generation))
     }
 
     /// Those who wait for a session of the route to prove itself are looked at again.
     private mutating func wakeDoubtful(_ route: UInt32) {
-        for session in 0..<Int32(limits.sessions) where !sessions[session].doubtful.isEmpty {
+        for session in 0..<Int32(limits.sessions) where !sessions[session].waiters.doubtful.isEmpty {
             if sessions[session].route == route { markDirty(session: session) }
         }
     }
@@ -75,31 +59,23 @@ extension Worker {
     @_noLocks @inline(never)
     mutating func acquit(_ stream: Int32, _ session: Int32) {
         streams[stream].isSuspect = false
-        sessions[session].suspects -= 1
-        if !sessions[session].doubtful.isEmpty { markDirty(session: session) }
+        sessions[session].standing.suspects -= 1
+        if !sessions[session].waiters.doubtful.isEmpty { markDirty(session: session) }
     }
 
     @_noLocks
     mutating func endPaced(_ stream: Int32, _ session: Int32) {
         guard streams[stream].isPaced else { return }
         streams[stream].isPaced = false
-        sessions[session].pacedStreams -= 1
+        sessions[session].pace.end()
         // Not at once: a reply's head may lie where requests are put together.
-        if !sessions[session].openers.isEmpty { markDirty(session: session) }
+        if !sessions[session].waiters.openers.isEmpty { markDirty(session: session) }
     }
 
-    /// Services that accept and take their time over the answer: after each second without one the pace doubles
-    /// nevertheless.
+    /// Looks whether only the pace keeps somebody waiting. Called by the session's tick.
     @_noLocks
     mutating func raisePace(_ session: Int32) {
-        guard !sessions[session].openers.isEmpty, !sessions[session].isSlow, !hasPace(session) else {
-            sessions[session].unansweredSince = 0
-            return
-        }
-        if sessions[session].unansweredSince == 0 { sessions[session].unansweredSince = now }
-        guard now >= sessions[session].unansweredSince + DataPlaneLimits.sessionTickMilliseconds else { return }
-        sessions[session].unansweredSince = now
-        let (sum, isTooLarge) = sessions[session].answered.addingReportingOverflow(allowance(session))
-        sessions[session].answered = isTooLarge ? .max : sum
+        let isWaitedFor = !sessions[session].waiters.openers.isEmpty && !sessions[session].acceptance.isSlow
+        sessions[session].pace.raise(isHeldBack: isWaitedFor && !hasPace(session), now: now)
     }
 }

@@ -38,9 +38,9 @@ extension Worker {
         var most = amount
         look(along: waiting.forRoute, shares, listener, besides, &best, &most)
         guard best < 0, waiting.forSessions > 0 else { return best }
-        for session in 0..<Int32(limits.sessions) where hasOpeners(session) {
-            look(along: sessions[session].openers, shares, listener, besides, &best, &most)
-            look(along: sessions[session].doubtful, shares, listener, besides, &best, &most)
+        for session in 0..<Int32(limits.sessions) where !sessions[session].waiters.isEmpty {
+            look(along: sessions[session].waiters.openers, shares, listener, besides, &best, &most)
+            look(along: sessions[session].waiters.doubtful, shares, listener, besides, &best, &most)
         }
         return best
     }

@@ -31,7 +31,7 @@ extension Worker {
         connections[connection].handOvers = 0
         let none = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
         unsafe beginKeeping(connection, none)
-        if sessions[session].tellsClientAddress { writeClientAddress(connection, stream) }
+        if sessions[session].options.tellsClientAddress { writeClientAddress(connection, stream) }
         if !connections[connection].received.isEmpty { feedReceived(connection) }
         // The client may have said nothing, or the queue of the session have kept even its first bytes back: the
         // service must learn of the stream.
@@ -87,7 +87,7 @@ extension Worker {
     /// The service's FIN has come, and all bytes before it.
     private func hasEnded(_ stream: Int32) -> Bool {
         streams[stream].state.finReceived
-            && (sessions[streams[stream].session].payloadStream) != stream
+            && (sessions[streams[stream].session].reading.stream) != stream
     }
 
     /// A FIN before the service has accepted the stream would never be acknowledged, so it waits for the first frame,
@@ -106,7 +106,7 @@ extension Worker {
     /// The session has accepted nothing since the stream was opened, and somebody else could.
     private func mayBeTakenBack(_ stream: Int32) -> Bool {
         let session = streams[stream].session
-        guard sessions[session].lastAcceptance <= streams[stream].openedAt else { return false }
+        guard sessions[session].acceptance.last <= streams[stream].openedAt else { return false }
         return hasWillingSibling(session)
     }
 

@@ -224,7 +224,7 @@ extension Worker {
         let isTrusted = connections[connection].isTrusted
         let isTLS = connections[connection].tls.exists
         let session = streams[connections[connection].stream].session
-        let mark = sessions[session].marksLoops ? limits.loopMark : 0
+        let mark = sessions[session].options.marksLoops ? limits.loopMark : 0
         let forwarding = unsafe withUnsafeBytes(of: connections[connection].address) { text in
             let address = unsafe UnsafeRawBufferPointer(rebasing: text[..<count])
             return unsafe Forwarding(address: address, isTLS: isTLS, isTrusted: isTrusted, loopMark: mark)

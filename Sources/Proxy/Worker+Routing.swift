@@ -85,8 +85,8 @@ extension Worker {
         // It may have been lost since; its slot is given out again at the beginning of a turn only.
         guard case .live = sessions[recent].phase, isWilling(recent, for: connection) else { return false }
         guard other >= 0 else { return true }
-        let count = sessions[other].streams.count
-        return sessions[recent].streams.count <= count + min(count, DataPlaneLimits.sharedRequests)
+        let count = sessions[other].streams.all.count
+        return sessions[recent].streams.all.count <= count + min(count, DataPlaneLimits.sharedRequests)
     }
 
     /// The session here for which the fewest wait, or -1.
@@ -96,9 +96,9 @@ extension Worker {
         for place in mine {
             let session = localSession(route, place)
             guard session >= 0, !sessions[session].isDraining,
-                sessions[session].isSlow == isSlow
+                sessions[session].acceptance.isSlow == isSlow
             else { continue }
-            if best < 0 || openersCount(session) < openersCount(best) { best = session }
+            if best < 0 || sessions[session].waiters.count < sessions[best].waiters.count { best = session }
         }
         return best
     }
@@ -118,10 +118,6 @@ extension Worker {
         return other >= 0 ? .remote(reactor: other) : .nobody
     }
 
-    private func openersCount(_ session: Int32) -> Int32 {
-        sessions[session].openers.count + sessions[session].doubtful.count
-    }
-
     /// The session's slot, or -1 if it is gone.
     @_noLocks
     func localSession(_ route: Int32, _ place: Int) -> Int32 {
@@ -132,19 +128,19 @@ extension Worker {
     private mutating func lessLoaded(_ first: Int32, _ second: Int32, for connection: Int32) -> Int32 {
         guard isWilling(first, for: connection) else { return isWilling(second, for: connection) ? second : -1 }
         guard isWilling(second, for: connection) else { return first }
-        return sessions[first].streams.count <= sessions[second].streams.count ? first : second
+        return sessions[first].streams.all.count <= sessions[second].streams.all.count ? first : second
     }
 
     @_noLocks
     mutating func isWilling(_ session: Int32, for connection: Int32) -> Bool {
-        guard session >= 0, !sessions[session].isSlow else { return false }
+        guard session >= 0, !sessions[session].acceptance.isSlow else { return false }
         return mayOpen(session, for: connection)
     }
 
     @_noLocks @inline(__always)
     mutating func canOpen(_ session: Int32) -> Bool {
         guard session >= 0, !streams.isFull else { return false }
-        guard sessions[session].refusedUntil <= now, mayHoldMore(session) else { return false }
+        guard sessions[session].acceptance.refusedUntil <= now, mayHoldMore(session) else { return false }
         if !sessions[session].state.hasGoneRound, sessions[session].state.canOpenStream { return true }
         return canOpenByOddID(session)
     }
@@ -209,15 +205,15 @@ extension Worker {
         guard session >= 0, connections[connection].isIdempotent, !connections[connection].isUpgrade,
             case .http = connections[connection].mode
         else { return false }
-        return !sessions[session].idle.isEmpty && sessions[session].refusedUntil <= now
+        return !sessions[session].streams.idle.isEmpty && sessions[session].acceptance.refusedUntil <= now
     }
 
     /// A stream for a request: an idle one if the request may be sent again and the service wants that, else a new one.
     @_noLocks
     mutating func streamForRequest(_ connection: Int32, _ session: Int32) -> Int32 {
         if canReuse(session, for: connection) {
-            let stream = unusedLinks.removeFirst(from: &sessions[session].idle)
-            streams[stream].isIdle = false
+            let stream = unusedLinks.removeFirst(from: &sessions[session].streams.idle)
+            streams[stream].use = .serving
             streams[stream].connection = connection
             streams[stream].headEnd = HeadEndFinder()
             connections[connection].stream = stream
@@ -231,13 +227,13 @@ extension Worker {
     mutating func openStream(_ connection: Int32, _ session: Int32) -> Int32 {
         guard canOpen(session) else { return -1 }
         // Until now it had nothing to accept.
-        if sessions[session].state.liveStreams == 0 { sessions[session].lastAcceptance = now }
+        if sessions[session].state.liveStreams == 0 { sessions[session].acceptance.last = now }
         let id = sessions[session].state.openStream()
         let stream = streams.insert(Stream(id: id, session: session, connection: connection))
         precondition(stream >= 0, "looked at before")
         streams[stream].openedAt = now
         table.insert(session: session, id: id, slot: stream)
-        streamLinks.append(stream, to: &sessions[session].streams)
+        streamLinks.append(stream, to: &sessions[session].streams.all)
         connections[connection].stream = stream
         books.set(.streams, to: streams.count)
         return stream

@@ -50,7 +50,7 @@ extension Worker {
     /// Whoever waits for a session that holds too much is worth more than who has taken nothing of it for a second.
     private mutating func makeWay() {
         let share = shareOfSession
-        for session in 0..<Int32(limits.sessions) where !sessions[session].openers.isEmpty {
+        for session in 0..<Int32(limits.sessions) where !sessions[session].waiters.openers.isEmpty {
             let excess = Int(memory.heldBySession[session]) << 10 - share
             if excess >= 0 { resetStalled(excess + 1, of: session, leastStillness: Self.secondOfStillness) }
         }
@@ -58,7 +58,7 @@ extension Worker {
 
     /// Those that wait for a session are looked at again.
     private mutating func wakeOpeners() {
-        for session in 0..<Int32(limits.sessions) where hasOpeners(session) {
+        for session in 0..<Int32(limits.sessions) where !sessions[session].waiters.isEmpty {
             markDirty(session: session)
         }
     }

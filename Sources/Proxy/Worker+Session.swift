@@ -7,9 +7,9 @@ import Yamux
 extension Worker {
     @_noLocks
     mutating func armSessionReceive(_ session: Int32) {
-        guard case .live = sessions[session].phase, !sessions[session].isReceiving else { return }
-        if sessions[session].isSplicing { return queues.splicingReaders.append(session) }
-        sessions[session].isReceiving = true
+        guard case .live = sessions[session].phase, !sessions[session].reading.isReceiving else { return }
+        if sessions[session].reading.isSplicing { return queues.splicingReaders.append(session) }
+        sessions[session].reading.receive()
         // Repeated without a pause: a session is always drained, back-pressure is a matter of windows.
         ring.receiveRepeatedly(sessions[session].fd, group: 1, token(Operation.sessionReceive, session: session))
     }
@@ -18,7 +18,7 @@ extension Worker {
     mutating func sessionReceiveCompleted(_ completion: Completion) {
         let session = completion.token.index
         let isCurrent = sessions[session].generation == completion.token.generation
-        if isCurrent, !completion.hasMore { sessions[session].isReceiving = false }
+        if isCurrent, !completion.hasMore { sessions[session].reading.receiveEnded() }
         if completion.buffer >= 0 {
             if isCurrent, completion.result > 0, case .live = sessions[session].phase {
                 unsafe sessionReceived(session, sessionBuffers.bytes(completion.buffer, count: completion.result))
@@ -47,7 +47,7 @@ extension Worker {
         sessions[session].state.noteReceived(now: now)
         var offset = 0
         while case .live = sessions[session].phase {
-            let event = unsafe sessions[session].reader.next(in: bytes, offset: &offset)
+            let event = unsafe sessions[session].reading.frames.next(in: bytes, offset: &offset)
             switch event.kind {
             case .needsBytes: return
             case .breach: return breach(session, event.breach)
@@ -61,12 +61,12 @@ extension Worker {
     }
 
     private mutating func receivePayload(_ payload: UnsafeRawBufferPointer, _ session: Int32, isEnd: Bool) {
-        let stream = sessions[session].payloadStream
+        let stream = sessions[session].reading.stream
         if stream >= 0 {
             if streams[stream].connection >= 0 {
                 let hasMore = unsafe deliver(stream, payload)
                 // What lies behind a reply is nobody's, least of all the next client's.
-                if hasMore || !isEnd, sessions[session].payloadStream == stream { unexpectedBytes(stream) }
+                if hasMore || !isEnd, sessions[session].reading.stream == stream { unexpectedBytes(stream) }
             } else {
                 unexpectedBytes(stream)
             }
@@ -77,12 +77,12 @@ extension Worker {
     /// The last byte of a payload has come.
     @_noLocks
     mutating func endPayload(_ session: Int32) {
-        sessions[session].isMidSplice = false
+        sessions[session].reading.isMidSplice = false
         // It may have ended by what it said: look at what is there now.
-        let current = sessions[session].payloadStream
-        sessions[session].payloadStream = -1
-        guard sessions[session].finishesAfterPayload else { return }
-        sessions[session].finishesAfterPayload = false
+        let current = sessions[session].reading.stream
+        sessions[session].reading.stream = -1
+        guard sessions[session].reading.finishesAfterPayload else { return }
+        sessions[session].reading.finishesAfterPayload = false
         if current >= 0 { serviceFinished(current) }
     }
 
@@ -100,8 +100,8 @@ extension Worker {
             if stream >= 0 {
                 receive(header, session, stream)
             } else {
-                sessions[session].payloadStream = -1
-                sessions[session].finishesAfterPayload = false
+                sessions[session].reading.stream = -1
+                sessions[session].reading.finishesAfterPayload = false
                 act(sessions[session].state.receiveUnknownStream(header, now: now), session)
                 routeOpeners(session)
             }
@@ -115,8 +115,8 @@ extension Worker {
         guard event.breach == .none else { return breach(session, event.breach) }
         var hasPayload = false
         if case .data = header.type { hasPayload = header.length > 0 }
-        sessions[session].payloadStream = hasPayload && !event.contains(.late) ? stream : -1
-        sessions[session].finishesAfterPayload = false
+        sessions[session].reading.stream = hasPayload && !event.contains(.late) ? stream : -1
+        sessions[session].reading.finishesAfterPayload = false
         // Trailer fields may wait for more than the window that there was.
         let mayGoOn = !hasPayload && waitsInTrailers(streams[stream].connection)
         if event.isEmpty, !mayGoOn { return }
@@ -124,7 +124,7 @@ extension Worker {
             sessions[session].state.acknowledged(header.streamID)
             noteAcceptance(session)
             streamAccepted(stream, session)
-            if !sessions[session].openers.isEmpty { markDirty(session: session) }
+            if !sessions[session].waiters.openers.isEmpty { markDirty(session: session) }
         }
         if event.contains(.acknowledgedLate) { return takenBackTooLate(stream, session) }
         if event.contains(.reset) { return streamReset(session, stream, isRefused: event.contains(.refused)) }
@@ -138,7 +138,7 @@ extension Worker {
         if event.contains(.finished) {
             // With bytes in the same frame, the end comes after them.
             if hasPayload {
-                sessions[session].finishesAfterPayload = true
+                sessions[session].reading.finishesAfterPayload = true
             } else {
                 serviceFinished(stream)
             }
@@ -173,7 +173,7 @@ extension Worker {
     /// A service that refuses is full, or about to say GoAway: to ask again at once would only use the attempts up.
     private func pauseAfterRefusal(_ session: Int32) {
         let doublings = UInt64(min(sessions[session].state.refusalsInARow, 6))
-        sessions[session].refusedUntil = now + (DataPlaneLimits.refusalMilliseconds << doublings)
+        sessions[session].acceptance.refusedUntil = now + (DataPlaneLimits.refusalMilliseconds << doublings)
     }
 
     private mutating func act(_ action: SessionAction, _ session: Int32) {
@@ -185,11 +185,10 @@ extension Worker {
         case .answerPing(let value): writeHeader(FrameHeader.pong(value), session, isControl: true)
         case .refuseStream(let id): writeHeader(FrameHeader.reset(id), session, isControl: true)
         case .drain:
-            sessions[session].isDraining = true
-            sessions[session].goAwayAt = now
+            sessions[session].draining.since = now
             drainingSessions += 1
             if hasWillingSibling(session) { takeBack(session, openedBefore: now, provesDelivery: false) }
-            sessions[session].takeBackAt = now + DataPlaneLimits.goAwayMilliseconds
+            sessions[session].draining.takeBackAt = now + DataPlaneLimits.goAwayMilliseconds
             scheduleTick(session)
             books.store(sessions[session].tally, ofSession: session)
             report(session, SessionWord.make(SessionWord.draining, generation: sessions[session].generation))
@@ -203,21 +202,21 @@ extension Worker {
 
     /// A peer that makes us answer and reads nothing does not get to fill our memory.
     private mutating func boundControl(_ session: Int32) {
-        if sessions[session].control.count > 256 << 10 { loseSession(session, .unresponsive) }
+        if sessions[session].egress.control.count > 256 << 10 { loseSession(session, .unresponsive) }
     }
 
     /// Streams that wait for a next request end: there will be none.
     private mutating func endIdle(_ session: Int32) {
-        while !sessions[session].idle.isEmpty { retireIdle(sessions[session].idle.first) }
+        while !sessions[session].streams.idle.isEmpty { retireIdle(sessions[session].streams.idle.first) }
     }
 
     @_noLocks
     mutating func retireIdle(_ stream: Int32) {
         let session = streams[stream].session
-        unusedLinks.remove(stream, from: &sessions[session].idle)
-        streams[stream].isIdle = false
+        unusedLinks.remove(stream, from: &sessions[session].streams.idle)
+        streams[stream].use = .lingering
         streams[stream].unusedSince = now
-        unusedLinks.append(stream, to: &sessions[session].lingering)
+        unusedLinks.append(stream, to: &sessions[session].streams.lingering)
         sendFin(stream)
         if streams[stream].state.isFinished { free(stream) }
     }
@@ -236,9 +235,10 @@ extension Worker {
     mutating func loseSession(_ session: Int32, _ reason: SessionEnd, detail: UInt8 = 0) {
         guard case .live = sessions[session].phase else { return }
         sessions[session].phase = .ending
-        sessions[session].lostTogether = sessions[session].streams.count - sessions[session].unusedStreams
+        sessions[session].standing.lostTogether =
+            sessions[session].streams.all.count - sessions[session].streams.unusedCount
         if sessions[session].isDraining { drainingSessions -= 1 }
-        while !sessions[session].streams.isEmpty { loseStream(sessions[session].streams.first) }
+        while !sessions[session].streams.isEmpty { loseStream(sessions[session].streams.all.first) }
         books.store(sessions[session].tally, ofSession: session)
         report(
             session,
@@ -247,11 +247,15 @@ extension Worker {
             ))
         routeOpeners(session)
         let aside = Token(kind: Operation.aside, generation: 0, index: session)
-        if sessions[session].framePipe >= 0 || sessions[session].reader.isMidFrame { books.bump(.framesCut) }
+        if sessions[session].egress.framePipe >= 0 || sessions[session].reading.frames.isMidFrame {
+            books.bump(.framesCut)
+        }
         dropFrame(session)
-        if sessions[session].isPolling { ring.cancel(token(Operation.sessionPoll, session: session), aside) }
-        if sessions[session].isReceiving { ring.cancel(token(Operation.sessionReceive, session: session), aside) }
-        if sessions[session].isSending { ring.cancel(token(Operation.sessionSend, session: session), aside) }
+        if sessions[session].reading.isPolling { ring.cancel(token(Operation.sessionPoll, session: session), aside) }
+        if sessions[session].reading.isReceiving {
+            ring.cancel(token(Operation.sessionReceive, session: session), aside)
+        }
+        if sessions[session].egress.isSending { ring.cancel(token(Operation.sessionSend, session: session), aside) }
         finishSession(session)
     }
 
@@ -265,12 +269,14 @@ extension Worker {
     @_noLocks
     mutating func finishSession(_ session: Int32) {
         guard case .ending = sessions[session].phase else { return }
-        guard !sessions[session].isReceiving, !sessions[session].isSending, !sessions[session].isPolling else {
+        guard !sessions[session].reading.isReceiving, !sessions[session].egress.isSending,
+            !sessions[session].reading.isPolling
+        else {
             return
         }
-        pool.clear(&sessions[session].control)
-        pool.clear(&sessions[session].egress)
-        pool.clear(&sessions[session].flight)
+        pool.clear(&sessions[session].egress.control)
+        pool.clear(&sessions[session].egress.frames)
+        pool.clear(&sessions[session].egress.flight)
         ring.close(sessions[session].fd, Token(kind: Operation.aside, generation: 0, index: session))
         timers.cancel(Int32(limits.connections) + session)
         sessions[session] = Session(limits: limits.session, firstStreamID: limits.firstStreamID)

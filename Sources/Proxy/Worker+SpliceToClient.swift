@@ -23,19 +23,18 @@ extension Worker {
     /// and what follows is looked at frame by frame.
     @_noLocks
     mutating func watchForLargeFrame(_ session: Int32) {
-        guard !sessions[session].isSplicing,
-            sessions[session].reader.payloadLeft >= DataPlaneLimits.largeFrameBytes,
+        guard !sessions[session].reading.isSplicing,
+            sessions[session].reading.frames.payloadLeft >= DataPlaneLimits.largeFrameBytes,
             mayTakeSplice(session)
         else { return }
-        sessions[session].isSplicing = true
-        sessions[session].smallWakeUps = 0
+        guard sessions[session].reading.beginSplicing() else { return }
         let aside = Token(kind: Operation.aside, generation: 0, index: session)
-        if sessions[session].isReceiving { ring.cancel(token(Operation.sessionReceive, session: session), aside) }
+        ring.cancel(token(Operation.sessionReceive, session: session), aside)
     }
 
     /// Whether the payload that is being read belongs to a client that can be sent it unseen.
     private func mayTakeSplice(_ session: Int32) -> Bool {
-        let stream = sessions[session].payloadStream
+        let stream = sessions[session].reading.stream
         guard pipes.count > 0, stream >= 0, streams[stream].connection >= 0 else { return false }
         let connection = streams[stream].connection
         guard !connections[connection].tls.exists, !connections[connection].isClosing else { return false }
@@ -55,7 +54,7 @@ extension Worker {
     mutating func sessionPollCompleted(_ completion: Completion) {
         let session = completion.token.index
         guard sessions[session].generation == completion.token.generation else { return }
-        sessions[session].isPolling = false
+        sessions[session].reading.pollEnded()
         guard case .live = sessions[session].phase else { return finishSession(session) }
         readSplicing(session)
     }
@@ -86,8 +85,8 @@ extension Worker {
     /// Copies the next bytes: a header alone if a payload to be spliced may follow it. Returns how many; -1: there are
     /// none yet, 0: the session is over.
     private mutating func readNext(_ session: Int32) -> Int {
-        let isNarrow = sessions[session].narrowReads > 0 && !sessions[session].reader.isMidFrame
-        if isNarrow { sessions[session].narrowReads -= 1 }
+        let isNarrow = sessions[session].reading.narrowReads > 0 && !sessions[session].reading.frames.isMidFrame
+        if isNarrow { sessions[session].reading.narrowReads -= 1 }
         let count = unsafe isNarrow ? FrameHeader.byteCount : scratch.bulk.count
         let space = unsafe UnsafeMutableRawBufferPointer(rebasing: scratch.bulk[..<count])
         let received = unsafe Sockets.receiveNow(sessions[session].fd, space)
@@ -102,22 +101,21 @@ extension Worker {
 
     /// The session is looked at again when it has bytes: as before, once nothing large has come for a while.
     private mutating func waitForBytes(_ session: Int32, _ hasSpliced: Bool) {
-        sessions[session].smallWakeUps = hasSpliced ? 0 : sessions[session].smallWakeUps + 1
-        if sessions[session].smallWakeUps >= DataPlaneLimits.smallSigns {
-            sessions[session].isSplicing = false
+        sessions[session].reading.smallWakeUps = hasSpliced ? 0 : sessions[session].reading.smallWakeUps + 1
+        if sessions[session].reading.smallWakeUps >= DataPlaneLimits.smallSigns {
+            sessions[session].reading.endSplicing()
             return armSessionReceive(session)
         }
-        guard !sessions[session].isPolling else { return }
-        sessions[session].isPolling = true
+        sessions[session].reading.poll()
         ring.pollForBytes(sessions[session].fd, token(Operation.sessionPoll, session: session))
     }
 
     /// Moves what there is of the payload that is being read towards its client.
     private mutating func splicePayload(_ session: Int32) -> Splice {
-        var wanted = sessions[session].reader.payloadLeft
-        let smallest = sessions[session].isMidSplice ? 1 : DataPlaneLimits.smallestSplice
+        var wanted = sessions[session].reading.frames.payloadLeft
+        let smallest = sessions[session].reading.isMidSplice ? 1 : DataPlaneLimits.smallestSplice
         guard wanted >= smallest, mayTakeSplice(session) else { return .copied }
-        let stream = sessions[session].payloadStream
+        let stream = sessions[session].reading.stream
         let connection = streams[stream].connection
         let isCounted = isReplyCounted(connection)
         if isCounted { wanted = Int(min(UInt64(wanted), connections[connection].replyLeft)) }
@@ -126,14 +124,14 @@ extension Worker {
         let count = pipes.fill(pipe, from: sessions[session].fd, atMost: wanted)
         guard count > 0 else { return emptyHanded(connection, count) }
         sessions[session].state.noteReceived(now: now)
-        sessions[session].narrowReads = DataPlaneLimits.narrowReads
+        sessions[session].reading.narrowReads = DataPlaneLimits.narrowReads
         books.bump(.splicedToClients, by: UInt64(count))
         connections[connection].pipedBytes += count
         connections[connection].owedCredit += UInt32(truncatingIfNeeded: count)
         connections[connection].lastProgress = now
         if isCounted { connections[connection].replyLeft -= UInt64(count) }
-        let isEnd = sessions[session].reader.skipPayload(count)
-        sessions[session].isMidSplice = !isEnd
+        let isEnd = sessions[session].reading.frames.skipPayload(count)
+        sessions[session].reading.isMidSplice = !isEnd
         emptyPipe(connection)
         // The client may have vanished by it.
         if isCounted, connections[connection].stream == stream, connections[connection].replyLeft == 0 {

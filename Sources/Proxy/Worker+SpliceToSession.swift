@@ -82,9 +82,9 @@ extension Worker {
         let session = streams[stream].session
         // Nothing is received meanwhile.
         watchForReset(connection)
-        guard sessions[session].frameOwner != connection, streams[stream].state.sendWindow > 0 else { return }
+        guard sessions[session].egress.frameOwner != connection, streams[stream].state.sendWindow > 0 else { return }
         connections[connection].isQueuedToSplice = true
-        connectionLinks.append(connection, to: &sessions[session].bulk)
+        connectionLinks.append(connection, to: &sessions[session].egress.bulk)
         markDirty(session: streams[stream].session)
     }
 
@@ -94,7 +94,7 @@ extension Worker {
         let stream = connections[connection].stream
         guard connections[connection].isBulk, stream >= 0 else { return false }
         if connections[connection].isQueuedToSplice { return true }
-        if sessions[streams[stream].session].frameOwner == connection { return true }
+        if sessions[streams[stream].session].egress.frameOwner == connection { return true }
         return !connections[connection].isDry && streams[stream].state.sendWindow == 0
     }
 
@@ -106,9 +106,9 @@ extension Worker {
         let session = streams[stream].session
         if connections[connection].isQueuedToSplice {
             connections[connection].isQueuedToSplice = false
-            connectionLinks.remove(connection, from: &sessions[session].bulk)
+            connectionLinks.remove(connection, from: &sessions[session].egress.bulk)
         }
-        if sessions[session].frameOwner == connection { sessions[session].frameOwner = -1 }
+        if sessions[session].egress.frameOwner == connection { sessions[session].egress.frameOwner = -1 }
     }
 
     /// Sends spliced frames, a connection's each, for as long as the session takes them and its turn lasts. What else
@@ -119,10 +119,10 @@ extension Worker {
         while true {
             guard finishFrame(session) else { return false }
             guard left > 0 else {
-                if !sessions[session].bulk.isEmpty { queues.splicingSenders.append(session) }
+                if !sessions[session].egress.bulk.isEmpty { queues.splicingSenders.append(session) }
                 return true
             }
-            let connection = connectionLinks.removeFirst(from: &sessions[session].bulk)
+            let connection = connectionLinks.removeFirst(from: &sessions[session].egress.bulk)
             guard connection >= 0 else { return true }
             connections[connection].isQueuedToSplice = false
             left -= beginFrame(session, connection)
@@ -164,13 +164,13 @@ extension Worker {
                 length: length), session, isControl: false)
         load(session)
         // Without its header the frame would be taken for frames.
-        guard !sessions[session].isExhausted else {
+        guard !sessions[session].egress.isExhausted else {
             pipes.giveBack(pipe)
             loseSession(session, .noMemory)
             return count
         }
-        sessions[session].framePipe = pipe
-        sessions[session].frameOwner = connection
+        sessions[session].egress.framePipe = pipe
+        sessions[session].egress.frameOwner = connection
         return count
     }
 
@@ -182,30 +182,30 @@ extension Worker {
 
     /// Sends what is left of a frame that has begun, if there is one. False: the session takes no more now, or is lost.
     private mutating func finishFrame(_ session: Int32) -> Bool {
-        let pipe = sessions[session].framePipe
+        let pipe = sessions[session].egress.framePipe
         guard pipe >= 0 else { return true }
-        while !sessions[session].flight.isEmpty {
-            let sent = gather.sendNow(sessions[session].fd, sessions[session].flight, of: pool, hasMore: true)
+        while !sessions[session].egress.flight.isEmpty {
+            let sent = gather.sendNow(sessions[session].fd, sessions[session].egress.flight, of: pool, hasMore: true)
             guard sent > 0 else { return waitToSend(session, sent) }
-            pool.drop(sent, from: &sessions[session].flight)
-            sessions[session].lastSent = now
+            pool.drop(sent, from: &sessions[session].egress.flight)
+            sessions[session].egress.lastSent = now
         }
         let sent = pipes.empty(pipe, into: sessions[session].fd)
-        if sent > 0 { sessions[session].lastSent = now }
+        if sent > 0 { sessions[session].egress.lastSent = now }
         guard pipes.bytes(in: pipe) == 0 else {
             // Nothing moved is no error: that, too, is for the send to find out.
             guard sent >= 0 || sent == Int(KernelError.wouldBlock) else { return waitToSend(session, sent) }
             // The send of its first bytes waits for room, as a poll would.
-            guard pipes.takeBlock(pipe, to: &sessions[session].flight, of: pool) > 0 else {
+            guard pipes.takeBlock(pipe, to: &sessions[session].egress.flight, of: pool) > 0 else {
                 loseSession(session, .noMemory)
                 return false
             }
             return waitToSend(session, Int(KernelError.wouldBlock))
         }
         pipes.giveBack(pipe)
-        sessions[session].framePipe = -1
-        let owner = sessions[session].frameOwner
-        sessions[session].frameOwner = -1
+        sessions[session].egress.framePipe = -1
+        let owner = sessions[session].egress.frameOwner
+        sessions[session].egress.frameOwner = -1
         if owner >= 0 { settle(owner) }
         guard case .live = sessions[session].phase else { return false }
         return true
@@ -224,10 +224,10 @@ extension Worker {
     /// The session ends with a frame begun: its bytes are nobody's.
     @_noLocks
     mutating func dropFrame(_ session: Int32) {
-        let pipe = sessions[session].framePipe
+        let pipe = sessions[session].egress.framePipe
         guard pipe >= 0 else { return }
         pipes.giveBack(pipe)
-        sessions[session].framePipe = -1
-        sessions[session].frameOwner = -1
+        sessions[session].egress.framePipe = -1
+        sessions[session].egress.frameOwner = -1
     }
 }

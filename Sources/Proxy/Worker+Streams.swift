@@ -34,8 +34,8 @@ extension Worker {
     /// Whether the stream may carry another request: both messages ended and left it open.
     private mutating func mayKeep(_ connection: Int32, _ stream: Int32) -> Bool {
         let session = streams[stream].session
-        guard sessions[session].reusesStreams, !sessions[session].isDraining,
-            sessions[session].idle.count < DataPlaneLimits.idleStreams
+        guard sessions[session].options.reusesStreams, !sessions[session].isDraining,
+            sessions[session].streams.idle.count < DataPlaneLimits.idleStreams
         else { return false }
         guard case .finished = connections[connection].request, !streams[stream].state.finReceived else { return false }
         // A service may not have read all of a body before it replied.
@@ -54,23 +54,24 @@ extension Worker {
     }
 
     private mutating func keep(_ stream: Int32) {
-        streams[stream].isIdle = true
+        streams[stream].use = .idle
         let credit = streams[stream].state.consumed(0, mayAnnounce: !memory.isOverLimit)
         let session = streams[stream].session
         if credit > 0 {
             let header = FrameHeader.windowUpdate(streams[stream].state.id, credit, flags: FrameFlags(rawValue: 0))
             writeHeader(header, session, isControl: true)
         }
-        unusedLinks.append(stream, to: &sessions[session].idle)
-        if !sessions[session].openers.isEmpty { markDirty(session: session) }
+        unusedLinks.append(stream, to: &sessions[session].streams.idle)
+        if !sessions[session].waiters.openers.isEmpty { markDirty(session: session) }
     }
 
     /// The stream waits for the service's FIN, with a bound on how many do.
     private mutating func linger(_ stream: Int32) {
         let session = streams[stream].session
-        unusedLinks.append(stream, to: &sessions[session].lingering)
-        if isScarceOfStreams || sessions[session].lingering.count > DataPlaneLimits.lingeringStreams {
-            abandon(sessions[session].lingering.first)
+        streams[stream].use = .lingering
+        unusedLinks.append(stream, to: &sessions[session].streams.lingering)
+        if isScarceOfStreams || sessions[session].streams.lingering.count > DataPlaneLimits.lingeringStreams {
+            abandon(sessions[session].streams.lingering.first)
         }
     }
 
@@ -116,22 +117,19 @@ extension Worker {
             connections[connection].stream = -1
             connections[connection].owedCredit = 0
         }
-        if unusedLinks.isLinked(stream) {
-            if streams[stream].isIdle {
-                unusedLinks.remove(stream, from: &sessions[number].idle)
-            } else if streams[stream].isTakenBack {
-                unusedLinks.remove(stream, from: &sessions[number].takenBack)
-            } else {
-                unusedLinks.remove(stream, from: &sessions[number].lingering)
-            }
+        switch streams[stream].use {
+        case .serving: break
+        case .takenBack: unusedLinks.remove(stream, from: &sessions[number].streams.takenBack)
+        case .idle: unusedLinks.remove(stream, from: &sessions[number].streams.idle)
+        case .lingering: unusedLinks.remove(stream, from: &sessions[number].streams.lingering)
         }
-        if sessions[number].payloadStream == stream { sessions[number].payloadStream = -1 }
+        if sessions[number].reading.stream == stream { sessions[number].reading.stream = -1 }
         endPaced(stream, number)
         if streams[stream].isSuspect { acquit(stream, number) }
         returnExtraCredit(streams[stream].state.receiveWindowGrowth, number)
         pool.clear(&streams[stream].partial)
         table.remove(session: number, id: streams[stream].state.id, slot: stream)
-        streamLinks.remove(stream, from: &sessions[number].streams)
+        streamLinks.remove(stream, from: &sessions[number].streams.all)
         streams.remove(stream)
         books.set(.streams, to: streams.count)
         endIfDrained(number)
@@ -152,7 +150,7 @@ extension Worker {
         guard stream >= 0, case .none = connections[connection].wait, connectionLinks.isLinked(connection) else {
             return
         }
-        connectionLinks.remove(connection, from: &sessions[streams[stream].session].ready)
+        connectionLinks.remove(connection, from: &sessions[streams[stream].session].egress.ready)
     }
 
     /// A session that said GoAway has nothing left to do when its streams have ended.

@@ -18,7 +18,7 @@ extension Worker {
         _ session: Int32, openedBefore time: UInt64, provesDelivery: Bool, endsSpent: Bool = false
     ) {
         var barrier: UInt32?
-        var stream = sessions[session].streams.first
+        var stream = sessions[session].streams.all.first
         while stream >= 0 {
             let next = streamLinks.next(of: stream)
             if mayTakeBack(stream, openedBefore: time, endsSpent: endsSpent) {
@@ -42,15 +42,15 @@ extension Worker {
     /// session can take what it has not accepted, or until nobody would wait any longer.
     @_noLocks
     mutating func takeBackFromDraining(_ session: Int32) {
-        let end = sessions[session].goAwayAt + limits.hold
-        sessions[session].takeBackAt = .max
+        let end = sessions[session].draining.since + limits.hold
+        sessions[session].draining.takeBackAt = .max
         guard sessions[session].state.liveStreams > 0 else { return }
         if hasWillingSibling(session) {
             takeBack(session, openedBefore: now, provesDelivery: true)
         } else if now >= end {
             endUnaccepted(session)
         } else {
-            sessions[session].takeBackAt = min(end, now + DataPlaneLimits.sessionTickMilliseconds)
+            sessions[session].draining.takeBackAt = min(end, now + DataPlaneLimits.sessionTickMilliseconds)
         }
     }
 
@@ -63,7 +63,7 @@ extension Worker {
                 continue
             }
             // Those that have just said so keep their moment.
-            guard now >= sessions[session].goAwayAt + DataPlaneLimits.goAwayMilliseconds else { continue }
+            guard now >= sessions[session].draining.since + DataPlaneLimits.goAwayMilliseconds else { continue }
             takeBackFromDraining(session)
             scheduleTick(session)
         }
@@ -72,7 +72,7 @@ extension Worker {
     /// Nobody has come for what the session has not accepted, and its clients have waited for as long as those that are
     /// held. There is no time left for another attempt, so no proof is waited for.
     private mutating func endUnaccepted(_ session: Int32) {
-        var stream = sessions[session].streams.first
+        var stream = sessions[session].streams.all.first
         while stream >= 0 {
             let next = streamLinks.next(of: stream)
             let connection = streams[stream].connection
@@ -121,23 +121,22 @@ extension Worker {
         streams[stream].state.sendReset()
         writeHeader(FrameHeader.reset(streams[stream].state.id), session, isControl: false)
         sessions[session].state.aborted(streams[stream].state.id)
-        streams[stream].isTakenBack = true
+        streams[stream].use = .takenBack
         streams[stream].barrier = barrier
-        unusedLinks.append(stream, to: &sessions[session].takenBack)
+        unusedLinks.append(stream, to: &sessions[session].streams.takenBack)
     }
 
     /// A ping of ours has been answered: whatever was taken back before it has never been delivered.
     @_noLocks
     mutating func barrierAnswered(_ session: Int32) {
         // Ids may have waited for it.
-        if !sessions[session].openers.isEmpty { markDirty(session: session) }
-        if sessions[session].slowPing != 0, sessions[session].slowPingAnsweredAt == 0,
-            sessions[session].state.isAnswered(sessions[session].slowPing)
-        {
-            sessions[session].slowPingAnsweredAt = now
+        if !sessions[session].waiters.openers.isEmpty { markDirty(session: session) }
+        let ping = sessions[session].acceptance.ping
+        if ping != 0, sessions[session].acceptance.pingAnsweredAt == 0, sessions[session].state.isAnswered(ping) {
+            sessions[session].acceptance.pingAnswered(now: now)
         }
         while true {
-            let stream = sessions[session].takenBack.first
+            let stream = sessions[session].streams.takenBack.first
             guard stream >= 0, sessions[session].state.isAnswered(streams[stream].barrier) else { return }
             let connection = streams[stream].connection
             if connection >= 0 { loseExchange(connection, isUndelivered: true) } else { free(stream) }
@@ -156,7 +155,7 @@ extension Worker {
     @_noLocks
     func isUnsent(_ stream: Int32) -> Bool {
         let session = streams[stream].session
-        return !streams[stream].state.isAnnounced || streams[stream].firstByte >= sessions[session].loaded
+        return !streams[stream].state.isAnnounced || streams[stream].firstByte >= sessions[session].egress.loaded
     }
 
     /// Sees whether the session accepts what it is given. Called by its tick.
@@ -164,13 +163,12 @@ extension Worker {
     mutating func watchAcceptance(_ session: Int32) {
         guard !sessions[session].isDraining else { return }
         if sessions[session].state.liveStreams == 0 { return tryAgain(session) }
-        guard now >= sessions[session].lastAcceptance + DataPlaneLimits.slowMilliseconds else { return }
-        if !sessions[session].isSlow { becomeSlow(session) }
+        guard now >= sessions[session].acceptance.last + DataPlaneLimits.slowMilliseconds else { return }
+        if !sessions[session].acceptance.isSlow { becomeSlow(session) }
         guard hasWillingSibling(session) else { return }
         // One that lives and does not accept is asked for everything; one that is silent may be stopped, and answers
         // itself what must not be sent twice when it goes on.
-        let answeredAt = sessions[session].slowPingAnsweredAt
-        let isAlive = answeredAt > 0 && now >= answeredAt + DataPlaneLimits.slowMilliseconds
+        let isAlive = sessions[session].acceptance.livesUnwilling(since: DataPlaneLimits.slowMilliseconds, now: now)
         let oldest = now - min(now, DataPlaneLimits.slowMilliseconds)
         takeBack(session, openedBefore: oldest, provesDelivery: isAlive, endsSpent: true)
         routeOpenersAnew(session)
@@ -178,39 +176,29 @@ extension Worker {
 
     /// A slow session in which nothing waits any more gets new streams again after a while, if it lives.
     private mutating func tryAgain(_ session: Int32) {
-        guard sessions[session].isSlow, sessions[session].slowPingAnsweredAt > 0 else { return }
-        let pause = DataPlaneLimits.slowPauseMilliseconds << UInt64(min(sessions[session].slowTimes, 4))
-        guard now >= sessions[session].slowSince + pause else { return }
-        // One stream at a time, until it accepts one.
-        sessions[session].isOnProbation = true
-        becomeWilling(session)
+        guard sessions[session].acceptance.mayBeTried(pause: DataPlaneLimits.slowPauseMilliseconds, now: now) else {
+            return
+        }
+        sessions[session].acceptance.beginProbation(now: now)
+        reportWilling(session)
     }
 
     private mutating func becomeSlow(_ session: Int32) {
-        sessions[session].isSlow = true
-        sessions[session].slowSince = now
-        if sessions[session].slowTimes < .max { sessions[session].slowTimes += 1 }
-        sessions[session].slowPing = sessions[session].state.barrierPing()
-        sessions[session].slowPingAnsweredAt = 0
-        writePing(sessions[session].slowPing, session)
+        let ping = sessions[session].state.barrierPing()
+        sessions[session].acceptance.becomeSlow(ping: ping, now: now)
+        writePing(ping, session)
         report(session, SessionWord.make(SessionWord.slow, generation: sessions[session].generation))
     }
 
     /// The session has accepted a stream.
     @_noLocks
     mutating func noteAcceptance(_ session: Int32) {
-        sessions[session].lastAcceptance = now
-        sessions[session].isOnProbation = false
-        sessions[session].slowTimes = 0
-        if sessions[session].isSlow { becomeWilling(session) }
+        if sessions[session].acceptance.accepted(now: now) { reportWilling(session) }
     }
 
-    private mutating func becomeWilling(_ session: Int32) {
-        sessions[session].isSlow = false
-        sessions[session].slowPing = 0
-        sessions[session].lastAcceptance = now
+    private mutating func reportWilling(_ session: Int32) {
         guard !sessions[session].isDraining else { return }
-        let state = sessions[session].hasAnswered ? SessionWord.proven : SessionWord.live
+        let state = sessions[session].standing.hasAnswered ? SessionWord.proven : SessionWord.live
         report(session, SessionWord.make(state, generation: sessions[session].generation))
     }
 

@@ -232,16 +232,18 @@ extension Worker {
         case .sendPing(let value): writePing(value, session)
         case .dead: return loseSession(session, .silent)
         }
-        if sessions[session].isSending, now > sessions[session].lastSent + limits.stallTimeout {
+        if sessions[session].egress.isSending, now > sessions[session].egress.lastSent + limits.stallTimeout {
             return loseSession(session, .unresponsive)
         }
         endUnused(session)
-        if sessions[session].takeBackAt <= now { takeBackFromDraining(session) }
+        if sessions[session].draining.takeBackAt <= now { takeBackFromDraining(session) }
         watchAcceptance(session)
         raisePace(session)
-        if hasOpeners(session) { routeOpeners(session) }
+        if !sessions[session].waiters.isEmpty { routeOpeners(session) }
         // Blocks may have become free elsewhere, or frames have waited long enough for others to go with.
-        if !sessions[session].ready.isEmpty || !sessions[session].egress.isEmpty { markDirty(session: session) }
+        if !sessions[session].egress.ready.isEmpty || !sessions[session].egress.frames.isEmpty {
+            markDirty(session: session)
+        }
         scheduleTick(session)
     }
 
@@ -251,24 +253,26 @@ extension Worker {
         guard case .live = sessions[session].phase else { return }
         var due = min(
             now + DataPlaneLimits.sessionTickMilliseconds, max(sessions[session].state.livenessDueAt, now + 16))
-        due = min(due, sessions[session].takeBackAt)
-        if !sessions[session].openers.isEmpty {
-            if limits.releaseRate > 0 { due = min(due, max(now + 1, sessions[session].releaseDue / 1_000 + 1)) }
-            if sessions[session].refusedUntil > now { due = min(due, sessions[session].refusedUntil) }
+        due = min(due, sessions[session].draining.takeBackAt)
+        if !sessions[session].waiters.openers.isEmpty {
+            if limits.releaseRate > 0 { due = min(due, max(now + 1, sessions[session].pace.releaseDue / 1_000 + 1)) }
+            if sessions[session].acceptance.refusedUntil > now {
+                due = min(due, sessions[session].acceptance.refusedUntil)
+            }
         }
-        if !sessions[session].doubtful.isEmpty { due = min(due, now + DataPlaneLimits.doubtMilliseconds) }
+        if !sessions[session].waiters.doubtful.isEmpty { due = min(due, now + DataPlaneLimits.doubtMilliseconds) }
         let node = Int32(limits.connections) + session
         if timers.deadline(of: node) > due { timers.schedule(node, at: due) }
     }
 
     private mutating func endUnused(_ session: Int32) {
         while true {
-            let stream = sessions[session].lingering.first
+            let stream = sessions[session].streams.lingering.first
             guard stream >= 0, streams[stream].unusedSince + DataPlaneLimits.lingerMilliseconds <= now else { break }
             abandon(stream)
         }
         while true {
-            let stream = sessions[session].idle.first
+            let stream = sessions[session].streams.idle.first
             guard stream >= 0, streams[stream].unusedSince + DataPlaneLimits.lingerMilliseconds <= now else { break }
             retireIdle(stream)
         }

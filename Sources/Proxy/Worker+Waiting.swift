@@ -27,11 +27,13 @@ extension Worker {
         connections[connection].wait = .session
         connections[connection].session = session
         // Who waits for it can see when others like it come.
-        if !hasOpeners(session) { sessions[session].routeSessions = sessionsOfRoute(sessions[session].route) }
+        if sessions[session].waiters.isEmpty {
+            sessions[session].waiters.routeSessions = sessionsOfRoute(sessions[session].route)
+        }
         if connections[connection].attempts.areDoubtful {
-            connectionLinks.append(connection, to: &sessions[session].doubtful)
+            connectionLinks.append(connection, to: &sessions[session].waiters.doubtful)
         } else {
-            connectionLinks.append(connection, to: &sessions[session].openers)
+            connectionLinks.append(connection, to: &sessions[session].waiters.openers)
         }
         waiting.forSessions += 1
         scheduleWait(connection)
@@ -135,9 +137,9 @@ extension Worker {
         case .session:
             let session = connections[connection].session
             if connections[connection].attempts.areDoubtful {
-                connectionLinks.remove(connection, from: &sessions[session].doubtful)
+                connectionLinks.remove(connection, from: &sessions[session].waiters.doubtful)
             } else {
-                connectionLinks.remove(connection, from: &sessions[session].openers)
+                connectionLinks.remove(connection, from: &sessions[session].waiters.openers)
             }
             waiting.forSessions -= 1
         }
@@ -161,7 +163,7 @@ extension Worker {
     mutating func beginService(_ connection: Int32, _ stream: Int32) {
         if connections[connection].attempts.mayKill {
             streams[stream].isSuspect = true
-            sessions[streams[stream].session].suspects += 1
+            sessions[streams[stream].session].standing.suspects += 1
         }
         if connections[connection].waitedSince > 0 {
             notePaced(stream, streams[stream].session)
@@ -185,10 +187,10 @@ extension Worker {
         if routeWaiting(thatAreDoubtful: false) { _ = routeWaiting(thatAreDoubtful: true) }
         // Most often nobody does, and the sessions' records need not be looked at.
         guard waiting.forSessions > 0 else { return }
-        for session in 0..<Int32(limits.sessions) where hasOpeners(session) {
+        for session in 0..<Int32(limits.sessions) where !sessions[session].waiters.isEmpty {
             let shape = sessionsOfRoute(sessions[session].route)
-            guard shape != sessions[session].routeSessions else { continue }
-            sessions[session].routeSessions = shape
+            guard shape != sessions[session].waiters.routeSessions else { continue }
+            sessions[session].waiters.routeSessions = shape
             routeOpenersAnew(session)
         }
     }
@@ -228,26 +230,20 @@ extension Worker {
         return shape
     }
 
-    /// Whether somebody waits for the session.
-    @_noLocks
-    func hasOpeners(_ session: Int32) -> Bool {
-        !sessions[session].openers.isEmpty || !sessions[session].doubtful.isEmpty
-    }
-
     /// Those who wait for the session choose anew.
     @_noLocks
     mutating func routeOpenersAnew(_ session: Int32) {
-        var left = sessions[session].openers.count
+        var left = sessions[session].waiters.openers.count
         while left > 0 {
             left -= 1
-            let connection = sessions[session].openers.first
+            let connection = sessions[session].waiters.openers.first
             guard connection >= 0 else { break }
             chooseAnew(connection)
         }
-        left = sessions[session].doubtful.count
+        left = sessions[session].waiters.doubtful.count
         while left > 0 {
             left -= 1
-            let connection = sessions[session].doubtful.first
+            let connection = sessions[session].waiters.doubtful.first
             guard connection >= 0 else { return }
             chooseAnew(connection)
         }
@@ -265,10 +261,10 @@ extension Worker {
         guard case .live = sessions[session].phase, !sessions[session].isDraining else {
             return routeOpenersAnew(session)
         }
-        var left = sessions[session].openers.count
+        var left = sessions[session].waiters.openers.count
         while left > 0, hasPace(session) {
             left -= 1
-            let connection = sessions[session].openers.first
+            let connection = sessions[session].waiters.openers.first
             guard connection >= 0, canOpen(session) || canReuse(session, for: connection) else { return }
             leaveList(connection)
             routeAgain(connection, waitedFor: Self.noRoute)
@@ -279,9 +275,9 @@ extension Worker {
     /// Those whose next attempt may be their last, or may be what kills the session, come behind all others, and only
     /// as the session is fit for them.
     private mutating func routeDoubtful(_ session: Int32) {
-        var left = sessions[session].doubtful.count
+        var left = sessions[session].waiters.doubtful.count
         while case .live = sessions[session].phase {
-            let connection = sessions[session].doubtful.first
+            let connection = sessions[session].waiters.doubtful.first
             guard connection >= 0, left > 0 else { return }
             left -= 1
             guard mayOpen(session, for: connection) || hasProvenSibling(session) else { return }

@@ -37,7 +37,7 @@ extension Worker {
     mutating func giveWithheldCredit() {
         for session in 0..<Int32(limits.sessions) {
             guard case .live = sessions[session].phase else { continue }
-            var stream = sessions[session].streams.first
+            var stream = sessions[session].streams.all.first
             while stream >= 0 {
                 if streams[stream].connection >= 0 { giveCredit(stream, 0, isFlowing: true) }
                 stream = streamLinks.next(of: stream)

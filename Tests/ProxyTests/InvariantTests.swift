@@ -22,7 +22,7 @@ private struct World: ~Copyable {
         stepped.worker.sessions[0].phase = .live
         stepped.worker.sessions[0].fd = 1_000
         stepped.worker.sessions[0].generation = 1
-        stepped.worker.sessions[0].isReceiving = true
+        stepped.worker.sessions[0].reading.way = .received
         stepped.worker.scheduleTick(0)
         client = Self.connect(&stepped.worker)
         stream = stepped.worker.openStream(client, 0)
@@ -31,7 +31,7 @@ private struct World: ~Copyable {
         stepped.worker.connections[waiter].countsAsWaiting = true
         stepped.worker.connections[waiter].wait = .session
         stepped.worker.connections[waiter].session = 0
-        stepped.worker.connectionLinks.append(waiter, to: &stepped.worker.sessions[0].openers)
+        stepped.worker.connectionLinks.append(waiter, to: &stepped.worker.sessions[0].waiters.openers)
         stepped.worker.waiting.forSessions = 1
         stepped.worker.timers.schedule(waiter, at: stepped.worker.now + 1_000)
     }
@@ -53,7 +53,7 @@ private enum Breakage: String, CaseIterable, Codable {
     case streamNotInTable, unsentForgotten, unsentOfSessionForgotten, sentTwice
     case sealedInPlain, emptyPipeKept, pipedUncounted, pipesUncounted
     case frameOfNobody, frameForgotten, splicedWithoutStream, bulkAmongReady, readyElsewhere
-    case sessionUnread, polledUnspliced, creditOfNobody, extraCreditUncounted
+    case sessionUnread, creditOfNobody, extraCreditUncounted
     case lateBeyondAll, keptInPart, keptUncounted
     case waitsElsewhere, doubtfulAmongOpeners, waitersUncounted, routeWaitersUncounted, inNoList
     case countedWithoutWait, waitsUncounted, moreBytesThanWait
@@ -79,7 +79,7 @@ private enum Breakage: String, CaseIterable, Codable {
         case .emptyPipeKept, .pipedUncounted, .pipesUncounted: 14
         case .frameOfNobody, .frameForgotten: 15
         case .splicedWithoutStream, .bulkAmongReady, .readyElsewhere: 16
-        case .sessionUnread, .polledUnspliced: 17
+        case .sessionUnread: 17
         case .creditOfNobody, .extraCreditUncounted: 18
         case .lateBeyondAll: 19
         case .keptInPart, .keptUncounted: 20
@@ -109,7 +109,7 @@ private enum Breakage: String, CaseIterable, Codable {
                 Connection(fd: -1, listener: 0, listenerGeneration: 1, now: 0))
             world.stepped.worker.connectionLinks.append(third, to: &world.stepped.worker.queues.ended)
         case .closedAndForgotten, .freedInKernel: closeWrongly(&world)
-        case .freeSessionWritten: world.stepped.worker.sessions[1].written = 9
+        case .freeSessionWritten: world.stepped.worker.sessions[1].egress.written = 9
         case .endingSessionForgotten: world.stepped.worker.sessions[1].phase = .ending
         case .nothingAwaited: world.stepped.worker.connections[client].receive = .idle
         case .relayUnnoticed:
@@ -158,10 +158,10 @@ private enum Breakage: String, CaseIterable, Codable {
         switch self {
         case .unsentForgotten: append(to: &world.stepped.worker.connections[client].outgoing, world)
         case .unsentOfSessionForgotten:
-            world.stepped.worker.sessions[0].isAnnounced = true
-            append(to: &world.stepped.worker.sessions[0].egress, world)
+            world.stepped.worker.sessions[0].egress.isAnnounced = true
+            append(to: &world.stepped.worker.sessions[0].egress.frames, world)
         case .sentTwice:
-            world.stepped.worker.sessions[0].isSending = true
+            world.stepped.worker.sessions[0].egress.isSending = true
             world.stepped.worker.sendFlight(0)
         case .sealedInPlain:
             append(to: &world.stepped.worker.connections[client].sealed, world)
@@ -171,24 +171,23 @@ private enum Breakage: String, CaseIterable, Codable {
             world.stepped.worker.connections[client].pipedBytes = 5
             world.stepped.worker.queues.dirtyConnections.append(client)
         case .pipesUncounted: _ = world.stepped.worker.pipes.take()
-        case .frameOfNobody: world.stepped.worker.sessions[0].frameOwner = client
-        case .frameForgotten: world.stepped.worker.sessions[0].framePipe = world.stepped.worker.pipes.take()
+        case .frameOfNobody: world.stepped.worker.sessions[0].egress.frameOwner = client
+        case .frameForgotten: world.stepped.worker.sessions[0].egress.framePipe = world.stepped.worker.pipes.take()
         case .splicedWithoutStream:
             world.stepped.worker.leaveStream(client)
             world.stepped.worker.connections[client].isQueuedToSplice = true
         case .bulkAmongReady:
             world.stepped.worker.connections[client].isQueuedToSplice = true
-            world.stepped.worker.connectionLinks.append(client, to: &world.stepped.worker.sessions[0].ready)
+            world.stepped.worker.connectionLinks.append(client, to: &world.stepped.worker.sessions[0].egress.ready)
         case .readyElsewhere:
             world.stepped.worker.leaveStream(client)
-            world.stepped.worker.connectionLinks.append(client, to: &world.stepped.worker.sessions[0].ready)
-        case .sessionUnread: world.stepped.worker.sessions[0].isReceiving = false
-        case .polledUnspliced: world.stepped.worker.sessions[0].isPolling = true
+            world.stepped.worker.connectionLinks.append(client, to: &world.stepped.worker.sessions[0].egress.ready)
+        case .sessionUnread: world.stepped.worker.sessions[0].reading.way = .idle
         case .creditOfNobody:
             world.stepped.worker.leaveStream(client)
             world.stepped.worker.connections[client].owedCredit = 1
         case .extraCreditUncounted: world.stepped.worker.memory.extraCredit += 1
-        case .lateBeyondAll: world.stepped.worker.sessions[0].lateBytes = 1
+        case .lateBeyondAll: world.stepped.worker.sessions[0].egress.lateBytes = 1
         case .keptInPart: append(to: &world.stepped.worker.connections[client].kept, world)
         case .keptUncounted: world.stepped.worker.memory.keptBlocks += 1
         case .waitsElsewhere: world.stepped.worker.connections[waiter].session = 1
@@ -199,17 +198,17 @@ private enum Breakage: String, CaseIterable, Codable {
         case .countedWithoutWait: world.stepped.worker.connections[client].countsAsWaiting = true
         case .waitsUncounted: world.stepped.worker.connections[waiter].countsAsWaiting = false
         case .moreBytesThanWait: world.stepped.worker.connections[waiter].waitingBytes = 1
-        case .takenBackWithoutBarrier: world.stepped.worker.streams[stream].isTakenBack = true
+        case .takenBackWithoutBarrier: world.stepped.worker.streams[stream].use = .takenBack
         case .idleWithClient:
-            world.stepped.worker.unusedLinks.append(stream, to: &world.stepped.worker.sessions[0].idle)
+            world.stepped.worker.unusedLinks.append(stream, to: &world.stepped.worker.sessions[0].streams.idle)
         case .lingersWithClient:
-            world.stepped.worker.unusedLinks.append(stream, to: &world.stepped.worker.sessions[0].lingering)
+            world.stepped.worker.unusedLinks.append(stream, to: &world.stepped.worker.sessions[0].streams.lingering)
         case .streamOfOtherSession:
-            world.stepped.worker.streamLinks.remove(stream, from: &world.stepped.worker.sessions[0].streams)
-        case .payloadOfNobody: world.stepped.worker.sessions[0].payloadStream = stream + 1
+            world.stepped.worker.streamLinks.remove(stream, from: &world.stepped.worker.sessions[0].streams.all)
+        case .payloadOfNobody: world.stepped.worker.sessions[0].reading.stream = stream + 1
         case .pacedUncounted: world.stepped.worker.streams[stream].isPaced = true
-        case .suspectsUncounted: world.stepped.worker.sessions[0].suspects = 1
-        case .drainingUncounted: world.stepped.worker.sessions[0].isDraining = true
+        case .suspectsUncounted: world.stepped.worker.sessions[0].standing.suspects = 1
+        case .drainingUncounted: world.stepped.worker.sessions[0].draining.since = 1
         case .closingUncounted: world.stepped.worker.memory.closingBytes = 1
         case .shakingUncounted: world.stepped.worker.connectionLinks.append(client, to: &world.stepped.worker.shaking)
         case .parkedBeyondAll:

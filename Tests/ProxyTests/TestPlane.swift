@@ -73,7 +73,7 @@ final class TestPlane {
         command.session = handle
         command.fd = pair[0]
         command.route = routeID
-        command.flags = reuseStreams ? Command.reusesStreams : 0
+        command.options.reusesStreams = reuseStreams
         plane.send(command, to: reactor)
         if let place = routes.firstIndex(where: { $0.route.id == routeID }) {
             routes[place].route.sessions.append(handle)
