@@ -52,6 +52,30 @@ enum ClientEnd {
     case finished
 }
 
+/// How far our direction has come to its end.
+enum OwnEnd {
+    case open
+    /// close_notify was said, or must not be, because something is missing: nothing can follow.
+    case said
+    /// The client has been sent a FIN.
+    case finished
+}
+
+/// How far the connection is on its way to its end. It goes only downwards.
+enum Ending {
+    case none
+    /// When all is sent, it ends.
+    case flushing
+    /// The same, with a FIN and a moment for the client to go, because bytes may still be on their way.
+    case lingering
+    /// It goes on at another reactor, as soon as the ring holds nothing of it.
+    case handingOver
+    /// Closed, as soon as the ring holds nothing of it, or reset.
+    case closing, resetting
+    /// Nothing is left of it but the slot, which is free at the end of the turn.
+    case gone
+}
+
 /// Where a connection waits for a session.
 enum WaitPhase {
     case none
@@ -143,18 +167,11 @@ struct Connection: BitwiseCopyable {
 
     /// Its listener speaks TLS, and the handshake is not done.
     var isShaking = false
-    /// close_notify was said to the client: nothing can follow it.
-    var hasSaidEnd = false
     var isSending = false
     var isPolling = false
-    var isClosing = false
-    var isHandingOver = false
-    var resetsOnClose = false
+    private(set) var ending = Ending.none
     var clientEnd = ClientEnd.open
-    /// The client has been sent a FIN.
-    var finishSent = false
-    /// When all is sent, the connection ends.
-    var closesAfterFlush = false
+    var ownEnd = OwnEnd.open
     /// Served here before: its receives repeat.
     var isSettled = false
     var keepsAlive = false
@@ -172,8 +189,6 @@ struct Connection: BitwiseCopyable {
     var hasServed = false
     /// One of those that `--hold-limit` counts.
     var countsAsWaiting = false
-    /// It ends with a FIN and a moment for the client to go, because bytes may still be on their way.
-    var lingers = false
     /// An interim reply has been passed on.
     var hasHeardInterim = false
     private var bulk: UInt8 = 0
@@ -185,6 +200,92 @@ struct Connection: BitwiseCopyable {
         self.listenerGeneration = listenerGeneration
         self.phaseSince = now
         self.lastProgress = now
+    }
+
+    // MARK: the end
+
+    /// It has been closed: whoever is in the middle of something leaves it alone.
+    var isClosing: Bool {
+        @_noLocks get {
+            switch ending {
+            case .closing, .resetting, .gone: true
+            case .none, .flushing, .lingering, .handingOver: false
+            }
+        }
+    }
+    var isHandingOver: Bool {
+        @_noLocks get {
+            if case .handingOver = ending { return true }
+            return false
+        }
+    }
+    var resetsOnClose: Bool {
+        @_noLocks get {
+            if case .resetting = ending { return true }
+            return false
+        }
+    }
+    /// When all is sent, the connection ends.
+    var closesAfterFlush: Bool {
+        @_noLocks get {
+            switch ending {
+            case .flushing, .lingering: true
+            case .none, .handingOver, .closing, .resetting, .gone: false
+            }
+        }
+    }
+    var lingers: Bool {
+        @_noLocks get {
+            if case .lingering = ending { return true }
+            return false
+        }
+    }
+
+    /// What comes next is the last.
+    @_noLocks
+    mutating func closeAfterFlush() {
+        if case .none = ending { ending = .flushing }
+    }
+
+    @_noLocks
+    mutating func linger() {
+        assert(!isHandingOver && !isClosing, "rule 4: what has ended does not end again")
+        ending = .lingering
+    }
+
+    @_noLocks
+    mutating func beginHandOver() {
+        assert(!isHandingOver && !isClosing && !lingers, "rule 4: what has ended goes nowhere")
+        ending = .handingOver
+    }
+
+    @_noLocks
+    mutating func beginClose(reset: Bool) {
+        assert(!isClosing, "rule 4: a connection is closed once")
+        ending = reset ? .resetting : .closing
+    }
+
+    /// The ring holds nothing of it.
+    @_noLocks
+    mutating func end() {
+        assert((isClosing || isHandingOver) && !isInKernel, "rule 4: what the ring holds has not ended")
+        ending = .gone
+        fd = -1
+    }
+
+    /// The client has been sent a FIN.
+    var finishSent: Bool {
+        @_noLocks get {
+            if case .finished = ownEnd { return true }
+            return false
+        }
+    }
+    /// Nothing can follow what the client has been sent.
+    var hasSaidEnd: Bool {
+        @_noLocks get {
+            if case .open = ownEnd { return false }
+            return true
+        }
     }
 
     /// No byte will come from the client.

@@ -21,8 +21,7 @@ extension Worker {
         stopWaiting(connection)
         leaveStream(connection)
         dropKept(connection)
-        connections[connection].isClosing = true
-        connections[connection].resetsOnClose = reset
+        connections[connection].beginClose(reset: reset)
         timers.cancel(connection)
         dropPipe(connection)
         pool.clear(&connections[connection].received)
@@ -86,8 +85,7 @@ extension Worker {
         pool.clear(&connections[connection].sealed)
         tls.free(connections[connection].tls)
         connections[connection].tls = TLSState()
-        connections[connection].fd = -1
-        connections[connection].isClosing = true
+        connections[connection].end()
         connectionLinks.append(connection, to: &queues.ended)
     }
 

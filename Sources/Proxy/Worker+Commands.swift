@@ -114,7 +114,9 @@ extension Worker {
             Sockets.stopListening(accepting.listeners[listener].fd)
         }
         for connection in 0..<Int32(connections.touched) where connections.isTaken(connection) {
-            if let end = silenceEnd(connections[connection]), end <= now {
+            if let end = silenceEnd(connections[connection]), end <= now,
+                !Sockets.hasBytes(connections[connection].fd)
+            {
                 close(connection, reset: false, counting: .endedByDrain)
             } else {
                 schedule(connection, at: now + pollingPeriod)
@@ -141,8 +143,7 @@ extension Worker {
         guard record.received.isEmpty, !record.isMidHead else { return nil }
         switch (record.mode, record.request, record.reply) {
         case (.http, .head, .none), (.http, .skipped, .none), (.undecided, _, _):
-            // What lies in the kernel is said: its receive has found no buffer, or is told of in the next turn.
-            return Sockets.hasBytes(record.fd) ? nil : record.phaseSince + DataPlaneLimits.drainPatienceMilliseconds
+            return record.phaseSince + DataPlaneLimits.drainPatienceMilliseconds
         default: return nil
         }
     }

@@ -54,6 +54,6 @@ extension Worker {
     private func reasonOfEnd(_ record: Connection) -> ListenerCounter? {
         if record.isShaking { return .handshakeDrained }
         if case .http = record.mode, record.finishSent, !record.hasUnsent { return nil }
-        return silenceEnd(record) == nil ? .cutDrained : .endedByDrain
+        return silenceEnd(record) == nil || Sockets.hasBytes(record.fd) ? .cutDrained : .endedByDrain
     }
 }

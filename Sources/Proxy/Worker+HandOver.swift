@@ -9,7 +9,7 @@ extension Worker {
     mutating func handOver(_ connection: Int32, to reactor: Int) {
         stopWaiting(connection)
         if case .http = connections[connection].mode { connections[connection].request = .head }
-        connections[connection].isHandingOver = true
+        connections[connection].beginHandOver()
         connections[connection].target = UInt8(truncatingIfNeeded: reactor)
         timers.schedule(connection, at: now + pollingPeriod)
         if case .armed = connections[connection].receive { cancelReceive(connection) }

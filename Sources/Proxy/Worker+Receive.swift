@@ -278,10 +278,10 @@ extension Worker {
             // What lies aside may be the rest of the body; `settle` sees when it was not.
             case .finished, .body, .skipped, .discarded: break
             case .head where connections[connection].hasUnsent || connections[connection].isSending:
-                connections[connection].closesAfterFlush = true
+                connections[connection].closeAfterFlush()
             case .head where connections[connection].hasRequestAside:
                 // A request that nobody has looked at is served first.
-                connections[connection].closesAfterFlush = true
+                connections[connection].closeAfterFlush()
                 queues.servable.append(connection)
             case .head, .waiting: leaveUnserved(connection)
             }

@@ -75,7 +75,7 @@ extension Worker {
         passClientEnd(connection, stream)
         let record = connections[connection]
         if hasEnded(stream), !record.hasUnsent, !record.isSending, !record.finishSent, saysEnd(connection) {
-            connections[connection].finishSent = true
+            connections[connection].ownEnd = .finished
             Sockets.finish(record.fd)
         }
         if connections[connection].finishSent, streams[stream].state.finSent {

@@ -273,7 +273,7 @@ extension Worker {
             discard(connection)
         } else if !connections[connection].keepsAlive || isDraining {
             discardRest(connection)
-            connections[connection].closesAfterFlush = true
+            connections[connection].closeAfterFlush()
             markDirty(connection: connection)
         } else {
             connections[connection].request = .head
@@ -352,9 +352,9 @@ extension Worker {
         if connections[connection].decodesChunks { return cutOff(connection, counting: why) }
         count(why, connection)
         // Something is missing: close_notify would say the contrary.
-        connections[connection].hasSaidEnd = true
+        connections[connection].ownEnd = .said
         discardRest(connection)
-        connections[connection].closesAfterFlush = true
+        connections[connection].closeAfterFlush()
         settle(connection)
     }
 
@@ -373,14 +373,15 @@ extension Worker {
     /// Nothing of the client interests any more: it gets what is to be sent, then a FIN, and has a moment to go.
     @_noLocks
     mutating func discard(_ connection: Int32) {
+        // What it was to be sent may have ended it.
+        guard !connections[connection].isClosing else { return }
         stopWaiting(connection)
         endKeeping(connection)
         pool.clear(&connections[connection].received)
         connections[connection].isMidHead = false
         discardRest(connection)
         connections[connection].reply = .none
-        connections[connection].closesAfterFlush = true
-        connections[connection].lingers = true
+        connections[connection].linger()
         connections[connection].phaseSince = now
         schedule(connection, at: now + limits.stallTimeout)
         markDirty(connection: connection)

@@ -96,7 +96,7 @@ extension Worker {
         guard words.count > 0, words.count == chain.count else { return }
         let taken = unsafe Sockets.sendLast(record.fd, words)
         guard taken > 0 else { return }
-        connections[connection].finishSent = taken == words.count
+        if taken == words.count { connections[connection].ownEnd = .finished }
         creditSent(connection, dropSent(connection, taken))
     }
 
@@ -176,12 +176,12 @@ extension Worker {
             // Unless it is sent again, for then the client's end came behind it.
             if case .waiting = record.request, record.attempts.areNone { return leaveUnserved(connection) }
             // The rest of a head will never come.
-            if record.isMidHead, case .none = record.reply { connections[connection].closesAfterFlush = true }
+            if record.isMidHead, case .none = record.reply { connections[connection].closeAfterFlush() }
         }
         if record.clientFinished, record.received.isEmpty {
             switch record.request {
             case .body: return clientVanished(connection)
-            case .head, .skipped: connections[connection].closesAfterFlush = true
+            case .head, .skipped: connections[connection].closeAfterFlush()
             case .finished: passRequestEnd(connection)
             case .waiting, .discarded: break
             }
@@ -248,8 +248,8 @@ extension Worker {
         let record = connections[connection]
         if !record.lingers || !record.finishSent {
             if !record.finishSent { Sockets.finish(record.fd) }
-            connections[connection].finishSent = true
-            connections[connection].lingers = true
+            connections[connection].ownEnd = .finished
+            connections[connection].linger()
             if case .discarded = record.request {} else { discardRest(connection) }
             pool.clear(&connections[connection].received)
             connections[connection].phaseSince = now

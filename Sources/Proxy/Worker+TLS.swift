@@ -260,7 +260,7 @@ extension Worker {
     }
 
     private mutating func sealEnd(_ connection: Int32) {
-        connections[connection].hasSaidEnd = true
+        connections[connection].ownEnd = .said
         _ = tls.finish(connections[connection].tls, output: &connections[connection].sealed)
     }
 

@@ -28,13 +28,19 @@ extension Worker {
         guard !connections[connection].isClosing else { return }
         noteProgress(connection)
         guard !connections[connection].isHandingOver else { return handOverExpired(connection) }
-        let deadline = deadline(of: connection)
-        if now >= deadline {
-            expire(connection)
+        var deadline = deadline(of: connection)
+        if now >= deadline.time {
+            // What lies in the kernel is said: its receive has found no buffer, or is told of in the next turn.
+            if case .silence = deadline.end, Sockets.hasBytes(connections[connection].fd) {
+                deadline = self.deadline(of: connection, hasSpoken: true)
+            }
+        }
+        if now >= deadline.time {
+            expire(connection, deadline.end)
             guard !connections[connection].isClosing, !timers.isScheduled(connection) else { return }
         }
         if case .relay = connections[connection].mode, !isWaiting(connection), !isWatched(connection) { return }
-        timers.schedule(connection, at: min(max(deadline, now + 16), now + pollingPeriod))
+        timers.schedule(connection, at: min(max(deadline.time, now + 16), now + pollingPeriod))
     }
 
     /// A client that reads slowly makes no room in its socket's buffer for minutes: that it acknowledges is progress,
@@ -59,55 +65,62 @@ extension Worker {
     private mutating func handOverExpired(_ connection: Int32) {
         let isStalled = now >= connections[connection].lastProgress + limits.stallTimeout
         if isStalled, connections[connection].isSending {
-            books.bump(.resets)
-            return close(connection, reset: true, counting: .resetStalledClient)
+            return resetForStall(connection, counting: .resetStalledClient)
         }
         timers.schedule(connection, at: now + pollingPeriod)
     }
 
-    /// When the connection's patience ends, as things are now.
-    private func deadline(of connection: Int32) -> UInt64 {
+    /// When the connection's patience ends, and for what, as things are now.
+    /// - Parameter hasSpoken: its bytes wait in the kernel, so that it is not silent.
+    private func deadline(of connection: Int32, hasSpoken: Bool = false) -> Deadline {
         let record = connections[connection]
-        if isDraining, let end = silenceEnd(record) { return end }
-        if record.isShaking { return record.phaseSince + limits.handshakeTimeout }
-        if isWaiting(connection) { return waitDeadline(connection) }
+        if isDraining, !hasSpoken, let end = silenceEnd(record) { return Deadline(end, .silence) }
+        if record.isShaking { return Deadline(record.phaseSince + limits.handshakeTimeout, .handshake) }
+        if isWaiting(connection) { return Deadline(waitDeadline(connection), .wait) }
         switch record.mode {
-        case .undecided: return record.phaseSince + DataPlaneLimits.sniffMilliseconds
+        case .undecided: return Deadline(record.phaseSince + DataPlaneLimits.sniffMilliseconds, .sniffing)
         case .relay: return relayDeadline(connection)
         case .http: break
         }
-        if record.isSending || record.hasUnsent { return record.lastProgress + limits.stallTimeout }
+        if record.isSending || record.hasUnsent {
+            return Deadline(record.lastProgress + limits.stallTimeout, .unsentBytes)
+        }
         switch record.request {
-        case .discarded:
-            // What lies in the socket's buffer is on its way; when it has arrived, the client has a moment to go.
-            let hasAll = record.finishSent && record.unacknowledged == 0
-            guard record.requestLeft > 0 || !record.finishSent else {
-                return record.phaseSince + (hasAll ? 0 : DataPlaneLimits.closingMilliseconds)
-            }
-            return record.phaseSince + (hasAll ? DataPlaneLimits.closingMilliseconds : limits.stallTimeout)
-        case .skipped: return record.phaseSince + limits.stallTimeout
+        case .discarded: return Deadline(record.phaseSince + farewell(record), .farewell)
+        case .skipped: return Deadline(record.phaseSince + limits.stallTimeout, .restOfBody)
         case .head:
-            return record.isMidHead || !record.hasServed
-                ? record.phaseSince + limits.headTimeout : record.phaseSince + limits.idleTimeout
+            let patience = record.isMidHead || !record.hasServed ? limits.headTimeout : limits.idleTimeout
+            let hasBegun = record.isMidHead || !record.received.isEmpty
+            return Deadline(record.phaseSince + patience, hasBegun ? .head : .nextRequest)
         case .body: return bodyDeadline(connection)
         case .waiting, .finished: return replyDeadline(record)
         }
     }
 
-    private func replyDeadline(_ record: Connection) -> UInt64 {
-        if case .body = record.reply { return idleDeadline(record) }
-        guard limits.replyTimeout > 0, case .head = record.reply else { return .max }
-        return record.phaseSince + limits.replyTimeout
+    /// For how long a client that has had its last reply may take to go: what lies in the socket's buffer is on its
+    /// way; when it has arrived, there is a moment left.
+    private func farewell(_ record: Connection) -> UInt64 {
+        let hasAll = record.finishSent && record.unacknowledged == 0
+        guard record.requestLeft > 0 || !record.finishSent else {
+            return hasAll ? 0 : DataPlaneLimits.closingMilliseconds
+        }
+        return hasAll ? DataPlaneLimits.closingMilliseconds : limits.stallTimeout
+    }
+
+    private func replyDeadline(_ record: Connection) -> Deadline {
+        if case .body = record.reply { return Deadline(idleEnd(record), .restOfReply) }
+        guard limits.replyTimeout > 0, case .head = record.reply else { return .never }
+        return Deadline(record.phaseSince + limits.replyTimeout, .reply)
     }
 
     /// A body stands still only while nobody else has the next move. Who waits for 100 is kept waiting by the service;
     /// once the reply has begun both may be silent for as long as the two of them like.
-    private func bodyDeadline(_ connection: Int32) -> UInt64 {
+    private func bodyDeadline(_ connection: Int32) -> Deadline {
         let record = connections[connection]
         let stall = record.lastProgress + limits.stallTimeout
-        guard !isWaitingForService(connection) else { return stall }
+        guard !isWaitingForService(connection) else { return Deadline(stall, .bodyNotTaken) }
         if case .body = record.reply { return replyDeadline(record) }
-        return record.expectsContinue ? replyDeadline(record) : stall
+        return record.expectsContinue ? replyDeadline(record) : Deadline(stall, .body)
     }
 
     /// Bytes of the client wait that the service does not take.
@@ -115,7 +128,8 @@ extension Worker {
         !connections[connection].received.isEmpty || hasBulkWaiting(connection)
     }
 
-    private func idleDeadline(_ record: Connection) -> UInt64 {
+    /// With `--relay-idle-timeout`.
+    private func idleEnd(_ record: Connection) -> UInt64 {
         limits.relayIdleTimeout > 0 ? record.lastProgress + limits.relayIdleTimeout : .max
     }
 
@@ -132,14 +146,16 @@ extension Worker {
 
     /// While both directions are open, a relay may stand still for as long as its ends like. With one of them ended it
     /// may be silent, but bytes may not wait for ever for a side that takes none: nobody else would ever end it.
-    private func relayDeadline(_ connection: Int32) -> UInt64 {
+    private func relayDeadline(_ connection: Int32) -> Deadline {
         let record = connections[connection]
-        var deadline = idleDeadline(record)
+        var deadline = Deadline(idleEnd(record), .relay)
         guard hasEndedDirection(connection) else { return deadline }
-        if isRelayStuck(connection) { deadline = min(deadline, record.lastProgress + limits.stallTimeout) }
+        if isRelayStuck(connection) {
+            deadline = deadline.sooner(Deadline(record.lastProgress + limits.stallTimeout, .relayedBytes))
+        }
         let stream = record.stream
         guard record.clientFinished, stream >= 0, streams[stream].state.canSendFin else { return deadline }
-        return min(deadline, record.phaseSince + DataPlaneLimits.finHoldMilliseconds)
+        return deadline.sooner(Deadline(record.phaseSince + DataPlaneLimits.finHoldMilliseconds, .acceptance))
     }
 
     /// Bytes wait that the side which they are for does not take.
@@ -154,74 +170,58 @@ extension Worker {
         timers.schedule(connection, at: now + pollingPeriod)
     }
 
-    private mutating func relayExpired(_ connection: Int32) {
-        settle(connection)
-        guard !connections[connection].isClosing, !connections[connection].isHandingOver else { return }
-        if isRelayStuck(connection), hasEndedDirection(connection),
-            now >= connections[connection].lastProgress + limits.stallTimeout
-        {
-            books.bump(.resets)
-            close(connection, reset: true, counting: .resetStalledRelay)
-        } else if now >= idleDeadline(connections[connection]) {
-            endIdleRelay(connection)
+    // MARK: what comes then
+
+    /// The connection's patience has ended.
+    private mutating func expire(_ connection: Int32, _ wait: Patience) {
+        switch wait {
+        case .nothing: break
+        case .silence: endSilent(connection)
+        case .handshake: handshakeExpired(connection)
+        case .wait: expireWait(connection)
+        case .sniffing:
+            isDraining ? close(connection, reset: false, counting: .endedByDrain) : becomeRaw(connection)
+        case .relay:
+            books.bump(.idleRelays)
+            close(connection, reset: connections[connection].hasUnsent, counting: .closedIdle)
+        case .relayedBytes: resetForStall(connection, counting: .resetStalledRelay)
+        case .acceptance: settle(connection)
+        case .unsentBytes: resetForStall(connection, counting: .resetStalledClient)
+        case .farewell: close(connection, reset: false, counting: nil)
+        case .restOfBody: discard(connection)
+        // Silence between requests is the end of the connection; silence within a head is told.
+        case .head: refuseLateHead(connection)
+        case .nextRequest: endIdle(connection)
+        case .body: giveUp(connection, .refusedLateBody)
+        case .bodyNotTaken: giveUp(connection, .failedBodyNotTaken)
+        case .reply: giveUp(connection, .failedNoReply)
+        case .restOfReply:
+            books.bump(.idleRelays)
+            leaveStream(connection)
+            cut(connection, counting: .cutIdle)
         }
     }
 
-    private mutating func endIdleRelay(_ connection: Int32) {
-        books.bump(.idleRelays)
-        close(connection, reset: connections[connection].hasUnsent, counting: .closedIdle)
+    private mutating func resetForStall(_ connection: Int32, counting why: ListenerCounter) {
+        books.bump(.resets)
+        close(connection, reset: true, counting: why)
     }
 
-    /// Its patience has ended.
-    private mutating func expire(_ connection: Int32) {
-        if isWaiting(connection) { return expireWait(connection) }
-        let record = connections[connection]
-        if record.isShaking { return handshakeExpired(connection) }
-        switch record.mode {
-        case .undecided:
-            return isDraining
-                ? close(connection, reset: false, counting: .endedByDrain) : becomeRaw(connection)
-        case .relay: return relayExpired(connection)
-        case .http: break
-        }
-        if record.isSending || record.hasUnsent {
-            books.bump(.resets)
-            return close(connection, reset: true, counting: .resetStalledClient)
-        }
-        switch record.request {
-        case .discarded: close(connection, reset: false, counting: nil)
-        case .skipped: discard(connection)
-        case .head:
-            // Silence between requests is the end of the connection; silence within a head is told.
-            if record.isMidHead || !record.received.isEmpty {
-                refuseLateHead(connection)
-            } else {
-                close(connection, reset: false, counting: silence(record))
-            }
-        case .body: bodyExpired(connection)
-        case .waiting, .finished: replyExpired(connection)
-        }
+    /// The client has begun no request.
+    private mutating func endIdle(_ connection: Int32) {
+        let why: ListenerCounter = connections[connection].hasServed ? .endedIdle : .endedSilent
+        close(connection, reset: false, counting: isDraining ? .endedByDrain : why)
     }
 
-    /// What the silence of a client that has begun no request is called.
-    private func silence(_ record: Connection) -> ListenerCounter {
-        if isDraining { return .endedByDrain }
-        return record.hasServed ? .endedIdle : .endedSilent
+    /// The proxy ends, and nobody would miss the client.
+    private mutating func endSilent(_ connection: Int32) {
+        if connections[connection].isShaking { return handshakeExpired(connection) }
+        // Somebody has been promised that the connection goes on.
+        if case .skipped = connections[connection].request { return discard(connection) }
+        close(connection, reset: false, counting: .endedByDrain)
     }
 
-    private mutating func bodyExpired(_ connection: Int32) {
-        guard !isWaitingForService(connection) else { return giveUp(connection, .failedBodyNotTaken) }
-        if case .body = connections[connection].reply { return replyExpired(connection) }
-        giveUp(connection, connections[connection].expectsContinue ? .failedNoReply : .refusedLateBody)
-    }
-
-    /// The reply has not begun in time, or it has and nothing has moved since for too long.
-    private mutating func replyExpired(_ connection: Int32) {
-        guard case .body = connections[connection].reply else { return giveUp(connection, .failedNoReply) }
-        books.bump(.idleRelays)
-        leaveStream(connection)
-        cut(connection, counting: .cutIdle)
-    }
+    // MARK: sessions
 
     /// Once a second at least: is the session alive, and do its unused streams end? Oftener if something was due.
     @_noLocks

@@ -136,7 +136,7 @@ private enum Breakage: String, CaseIterable, Codable {
     private func closeWrongly(_ world: inout World) {
         let client = world.client
         world.stepped.worker.leaveStream(client)
-        world.stepped.worker.connections[client].isClosing = true
+        world.stepped.worker.connections[client].beginClose(reset: false)
         world.stepped.worker.connections[client].receive = .idle
         guard case .freedInKernel = self else { return }
         world.stepped.worker.connections[client].isSending = true
