@@ -30,6 +30,22 @@ public struct FixedArray<Element: BitwiseCopyable>: ~Copyable {
         unsafe self.elements = Region.array(of: Element.self, count: count)
     }
 
+    /// Gives a place that nobody has to somebody. Debug builds look whether somebody has written to it meanwhile.
+    @inlinable
+    public func occupy(_ index: Int32, with element: Element) {
+        assert(unsafe Poison.isWholeOrNew(elements + Int(index)), "somebody has written to a place that was free")
+        self[index] = element
+    }
+
+    /// The place is nobody's. Debug builds fill it with a pattern: whoever still reads it finds nothing that looks right.
+    @inlinable
+    public func vacate(_ index: Int32) {
+        precondition(UInt32(bitPattern: index) < bound)
+        #if DEBUG
+        unsafe Poison.fill(elements + Int(index))
+        #endif
+    }
+
     @inlinable
     public subscript(index: Int) -> Element {
         unsafeAddress {

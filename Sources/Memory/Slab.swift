@@ -81,7 +81,7 @@ public struct Slab<Element: BitwiseCopyable>: ~Copyable {
         if freeCount > 0 {
             freeCount -= 1
             index = unsafe freeIndices[freeCount]
-            assert(isUntouched(index), "somebody has written to a slot that was free")
+            assert(unsafe Poison.isWhole(elements + Int(index)), "somebody has written to a slot that was free")
         } else {
             guard untouched < capacity else { return -1 }
             index = Int32(truncatingIfNeeded: untouched)
@@ -101,25 +101,8 @@ public struct Slab<Element: BitwiseCopyable>: ~Copyable {
         unsafe generations[Int(index)] = (generations[Int(index)] &+ 1) & Self.generationMask
         unsafe freeIndices[freeCount] = index
         freeCount += 1
-        poison(index)
-    }
-
-    /// What a free slot is filled with in debug builds: whoever still reads it finds nothing that looks right.
-    @inlinable static var poisonByte: UInt8 { 0xDE }
-
-    @inlinable
-    func poison(_ index: Int32) {
         #if DEBUG
-        let size = MemoryLayout<Element>.stride
-        unsafe UnsafeMutableRawPointer(elements + Int(index)).initializeMemory(
-            as: UInt8.self, repeating: Self.poisonByte, count: size)
+        unsafe Poison.fill(elements + Int(index))
         #endif
-    }
-
-    /// Whether the slot is as `poison` has left it.
-    @inlinable
-    func isUntouched(_ index: Int32) -> Bool {
-        let bytes = unsafe UnsafeRawBufferPointer(start: elements + Int(index), count: MemoryLayout<Element>.stride)
-        return unsafe bytes.allSatisfy { $0 == Self.poisonByte }
     }
 }

@@ -11,29 +11,6 @@ enum ConnectionMode {
     case relay
 }
 
-/// How far the client's current request is.
-enum RequestPhase {
-    /// Between requests, or within a head.
-    case head
-    /// The head is complete and stays where it is until a session can take it.
-    case waiting
-    case body
-    /// All of it was passed on.
-    case finished
-    /// The reply came early and promised to go on: what is left of the body is read and dropped.
-    case skipped
-    /// The connection is going to end; what the client still sends is read and dropped.
-    case discarded
-}
-
-/// How far the reply is.
-enum ReplyPhase {
-    /// No request is under way.
-    case none
-    case head
-    case body
-}
-
 /// Whether the kernel may bring bytes of the client.
 enum ReceivePhase {
     case idle
@@ -76,131 +53,75 @@ enum Ending {
     case gone
 }
 
-/// Where a connection waits for a session.
-enum WaitPhase {
-    case none
-    /// For a session of its route, or for its route to be registered at all.
-    case route
-    /// For a session that cannot open a stream just now.
-    case session
+/// Who a client is, and what goes along with it to another reactor.
+struct Client: BitwiseCopyable {
+    /// Its TLS; none: it speaks plain, or has said nothing yet.
+    var tls = TLSState()
+    var fd: Int32
+    var listener: Int32
+    var listenerGeneration: UInt32
+    var mode = ConnectionMode.http
+    var end = ClientEnd.open
+    /// A first request has been read: from now on silence is idleness.
+    var hasServed = false
+
+    @_noLocks
+    init(fd: Int32, listener: Int32, listenerGeneration: UInt32) {
+        self.fd = fd
+        self.listener = listener
+        self.listenerGeneration = listenerGeneration
+    }
 }
 
-/// A client: the half of a relay that faces the public port.
+/// The half of a relay that faces the public port: a client's socket, its TLS, what it has said and has to be sent, and
+/// its end. What it asks for is its `Exchange`, which has the same index.
 ///
 /// There is one for each idle client of a busy host, so its fields stand in an order that leaves no gaps: eight bytes
 /// before four, four before one, and single bytes behind what ends at an odd place. `ConnectionTests` holds its size.
 struct Connection: BitwiseCopyable {
-    /// When the current phase began.
-    var phaseSince: UInt64
-    /// When bytes last moved.
-    var lastProgress: UInt64
-    /// Since when it waits for a session, wherever it has waited; 0: it does not.
-    var waitedSince: UInt64 = 0
-    /// When it first had to wait, or its first attempt came to nothing: from then on it has one hold.
-    var patienceSince: UInt64 = 0
+    var client: Client
+    private(set) var ending = Ending.none
 
     /// What the client has sent and nobody has taken.
     var received = Chain()
     /// What the client has to be sent, the part under send included.
     var outgoing = Chain()
-    /// What was passed on of the current request, or of the relay, as the client wrote it: to be sent again if it comes
-    /// to nothing. All of it, or nothing and `isKept` is false.
-    var kept = Chain()
     /// Records that the client has to be sent, the part under send included. A client that speaks plain is sent
     /// `outgoing` itself.
     var sealed = Chain()
-    /// The client's TLS; none: it speaks plain, or has said nothing yet.
-    var tls = TLSState()
-
-    /// Bytes of a counted body that the client has still to send; once its request is discarded, what it may still
-    /// send at most.
-    var requestLeft: UInt64 = 0
-    var replyLeft: UInt64 = 0
 
     var headEnd = HeadEndFinder()
-    var mode = ConnectionMode.http
-    var request = RequestPhase.head
-    var reply = ReplyPhase.none
+    /// A head has begun and is not complete; `phaseSince` says since when.
+    var isMidHead = false
     var receive = ReceivePhase.idle
-    var wait = WaitPhase.none
+    var isSending = false
+    var isPolling = false
+    var ownEnd = OwnEnd.open
 
-    var requestChunks = ChunkedReader()
-    var method = Method.get
-    var requestFraming = BodyFraming.none
-    var replyFraming = BodyFraming.none
-    var target: UInt8 = 0
-    var handOvers: UInt8 = 0
-
-    var replyChunks = ChunkedReader()
-    /// How often `kept` was passed on.
-    var attempts = Attempts()
-    /// What `kept` has is all that was passed on.
-    var isKept = false
-    /// Receives in a row that speak for bulk, or against it while `isBulk`.
-    var bulkSigns: UInt8 = 0
-    var isTrusted = false
-
-    var fd: Int32
-    /// The stream that carries the current request or all of the relay, or -1.
-    var stream: Int32 = -1
-    var listener: Int32
-    var listenerGeneration: UInt32
-    /// The session that it waits for, or that served it last.
-    var session: Int32 = -1
-    /// The route that it waits for, by its lasting number; `Worker.unknownRoute`: one that nobody has registered yet.
-    var waitingRoute: UInt32 = 0
     /// The pipe with bytes for the client, behind `outgoing`; -1: there is none.
     var pipe: Int32 = -1
-    /// Bytes of the stream in `outgoing` for which the service has not got its credit back.
-    var owedCredit: UInt32 = 0
     private var narrowPipedBytes: Int32 = 0
-    private var narrowWaitingBytes: Int32 = 0
     private var narrowSealedBytes: Int32 = 0
 
     /// KiB that the client had not acknowledged when that was last looked at.
     var unacknowledged: UInt16 = 0
-    /// The program that has lost its exchange last; 0: none has.
-    var loser: UInt16 = 0
+    /// The reactor that it is handed over to.
+    var target: UInt8 = 0
     /// The client's address as text, made when the first head is passed on; 0: not yet.
     var addressCount: UInt8 = 0
     var address = AddressText.Characters(repeating: 0)
+    var isTrusted = false
 
     /// Its listener speaks TLS, and the handshake is not done.
     var isShaking = false
-    var isSending = false
-    var isPolling = false
-    private(set) var ending = Ending.none
-    var clientEnd = ClientEnd.open
-    var ownEnd = OwnEnd.open
     /// Served here before: its receives repeat.
     var isSettled = false
-    var keepsAlive = false
-    var expectsContinue = false
-    var isUpgrade = false
-    /// The service's reply allows another request on its stream.
-    var serviceKeepsStream = false
-    var isHTTP10 = false
-    /// A head has begun and is not complete; `phaseSince` says since when.
-    var isMidHead = false
-    /// The reply lost its chunks' framing for a client of HTTP/1.0.
-    var decodesChunks = false
-    var isIdempotent = false
-    /// A first request has been read: from now on silence is idleness.
-    var hasServed = false
-    /// One of those that `--hold-limit` counts.
-    var countsAsWaiting = false
-    /// An interim reply has been passed on.
-    var hasHeardInterim = false
+    /// Receives in a row that speak for bulk, or against it while `isBulk`.
+    var bulkSigns: UInt8 = 0
     private var bulk: UInt8 = 0
 
     @_noLocks
-    init(fd: Int32, listener: Int32, listenerGeneration: UInt32, now: UInt64) {
-        self.fd = fd
-        self.listener = listener
-        self.listenerGeneration = listenerGeneration
-        self.phaseSince = now
-        self.lastProgress = now
-    }
+    init(_ client: Client) { self.client = client }
 
     // MARK: the end
 
@@ -270,7 +191,7 @@ struct Connection: BitwiseCopyable {
     mutating func end() {
         assert((isClosing || isHandingOver) && !isInKernel, "rule 4: what the ring holds has not ended")
         ending = .gone
-        fd = -1
+        client.fd = -1
     }
 
     /// The client has been sent a FIN.
@@ -291,7 +212,7 @@ struct Connection: BitwiseCopyable {
     /// No byte will come from the client.
     var clientFinished: Bool {
         @_noLocks get {
-            if case .finished = clientEnd { return true }
+            if case .finished = client.end { return true }
             return false
         }
     }
@@ -327,35 +248,10 @@ struct Connection: BitwiseCopyable {
         @_noLocks get { Int(narrowPipedBytes) }
         @_noLocks set { narrowPipedBytes = Int32(newValue) }
     }
-    /// Bytes by which it counts among those that wait.
-    var waitingBytes: Int {
-        @_noLocks get { Int(narrowWaitingBytes) }
-        @_noLocks set { narrowWaitingBytes = Int32(newValue) }
-    }
     /// How many bytes of `outgoing` the records in `sealed` took.
     var sealedBytes: Int {
         @_noLocks get { Int(narrowSealedBytes) }
         @_noLocks set { narrowSealedBytes = Int32(newValue) }
-    }
-
-    /// Whether what the client has to be sent is the last that it gets: no request is under way, and none can follow.
-    var endsWithUnsent: Bool {
-        @_noLocks get {
-            guard closesAfterFlush, !isHandingOver, case .http = mode, case .none = reply else { return false }
-            switch request {
-            case .discarded: return true
-            case .head: return received.isEmpty
-            case .waiting, .body, .finished, .skipped: return false
-            }
-        }
-    }
-
-    /// The client has sent what may be a whole request, at which nobody has looked.
-    var hasRequestAside: Bool {
-        @_noLocks get {
-            guard case .head = request else { return false }
-            return !received.isEmpty && !isMidHead
-        }
     }
 
     /// Bytes that the client has to be sent, sealed or not.

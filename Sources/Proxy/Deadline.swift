@@ -1,5 +1,5 @@
 /// What a connection is waited for.
-enum Patience {
+enum Awaited {
     case nothing
     /// Any word, while the proxy ends: it has none to finish.
     case silence
@@ -28,10 +28,10 @@ enum Patience {
 /// When patience ends, and with what.
 struct Deadline {
     let time: UInt64
-    let end: Patience
+    let end: Awaited
 
     @_noLocks
-    init(_ time: UInt64, _ end: Patience) {
+    init(_ time: UInt64, _ end: Awaited) {
         self.time = time
         self.end = end
     }

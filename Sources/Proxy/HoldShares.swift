@@ -47,10 +47,13 @@ public struct HoldShares: Sendable {
     }
 
     /// Where a route's share is counted.
-    /// - Parameter isUnknown: nobody has registered it yet; those of a listener share one.
+    /// Routes that nobody has registered yet share one, those of a listener.
     @_noLocks
-    static func place(ofRoute id: UInt32, isUnknown: Bool, listener: Int) -> Int {
-        isUnknown ? routeWords + listener : Int(id) & (routeWords - 1)
+    static func place(of route: SoughtRoute, listener: Int) -> Int {
+        switch route {
+        case .unknown: routeWords + listener
+        case .known(let id): Int(id) & (routeWords - 1)
+        }
     }
 
     /// Adds to what waits for the route, if it may.

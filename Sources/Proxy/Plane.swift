@@ -42,18 +42,14 @@ public struct Command: BitwiseCopyable, Sendable {
     public var route: UInt32 = 0
     /// For `adoptSession`: sessions with the same number belong to one program. Not 0.
     public var program: UInt16 = 0
+    /// For `handOver`.
+    var client = HandedOver.nobody
+    /// For `takeBack`: what the blocks of were read.
     var chain = Chain()
-    var tls = TLSState()
+    /// For `handOver`: whose blocks its bytes lie in.
     var sender: UInt8 = 0
-    var handOvers: UInt8 = 0
-    var mode = ConnectionMode.http
-    var clientEnd = ClientEnd.open
-    var hasServed = false
-    var phaseSince: UInt64 = 0
-    var attempts = Attempts()
-    var loser: UInt16 = 0
-    var patienceSince: UInt64 = 0
-    var waitedSince: UInt64 = 0
+    /// For `makeRoom`.
+    var search = IdleSearch()
 
     @_noLocks
     public init(_ kind: Kind) { self.kind = kind }

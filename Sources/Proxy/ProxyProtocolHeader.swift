@@ -46,7 +46,7 @@ extension Worker {
     mutating func writeClientAddress(_ connection: Int32, _ stream: Int32) {
         var addresses = InlineArray<36, UInt8>(repeating: 0)
         var span = addresses.mutableSpan
-        let fd = connections[connection].fd
+        let fd = connections[connection].client.fd
         let family = unsafe span.withUnsafeMutableBufferPointer { unsafe Sockets.addresses(fd, to: $0.baseAddress!) }
         let header = ProxyProtocolHeader(family: family, addresses: addresses)
         // The scratch of edited heads: no request is being edited while a raw connection gets its stream.

@@ -55,12 +55,19 @@ extension Worker {
         if connections.isFull { freeEnded() }
         guard !connections.isFull else { return false }
         guard books.addConnection(limit: limits.connections) else { return false }
-        let record = Connection(
-            fd: client.fd, listener: client.listener, listenerGeneration: client.generation, now: now)
-        let connection = connections.insert(record)
-        books.set(.connections, to: connections.count)
-        begin(connection)
+        let record = Client(fd: client.fd, listener: client.listener, listenerGeneration: client.generation)
+        begin(insert(Connection(record), Exchange(now: now)))
         return true
+    }
+
+    /// There is a slot.
+    @_noLocks
+    mutating func insert(_ record: Connection, _ exchange: Exchange) -> Int32 {
+        let connection = connections.insert(record)
+        precondition(connection >= 0, "rule 4: whoever comes has looked for a slot")
+        exchanges.occupy(connection, with: exchange)
+        books.set(.connections, to: connections.count)
+        return connection
     }
 
     /// A client that was accepted before the cancel took effect waits for a slot, as it would have in the listener's
@@ -102,7 +109,7 @@ extension Worker {
         let view = listenerView(of: connection)
         switch (view.hasHTTP, view.hasRaw) {
         case (false, true):
-            connections[connection].mode = .relay
+            connections[connection].client.mode = .relay
             // Whether it would have said something, nobody can know.
             if isDraining {
                 close(connection, reset: false, counting: .closedDraining)
@@ -110,10 +117,10 @@ extension Worker {
                 routeRaw(connection)
             }
         case (true, true):
-            connections[connection].mode = .undecided
+            connections[connection].client.mode = .undecided
             schedule(connection, at: now + DataPlaneLimits.sniffMilliseconds)
         default:
-            connections[connection].mode = .http
+            connections[connection].client.mode = .http
             schedule(connection, at: now + pollingPeriod)
         }
     }
@@ -121,13 +128,14 @@ extension Worker {
     /// The listener's routes, or none if the connection's own listener has been closed.
     @_noLocks
     func listenerView(of connection: Int32) -> ListenerView {
-        snapshot.listener(isOrphan(connection) ? limits.listeners : Int(connections[connection].listener))
+        snapshot.listener(isOrphan(connection) ? limits.listeners : Int(connections[connection].client.listener))
     }
 
     /// Its listener has been closed, and its slot may mean another one.
     @_noLocks
     func isOrphan(_ connection: Int32) -> Bool {
-        accepting.listeners[connections[connection].listener].generation != connections[connection].listenerGeneration
+        accepting.listeners[connections[connection].client.listener].generation
+            != connections[connection].client.listenerGeneration
     }
 
     /// At a limit: leave new clients in the listeners' queues. The control thread tells that they wait.

@@ -34,7 +34,7 @@ extension Worker {
         for step in 0..<looks {
             let session = localSession(route, mine.lowerBound + (start + step) % mine.count)
             guard isWilling(session, for: connection) else { continue }
-            let isOther = sessions[session].standing.program != connections[connection].loser
+            let isOther = sessions[session].standing.program != exchanges[connection].past.loser
             let rank = Self.rank(isOther: isOther, isProven: sessions[session].standing.hasAnswered)
             guard rank >= best.rank else { continue }
             let isFuller =
@@ -51,14 +51,14 @@ extension Worker {
         _ connection: Int32, route: Int32, count: Int
     ) -> (reactor: Int, rank: Int) {
         var best = (reactor: -1, rank: 0)
-        guard connections[connection].handOvers < 2 else { return best }
+        guard exchanges[connection].past.handOvers < 2 else { return best }
         var fewest = UInt64.max
         let start = choosing.any(of: count)
         let looks = min(count, Self.reactorsLookedAt)
         for step in 0..<looks {
             let handle = snapshot.session(route, (start + step * count / looks) % count)
             guard handle.reactor != index, isWilling(handle) else { continue }
-            let isOther = neighbours.program(of: handle) != connections[connection].loser
+            let isOther = neighbours.program(of: handle) != exchanges[connection].past.loser
             let rank = Self.rank(isOther: isOther, isProven: isProven(handle))
             let load = neighbours.connectionCount(of: handle.reactor)
             guard rank > best.rank || rank == best.rank && load < fewest else { continue }
@@ -77,7 +77,7 @@ extension Worker {
     /// only one of its kind; to a session that nobody knows all alone.
     @_noLocks
     func isFit(_ session: Int32, for connection: Int32) -> Bool {
-        let attempts = connections[connection].attempts
+        let attempts = exchanges[connection].past.attempts
         guard attempts.areDoubtful else { return true }
         guard sessions[session].waiters.openers.isEmpty,
             now >= sessions[session].standing.adoptedAt + probation(session, connection)
@@ -91,9 +91,9 @@ extension Worker {
     /// How long the session must have lived. For a last attempt one that has not answered must have lived for longer.
     /// Who has waited for long takes what there is: where none lives for so long, nothing else is to come.
     private func probation(_ session: Int32, _ connection: Int32) -> UInt64 {
-        let waited = now - min(now, connections[connection].patienceSince)
+        let waited = now - min(now, patienceSince(connection))
         if waited >= min(limits.hold / 2, DataPlaneLimits.impatienceMilliseconds) { return 0 }
-        guard connections[connection].attempts.areLast else {
+        guard exchanges[connection].past.attempts.areLast else {
             let isLate = waited >= DataPlaneLimits.steadyMilliseconds
             return isLate ? DataPlaneLimits.hastyMilliseconds : DataPlaneLimits.settledMilliseconds
         }
@@ -118,23 +118,23 @@ extension Worker {
     /// What the loss of the attempt under way says about the exchange.
     @_noLocks
     mutating func judgeLoss(_ connection: Int32, isUndelivered: Bool) {
-        let stream = connections[connection].stream
+        let stream = exchanges[connection].stream
         guard stream >= 0 else { return }
         let session = streams[stream].session
-        connections[connection].loser = sessions[session].standing.program
+        exchanges[connection].past.loser = sessions[session].standing.program
         let isLost: Bool
         if case .live = sessions[session].phase { isLost = false } else { isLost = true }
         if isUndelivered {
-            connections[connection].attempts.forgive()
+            exchanges[connection].past.attempts.forgive()
         } else if isLost, !sessions[session].standing.hasAnswered {
-            connections[connection].attempts.loseUnproven()
+            exchanges[connection].past.attempts.loseUnproven()
         } else if isLost, now < sessions[session].standing.adoptedAt + DataPlaneLimits.youthMilliseconds {
-            connections[connection].attempts.loseYoung(isAlone: sessions[session].standing.lostTogether == 1)
+            exchanges[connection].past.attempts.loseYoung(isAlone: sessions[session].standing.lostTogether == 1)
         } else if isLost {
             return
         } else if !streams[stream].state.isAcknowledged {
             // It was taken back from a session that had not accepted it.
-            connections[connection].attempts.forgive()
+            exchanges[connection].past.attempts.forgive()
         }
     }
 }

@@ -10,12 +10,12 @@ extension Worker {
         if isInTrailers(connection) { return unsafe passTrailers(connection, bytes) }
         let room = sendingRoom(connection, wanted: bytes.count)
         guard room > 0 else { return 0 }
-        let stream = connections[connection].stream
+        let stream = exchanges[connection].stream
         let count = unsafe takeBody(connection, bytes, atMost: room)
         // A broken chunk has ended the exchange: nothing of it goes on.
-        guard connections[connection].stream == stream else { return bytes.count }
+        guard exchanges[connection].stream == stream else { return bytes.count }
         guard count > 0 else { return isInTrailers(connection) ? unsafe passTrailers(connection, bytes) : bytes.count }
-        connections[connection].lastProgress = now
+        exchanges[connection].lastProgress = now
         let none = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
         let passed = unsafe UnsafeRawBufferPointer(rebasing: bytes[..<count])
         unsafe writeFrame(stream, passed, none)
@@ -27,14 +27,14 @@ extension Worker {
     /// the connection, for what follows it must not be taken for a request.
     @_noLocks
     mutating func takeBody(_ connection: Int32, _ bytes: UnsafeRawBufferPointer, atMost room: Int) -> Int {
-        guard case .body = connections[connection].request else { return 0 }
+        guard case .body = exchanges[connection].request else { return 0 }
         let limit = min(room, bytes.count)
-        switch connections[connection].requestFraming {
+        switch exchanges[connection].requestFraming {
         case .counted:
-            let count = Int(min(UInt64(limit), connections[connection].requestLeft))
+            let count = Int(min(UInt64(limit), exchanges[connection].requestLeft))
             noteBody(connection, count)
-            connections[connection].requestLeft -= UInt64(count)
-            if connections[connection].requestLeft == 0 { connections[connection].request = .finished }
+            exchanges[connection].requestLeft -= UInt64(count)
+            if exchanges[connection].requestLeft == 0 { exchanges[connection].request = .finished }
             return count
         case .chunked:
             guard limit > 0 else { return 0 }
@@ -46,14 +46,14 @@ extension Worker {
 
     /// The body has begun: the client does not wait for 100, or not any more.
     private func noteBody(_ connection: Int32, _ count: Int) {
-        if count > 0 { connections[connection].expectsContinue = false }
+        if count > 0 { exchanges[connection].expectsContinue = false }
     }
 
     private mutating func takeChunks(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
         var consumed = 0
-        switch unsafe connections[connection].requestChunks.advance(bytes, consumed: &consumed) {
+        switch unsafe exchanges[connection].requestChunks.advance(bytes, consumed: &consumed) {
         case .more: break
-        case .finished: connections[connection].request = .finished
+        case .finished: exchanges[connection].request = .finished
         case .broken: giveUp(connection, .refusedChunks)
         }
         return consumed
@@ -62,11 +62,11 @@ extension Worker {
     /// Whether what the client sends next is trailer fields, which are not all the service's.
     @_noLocks
     func isInTrailers(_ connection: Int32) -> Bool {
-        guard case .chunked = connections[connection].requestFraming, case .body = connections[connection].request
+        guard case .chunked = exchanges[connection].requestFraming, case .body = exchanges[connection].request
         else {
             return false
         }
-        return connections[connection].requestChunks.isInTrailers
+        return exchanges[connection].requestChunks.isInTrailers
     }
 
     /// Passes on trailer fields but those that only the head may carry. Returns how many bytes were taken. A window too
@@ -78,23 +78,23 @@ extension Worker {
         guard room > TrailerFilter.longestHeld else { return 0 }
         let piece = unsafe bytes[..<(min(room, scratch.edited.count) - TrailerFilter.longestHeld)]
         var consumed = 0
-        let status = unsafe connections[connection].requestChunks.advanceTrailers(
+        let status = unsafe exchanges[connection].requestChunks.advanceTrailers(
             UnsafeRawBufferPointer(rebasing: piece), consumed: &consumed)
         switch status {
         case .more: break
-        case .finished: connections[connection].request = .finished
+        case .finished: exchanges[connection].request = .finished
         case .broken:
             giveUp(connection, .refusedChunks)
             return bytes.count
         }
         let taken = unsafe UnsafeRawBufferPointer(rebasing: piece[..<consumed])
-        let stream = connections[connection].stream
+        let stream = exchanges[connection].stream
         let count = unsafe streams[stream].trailers.pass(taken, to: scratch.edited)
         if count > 0 {
             let none = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
             unsafe writeFrame(stream, scratch.edited.first(count), none)
         }
-        connections[connection].lastProgress = now
+        exchanges[connection].lastProgress = now
         unsafe keepPassed(connection, taken)
         return consumed
     }
@@ -103,7 +103,7 @@ extension Worker {
     /// connection queues up; when the stream has no window, its opening will call.
     @_noLocks
     func sendingRoom(_ connection: Int32, wanted: Int) -> Int {
-        let stream = connections[connection].stream
+        let stream = exchanges[connection].stream
         guard stream >= 0, !streams[stream].isTakenBack else { return 0 }
         let window = Int(streams[stream].state.sendWindow)
         guard window > 0 else { return 0 }

@@ -17,7 +17,7 @@ extension Worker {
         } else if let why {
             count(why, connection)
         }
-        if connections[connection].tls.exists { sayLastRecords(connection, isReset: reset) }
+        if connections[connection].client.tls.exists { sayLastRecords(connection, isReset: reset) }
         stopWaiting(connection)
         leaveStream(connection)
         dropKept(connection)
@@ -43,14 +43,14 @@ extension Worker {
 
     /// Offers what waits to the client's socket at once. What a send under way keeps back stays behind it.
     private mutating func offerUnsent(_ connection: Int32) {
-        let isTLS = connections[connection].tls.exists
+        let isTLS = connections[connection].client.tls.exists
         guard !connections[connection].isSending, !connections[connection].isClosing else { return }
         if isTLS { _ = seal(connection) }
         while true {
             let chain = isTLS ? connections[connection].sealed : connections[connection].outgoing
             let front = unsafe pool.front(of: chain)
             guard front.count > 0 else { break }
-            let sent = unsafe Sockets.sendNow(connections[connection].fd, front)
+            let sent = unsafe Sockets.sendNow(connections[connection].client.fd, front)
             guard sent > 0 else { return }
             _ = dropSent(connection, sent)
         }
@@ -65,9 +65,9 @@ extension Worker {
     mutating func finishClose(_ connection: Int32) {
         let record = connections[connection]
         // What has been closed in the middle of an event is met again at its end.
-        guard record.fd >= 0, record.isClosing, !record.isInKernel else { return }
-        if record.resetsOnClose { Sockets.resetOnClose(record.fd) }
-        ring.close(record.fd, Token(kind: Operation.aside, generation: 0, index: connection))
+        guard record.client.fd >= 0, record.isClosing, !record.isInKernel else { return }
+        if record.resetsOnClose { Sockets.resetOnClose(record.client.fd) }
+        ring.close(record.client.fd, Token(kind: Operation.aside, generation: 0, index: connection))
         books.removeConnection()
         forget(connection)
     }
@@ -83,8 +83,8 @@ extension Worker {
         pool.clear(&connections[connection].received)
         pool.clear(&connections[connection].outgoing)
         pool.clear(&connections[connection].sealed)
-        tls.free(connections[connection].tls)
-        connections[connection].tls = TLSState()
+        tls.free(connections[connection].client.tls)
+        connections[connection].client.tls = TLSState()
         connections[connection].end()
         connectionLinks.append(connection, to: &queues.ended)
     }
@@ -99,6 +99,7 @@ extension Worker {
             assert(!connections[connection].isInKernel, "rule 4: a slot is freed when the ring holds nothing of it")
             timers.cancel(connection)
             queues.forget(connection: connection)
+            exchanges.vacate(connection)
             connections.remove(connection)
         }
         books.set(.connections, to: connections.count)

@@ -7,7 +7,7 @@ extension Worker {
     mutating func obey(_ command: Command) {
         switch command.kind {
         case .handOver: takeOver(command)
-        case .makeRoom: makeRoom(command)
+        case .makeRoom: makeRoom(command.search)
         case .takeBack:
             var chain = command.chain
             pool.clear(&chain)
@@ -114,8 +114,8 @@ extension Worker {
             Sockets.stopListening(accepting.listeners[listener].fd)
         }
         for connection in 0..<Int32(connections.touched) where connections.isTaken(connection) {
-            if let end = silenceEnd(connections[connection]), end <= now,
-                !Sockets.hasBytes(connections[connection].fd)
+            if let end = silenceEnd(connection), end <= now,
+                !Sockets.hasBytes(connections[connection].client.fd)
             {
                 close(connection, reset: false, counting: .endedByDrain)
             } else {
@@ -138,12 +138,14 @@ extension Worker {
     /// its last reply, which it has. Whoever has just come, or just had its reply, may be about to speak. Nil: it is no
     /// such client.
     @_noLocks
-    func silenceEnd(_ record: Connection) -> UInt64? {
+    func silenceEnd(_ connection: Int32) -> UInt64? {
+        let record = connections[connection]
+        let exchange = exchanges[connection]
         guard !record.isClosing, !record.isHandingOver, !record.isSending, !record.hasUnsent else { return nil }
         guard record.received.isEmpty, !record.isMidHead else { return nil }
-        switch (record.mode, record.request, record.reply) {
+        switch (record.client.mode, exchange.request, exchange.reply) {
         case (.http, .head, .none), (.http, .skipped, .none), (.undecided, _, _):
-            return record.phaseSince + DataPlaneLimits.drainPatienceMilliseconds
+            return exchange.past.phaseSince + DataPlaneLimits.drainPatienceMilliseconds
         default: return nil
         }
     }

@@ -7,8 +7,8 @@ extension Worker {
     /// Adds to a figure of the connection's listener. Failures are told of within a second.
     @_noLocks
     mutating func count(_ counter: ListenerCounter, _ connection: Int32) {
-        let generation = connections[connection].listenerGeneration
-        count(counter, ofListener: connections[connection].listener, generation: generation)
+        let generation = connections[connection].client.listenerGeneration
+        count(counter, ofListener: connections[connection].client.listener, generation: generation)
     }
 
     /// The same for a client that has no record.
@@ -34,8 +34,8 @@ extension Worker {
         countParked()
         for connection in 0..<Int32(connections.touched) where connections.isTaken(connection) {
             let record = connections[connection]
-            guard !record.isClosing, let why = reasonOfEnd(record) else { continue }
-            add(why, ofListener: record.listener, generation: record.listenerGeneration)
+            guard !record.isClosing, let why = reasonOfEnd(connection) else { continue }
+            add(why, ofListener: record.client.listener, generation: record.client.listenerGeneration)
             guard record.isShaking else { continue }
             books.bump(.handshakesFailed)
             books.bump(why.handshakes)
@@ -51,9 +51,10 @@ extension Worker {
     }
 
     /// What the end of the reactor means for a client. Nil: it has had all, and only has not closed its end yet.
-    private func reasonOfEnd(_ record: Connection) -> ListenerCounter? {
+    private func reasonOfEnd(_ connection: Int32) -> ListenerCounter? {
+        let record = connections[connection]
         if record.isShaking { return .handshakeDrained }
-        if case .http = record.mode, record.finishSent, !record.hasUnsent { return nil }
-        return silenceEnd(record) == nil || Sockets.hasBytes(record.fd) ? .cutDrained : .endedByDrain
+        if case .http = record.client.mode, record.finishSent, !record.hasUnsent { return nil }
+        return silenceEnd(connection) == nil || Sockets.hasBytes(record.client.fd) ? .cutDrained : .endedByDrain
     }
 }

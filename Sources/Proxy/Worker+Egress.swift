@@ -74,15 +74,15 @@ extension Worker {
         while sessions[session].egress.frames.count - before < DataPlaneLimits.quantumBytes {
             let chain = connections[connection].received
             guard !chain.isEmpty, !connections[connection].isClosing else { return }
-            if case .http = connections[connection].mode {
-                guard case .body = connections[connection].request else { return }
+            if case .http = connections[connection].client.mode {
+                guard case .body = exchanges[connection].request else { return }
             }
             let used = unsafe feed(connection, pool.front(of: chain))
             guard used > 0, !connections[connection].isClosing else { return }
             dropReceived(connection, used)
             if connectionLinks.isLinked(connection) { return }
         }
-        let stream = connections[connection].stream
+        let stream = exchanges[connection].stream
         guard stream >= 0, !connections[connection].received.isEmpty, streams[stream].state.sendWindow > 0 else {
             return
         }

@@ -8,7 +8,7 @@ extension Worker {
     @_noLocks
     mutating func handOver(_ connection: Int32, to reactor: Int) {
         stopWaiting(connection)
-        if case .http = connections[connection].mode { connections[connection].request = .head }
+        if case .http = connections[connection].client.mode { exchanges[connection].request = .head }
         connections[connection].beginHandOver()
         connections[connection].target = UInt8(truncatingIfNeeded: reactor)
         timers.schedule(connection, at: now + pollingPeriod)
@@ -25,28 +25,17 @@ extension Worker {
     @_noLocks
     mutating func finishHandOver(_ connection: Int32) {
         let record = connections[connection]
-        guard record.fd >= 0, !record.isInKernel, !record.hasUnsent else { return }
+        guard record.client.fd >= 0, !record.isInKernel, !record.hasUnsent else { return }
         var command = Command(.handOver)
-        command.fd = record.fd
-        command.listener = record.listener
-        command.generation = record.listenerGeneration
-        command.chain = record.received
-        command.tls = record.tls
+        command.client = HandedOver(record.client, exchanges[connection].past, received: record.received)
+        if exchanges[connection].isPatient { command.client.patience = patience[connection] }
+        command.client.history.handOvers &+= 1
         command.sender = UInt8(truncatingIfNeeded: index)
-        command.handOvers = record.handOvers &+ 1
-        command.mode = record.mode
-        command.clientEnd = record.clientEnd
-        command.hasServed = record.hasServed
-        command.phaseSince = record.phaseSince
-        command.attempts = record.attempts
-        command.loser = record.loser
-        command.patienceSince = record.patienceSince
-        command.waitedSince = record.waitedSince
         guard neighbours.push(command, to: Int(record.target)) else { return queues.postponed.append(connection) }
         books.bump(.handedOver)
         // The blocks are the receiver's to read until it sends them back.
         connections[connection].received = Chain()
-        connections[connection].tls = TLSState()
+        connections[connection].client.tls = TLSState()
         forget(connection)
     }
 
@@ -65,39 +54,35 @@ extension Worker {
     @_noLocks
     mutating func takeOver(_ command: Command) {
         snapshot = neighbours.mailbox.continueTurn()
-        var record = Connection(
-            fd: command.fd, listener: command.listener, listenerGeneration: command.generation, now: now)
-        record.tls = command.tls
-        tls.adopt(command.tls)
-        record.handOvers = command.handOvers
-        record.mode = command.mode
-        record.clientEnd = command.clientEnd
-        record.hasServed = command.hasServed
-        record.phaseSince = command.phaseSince
-        record.attempts = command.attempts
-        record.loser = command.loser
-        record.patienceSince = command.patienceSince
-        record.waitedSince = command.waitedSince
-        let kept = copyChain(command, to: &record.received)
-        neighbours.giveBack(command.chain, to: Int(command.sender))
+        let sent = command.client
+        var record = Connection(sent.client)
+        tls.adopt(sent.client.tls)
+        let isWhole = copy(sent.received, of: command.sender, to: &record.received)
+        neighbours.giveBack(sent.received, to: Int(command.sender))
         if connections.isFull { freeEnded() }
-        let connection = kept ? connections.insert(record) : -1
-        guard connection >= 0 else {
+        guard isWhole, !connections.isFull else {
             pool.clear(&record.received)
-            tls.free(record.tls)
-            Sockets.resetOnClose(command.fd)
-            Sockets.close(command.fd)
-            books.removeConnection()
-            books.bump(.refused)
-            count(.resetNoRoom, ofListener: command.listener, generation: command.generation)
-            return
+            return refuseHandedOver(sent.client)
         }
-        books.set(.connections, to: connections.count)
+        let connection = insert(record, Exchange(sent.history, now: now))
+        if let times = sent.patience {
+            patience[connection] = times
+            exchanges[connection].isPatient = true
+        }
         resume(connection)
     }
 
+    private mutating func refuseHandedOver(_ client: Client) {
+        tls.free(client.tls)
+        Sockets.resetOnClose(client.fd)
+        Sockets.close(client.fd)
+        books.removeConnection()
+        books.bump(.refused)
+        count(.resetNoRoom, ofListener: client.listener, generation: client.listenerGeneration)
+    }
+
     private mutating func resume(_ connection: Int32) {
-        switch connections[connection].mode {
+        switch connections[connection].client.mode {
         case .relay: routeRaw(connection)
         case .undecided: schedule(connection, at: now + DataPlaneLimits.sniffMilliseconds)
         case .http: schedule(connection, at: now + pollingPeriod)
@@ -106,10 +91,11 @@ extension Worker {
         settle(connection)
     }
 
-    private mutating func copyChain(_ command: Command, to chain: inout Chain) -> Bool {
-        guard command.chain.head >= 0 else { return true }
-        guard let view = neighbours.blocks(of: Int(command.sender)) else { return false }
-        var block = command.chain.head
+    /// Copies what lies in another reactor's blocks. False: there is no room for it.
+    private mutating func copy(_ sent: Chain, of sender: UInt8, to chain: inout Chain) -> Bool {
+        guard sent.head >= 0 else { return true }
+        guard let view = neighbours.blocks(of: Int(sender)) else { return false }
+        var block = sent.head
         while block >= 0 {
             let (bytes, next) = unsafe view.block(block)
             guard unsafe pool.append(bytes, to: &chain, sparing: limits.sparedBlocks) else { return false }

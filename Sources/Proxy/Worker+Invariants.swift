@@ -12,7 +12,7 @@ extension Worker {
         var sums = Sums()
         for connection in 0..<Int32(connections.touched) where connections.isTaken(connection) {
             checkConnection(connection)
-            sums.add(connections[connection], isLinked: connectionLinks.isLinked(connection))
+            sums.add(connections[connection], exchanges[connection], isLinked: connectionLinks.isLinked(connection))
         }
         for stream in 0..<Int32(streams.touched) where streams.isTaken(stream) { checkStream(stream) }
         for session in 0..<Int32(limits.sessions) { checkSession(session, &sums) }
@@ -50,24 +50,25 @@ extension Worker {
         guard !record.isClosing else {
             return assert(isAwaited, "rule 4: a connection is closed as soon as the kernel holds nothing of it")
         }
+        let exchange = exchanges[connection]
         checkProgress(connection, record, isAwaited: isAwaited)
         checkBytes(connection, record)
-        checkWait(connection, record)
-        checkExchange(connection, record)
+        checkWait(connection, exchange)
+        checkExchange(connection, exchange)
     }
 
     /// Something of the client is awaited from the kernel, or it stands in a queue of this thread, or a clock runs.
     private func checkProgress(_ connection: Int32, _ record: Connection, isAwaited: Bool) {
         let hasClock = timers.isScheduled(connection)
         assert(isAwaited || isQueued(connection) || hasClock, "rule 5: nothing would ever end the connection")
-        if case .relay = record.mode, !record.isHandingOver {
+        if case .relay = record.client.mode, !record.isHandingOver {
             let isNoticed = isReceiving(record) || record.isPolling || isQueued(connection)
             assert(isNoticed, "rule 5: a client that vanishes is noticed")
         }
         if queues.starvedConnections.contains(connection) {
             assert(!isReceiving(record), "rule 2: nobody else arms a receive that has found no buffer")
         }
-        assert(record.lastProgress <= now, "rule 6: progress was made, and is not to come")
+        assert(exchanges[connection].lastProgress <= now, "rule 6: progress was made, and is not to come")
     }
 
     private func checkBytes(_ connection: Int32, _ record: Connection) {
@@ -75,7 +76,7 @@ extension Worker {
             let isUnderWay = record.isSending || queues.dirtyConnections.contains(connection)
             assert(isUnderWay, "rule 12: what is to be sent is under way, or goes out with the next turn")
         }
-        if !record.tls.exists {
+        if !record.client.tls.exists {
             assert(record.sealed.isEmpty && record.sealedBytes == 0, "rule 13: who speaks plain has no records")
         }
         if record.pipe >= 0 {
@@ -83,41 +84,44 @@ extension Worker {
             assert(inPipe > 0, "rule 14: an empty pipe is given back at once")
             let behind = behindPipes[record.pipe].count
             assert(record.pipedBytes == inPipe + behind, "rule 14: what lies in the pipe and behind it is counted")
-            assert(!record.tls.exists, "rule 14: what is sealed goes through no pipe")
+            assert(!record.client.tls.exists, "rule 14: what is sealed goes through no pipe")
         } else {
             assert(record.pipedBytes == 0, "rule 14: what lies in the pipe and behind it is counted")
         }
-        assert(record.isKept || record.kept.isEmpty, "rule 20: what is kept is all that was passed on, or nothing")
     }
 
-    private func checkWait(_ connection: Int32, _ record: Connection) {
+    private func checkWait(_ connection: Int32, _ exchange: Exchange) {
         guard isWaiting(connection) else {
             return assert(
-                !record.countsAsWaiting && record.waitingBytes == 0, "rule 22: who does not wait is not counted")
+                !exchange.countsAsWaiting && (!exchange.isPatient || patience[connection].waitingBytes == 0),
+                "rule 22: who does not wait is not counted")
         }
         assert(
             connectionLinks.isLinked(connection) && timers.isScheduled(connection), "rule 5: a wait has an end")
-        assert(record.countsAsWaiting && record.waitedSince > 0, "rule 22: who waits is counted")
-        assert(record.waitingBytes <= record.received.count, "rule 22: only bytes that wait are counted")
-        assert(record.stream < 0, "rule 21: who waits for a session has no stream")
+        assert(exchange.countsAsWaiting && hasWaited(connection), "rule 22: who waits is counted")
+        assert(
+            patience[connection].waitingBytes <= connections[connection].received.count,
+            "rule 22: only bytes that wait are counted")
+        assert(exchange.stream < 0, "rule 21: who waits for a session has no stream")
     }
 
-    private func checkExchange(_ connection: Int32, _ record: Connection) {
-        if case .skipped = record.request {
-            assert(record.stream < 0, "rule 7: what is left of a request is skipped when its reply is whole")
+    private func checkExchange(_ connection: Int32, _ exchange: Exchange) {
+        assert(exchange.isKept || exchange.kept.isEmpty, "rule 20: what is kept is all that was passed on, or nothing")
+        if case .skipped = exchange.request {
+            assert(exchange.stream < 0, "rule 7: what is left of a request is skipped when its reply is whole")
         }
-        guard record.stream >= 0 else {
-            assert(record.owedCredit == 0, "rule 18: credit is owed to a stream")
-            return assert(!record.isQueuedToSplice, "rule 16: who has no stream splices nothing")
+        guard exchange.stream >= 0 else {
+            assert(exchange.owedCredit == 0, "rule 18: credit is owed to a stream")
+            return assert(!connections[connection].isQueuedToSplice, "rule 16: who has no stream splices nothing")
         }
-        let stream = streams[record.stream]
+        let stream = streams[exchange.stream]
         assert(stream.connection == connection, "rule 4: a stream and its connection know of each other")
-        if case .http = record.mode, stream.state.finSent {
+        if case .http = connections[connection].client.mode, stream.state.finSent {
             assert(stream.state.isAcknowledged, "rule 8: a FIN follows the acceptance of its stream")
         }
         switch stream.use {
-        case .serving: assert(!unusedLinks.isLinked(record.stream), "rule 23: who serves is not among the unused")
-        case .takenBack: assert(unusedLinks.isLinked(record.stream), "rule 23: what is taken back has a barrier")
+        case .serving: assert(!unusedLinks.isLinked(exchange.stream), "rule 23: who serves is not among the unused")
+        case .takenBack: assert(unusedLinks.isLinked(exchange.stream), "rule 23: what is taken back has a barrier")
         case .idle, .lingering: assertionFailure("rule 23: an idle stream, and one that lingers, serves nobody")
         }
     }
@@ -211,7 +215,7 @@ extension Worker {
         }
         if record.egress.frameOwner >= 0 {
             let stream =
-                connections.isTaken(record.egress.frameOwner) ? connections[record.egress.frameOwner].stream : -1
+                connections.isTaken(record.egress.frameOwner) ? exchanges[record.egress.frameOwner].stream : -1
             assert(stream >= 0 && streams[stream].session == session, "rule 15: who has gone has left its frame")
         }
     }
@@ -258,13 +262,14 @@ extension Worker {
     private func checkWaiters(_ list: IndexList, _ session: Int32, areDoubtful: Bool) {
         var connection = list.first
         while connection >= 0 {
-            let record = connections[connection]
-            if case .session = record.wait {
+            let exchange = exchanges[connection]
+            if case .session = exchange.wait {
             } else {
                 assertionFailure("rule 21: whoever stands with a session waits for it")
             }
-            assert(record.session == session, "rule 21: whoever stands with a session waits for it")
-            assert(record.attempts.areDoubtful == areDoubtful, "rule 21: doubtful attempts stand behind all others")
+            assert(exchange.session == session, "rule 21: whoever stands with a session waits for it")
+            assert(
+                exchange.past.attempts.areDoubtful == areDoubtful, "rule 21: doubtful attempts stand behind all others")
             connection = connectionLinks.next(of: connection)
         }
     }
@@ -272,9 +277,11 @@ extension Worker {
     private func checkServed(_ list: IndexList, _ session: Int32, areQueuedToSplice: Bool) {
         var connection = list.first
         while connection >= 0 {
-            let record = connections[connection]
-            assert(record.isQueuedToSplice == areQueuedToSplice, "rule 16: bulk stands in a list of its own")
-            let isServed = record.stream >= 0 && streams[record.stream].session == session
+            let exchange = exchanges[connection]
+            assert(
+                connections[connection].isQueuedToSplice == areQueuedToSplice,
+                "rule 16: bulk stands in a list of its own")
+            let isServed = exchange.stream >= 0 && streams[exchange.stream].session == session
             assert(isServed, "rule 16: who has bytes for a session is served by it")
             connection = connectionLinks.next(of: connection)
         }
@@ -295,16 +302,16 @@ extension Worker {
         var drainingSessions = 0
         var extraCredit = 0
 
-        mutating func add(_ record: Connection, isLinked: Bool) {
+        mutating func add(_ record: Connection, _ exchange: Exchange, isLinked: Bool) {
             if isLinked { linked += 1 }
-            if record.isShaking, record.tls.exists { shaking += 1 }
-            switch record.wait {
+            if record.isShaking, record.client.tls.exists { shaking += 1 }
+            switch exchange.wait {
             case .none: break
             case .route: waitForRoute += 1
             case .session: waitForSession += 1
             }
             if record.isClosing { closingBytes += record.outgoing.count + record.sealed.count }
-            keptBlocks += Worker.blocks(record.kept.count)
+            keptBlocks += Worker.blocks(exchange.kept.count)
             if record.pipe >= 0 { pipes += 1 }
         }
 

@@ -5,36 +5,32 @@ import Reactor
 extension Worker {
     /// All reactors are asked, one after the other, for the one that has been idle for longest; its own one ends it.
     @_noLocks
-    mutating func makeRoom() {
-        var command = Command(.makeRoom)
-        command.phaseSince = .max
-        passOn(&command)
-    }
+    mutating func makeRoom() { passOn(IdleSearch()) }
 
     /// Somebody new, here or at another reactor, has no room.
     @_noLocks
-    mutating func makeRoom(_ command: Command) {
-        guard command.handOvers < limits.reactors else { return endLongestIdle() }
-        var command = command
-        passOn(&command)
+    mutating func makeRoom(_ search: IdleSearch) {
+        if search.asked < limits.reactors { passOn(search) } else { endLongestIdle() }
     }
 
     /// Adds this reactor's longest idle to what the others have told, and asks the next one; the last one decides.
-    private mutating func passOn(_ command: inout Command) {
+    private mutating func passOn(_ before: IdleSearch) {
+        var search = before
         let own = longestIdle()?.since ?? .max
-        if own < command.phaseSince {
-            command.phaseSince = own
-            command.sender = UInt8(truncatingIfNeeded: index)
+        if own < search.since {
+            search.since = own
+            search.reactor = index
         }
-        command.handOvers += 1
-        guard command.handOvers == limits.reactors else { return tell((index + 1) % limits.reactors, command) }
-        guard command.phaseSince < .max else { return }
-        guard Int(command.sender) != index else { return endLongestIdle() }
-        tell(Int(command.sender), command)
+        search.asked += 1
+        guard search.asked == limits.reactors else { return tell((index + 1) % limits.reactors, search) }
+        guard search.since < .max else { return }
+        if search.reactor == index { endLongestIdle() } else { tell(search.reactor, search) }
     }
 
     /// A full queue has other things to bring; who waits for room asks again.
-    private func tell(_ reactor: Int, _ command: Command) {
+    private func tell(_ reactor: Int, _ search: IdleSearch) {
+        var command = Command(.makeRoom)
+        command.search = search
         _ = neighbours.push(command, to: reactor)
     }
 
@@ -49,7 +45,7 @@ extension Worker {
         if accepting.idle.isEmpty { findIdle() }
         while let client = accepting.idle.longest {
             let connection = client.connection
-            if connections.isTaken(connection), connections[connection].phaseSince == client.since,
+            if connections.isTaken(connection), exchanges[connection].past.phaseSince == client.since,
                 isIdle(connection)
             {
                 return client
@@ -63,9 +59,9 @@ extension Worker {
     private func isIdle(_ connection: Int32) -> Bool {
         let record = connections[connection]
         guard mayBeIdle(connection), !record.isHandingOver, !record.isShaking, !record.isSending, !record.hasUnsent,
-            !record.isMidHead, case .none = record.reply, !Sockets.hasBytes(record.fd)
+            !record.isMidHead, case .none = exchanges[connection].reply, !Sockets.hasBytes(record.client.fd)
         else { return false }
-        if case .discarded = record.request { return Sockets.unacknowledged(record.fd) == 0 }
+        if case .discarded = exchanges[connection].request { return Sockets.unacknowledged(record.client.fd) == 0 }
         return true
     }
 
@@ -76,7 +72,7 @@ extension Worker {
         for _ in 0..<min(count, Self.connectionsLookedAt) {
             let connection = accepting.idle.nextToLookAt(of: count)
             guard connections.isTaken(connection), mayBeIdle(connection) else { continue }
-            accepting.idle.insert(IdleClient(connection: connection, since: connections[connection].phaseSince))
+            accepting.idle.insert(IdleClient(connection: connection, since: exchanges[connection].past.phaseSince))
         }
     }
 
@@ -84,9 +80,9 @@ extension Worker {
 
     /// What can be seen without asking the kernel.
     private func mayBeIdle(_ connection: Int32) -> Bool {
-        guard case .http = connections[connection].mode, !connections[connection].isClosing else { return false }
-        switch connections[connection].request {
-        case .head: return connections[connection].hasServed && connections[connection].received.isEmpty
+        guard case .http = connections[connection].client.mode, !connections[connection].isClosing else { return false }
+        switch exchanges[connection].request {
+        case .head: return connections[connection].client.hasServed && connections[connection].received.isEmpty
         case .discarded: return connections[connection].finishSent
         case .waiting, .body, .finished, .skipped: return false
         }

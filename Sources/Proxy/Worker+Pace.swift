@@ -12,9 +12,9 @@ extension Worker {
         if sessions[session].acceptance.takesOneAtATime, sessions[session].state.liveStreams > 0 {
             return false
         }
-        if connections[connection].waitedSince > 0 { return hasPace(session) && isFit(session, for: connection) }
+        if hasWaited(connection) { return hasPace(session) && isFit(session, for: connection) }
         guard sessions[session].waiters.openers.isEmpty else { return false }
-        return connections[connection].attempts.areNone || isFit(session, for: connection)
+        return exchanges[connection].past.attempts.areNone || isFit(session, for: connection)
     }
 
     /// Whether one more of those that had to wait may be released to the session.

@@ -10,7 +10,7 @@ extension Worker {
     mutating func enter(
         _ connection: Int32, _ amount: UInt64, _ shares: HoldShares, place: Int, _ why: ListenerCounter
     ) -> Bool {
-        let listener = Int(connections[connection].listener)
+        let listener = Int(connections[connection].client.listener)
         for _ in 0..<Self.mostToGiveWay {
             let anyListener: Bool
             switch shares.enter(amount, place: place, listener: listener, isOnly: snapshot.routeCount <= 1) {
@@ -53,8 +53,8 @@ extension Worker {
         var left = Self.waitingLookedAt
         while connection >= 0, left > 0 {
             left -= 1
-            let isThere = listener < 0 || Int(connections[connection].listener) == listener
-            if isThere, connection != besides, connections[connection].countsAsWaiting {
+            let isThere = listener < 0 || Int(connections[connection].client.listener) == listener
+            if isThere, connection != besides, exchanges[connection].countsAsWaiting {
                 let amount = shares.onRoute(sharePlace(connection))
                 if amount > most {
                     most = amount

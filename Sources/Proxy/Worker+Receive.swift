@@ -55,8 +55,8 @@ extension Worker {
     /// says a little now and then could wait for ever for a service that takes nothing.
     @_noLocks
     mutating func noteReceived(_ connection: Int32) {
-        if case .discarded = connections[connection].request { return }
-        if connections[connection].received.isEmpty { connections[connection].lastProgress = now }
+        if case .discarded = exchanges[connection].request { return }
+        if connections[connection].received.isEmpty { exchanges[connection].lastProgress = now }
     }
 
     /// Puts bytes aside that cannot go on now.
@@ -79,11 +79,11 @@ extension Worker {
             let chain = connections[connection].received
             guard !chain.isEmpty else { return }
             // A head that lies aside in pieces is put together below, and never taken from its first piece.
-            if case .undecided = connections[connection].mode {
+            if case .undecided = connections[connection].client.mode {
                 guard unsafe sniff(connection, pool.front(of: chain)) else { return }
                 continue
             }
-            if case .http = connections[connection].mode, case .head = connections[connection].request {
+            if case .http = connections[connection].client.mode, case .head = exchanges[connection].request {
                 guard feedHead(connection) else { return }
                 continue
             }
@@ -107,7 +107,7 @@ extension Worker {
         while offset < bytes.count, !connections[connection].isClosing, !connections[connection].isHandingOver {
             let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[offset...])
             let used: Int
-            switch connections[connection].mode {
+            switch connections[connection].client.mode {
             case .undecided:
                 guard unsafe sniff(connection, rest) else { return offset }
                 continue
@@ -121,7 +121,7 @@ extension Worker {
     }
 
     private mutating func feedHTTP(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
-        switch connections[connection].request {
+        switch exchanges[connection].request {
         case .head: unsafe beginRequest(connection, bytes)
         case .waiting, .finished: 0
         case .body: unsafe passBody(connection, bytes)
@@ -133,10 +133,10 @@ extension Worker {
     /// Bytes of a body whose reply is out already. Returns how many belong to it; behind the last one the next request
     /// may begin.
     private mutating func skip(_ connection: Int32, _ available: Int) -> Int {
-        let count = min(UInt64(available), connections[connection].requestLeft)
-        connections[connection].requestLeft -= count
-        if connections[connection].requestLeft == 0 {
-            connections[connection].request = .head
+        let count = min(UInt64(available), exchanges[connection].requestLeft)
+        exchanges[connection].requestLeft -= count
+        if exchanges[connection].requestLeft == 0 {
+            exchanges[connection].request = .head
             becomeIdle(connection)
         }
         return Int(count)
@@ -144,8 +144,8 @@ extension Worker {
 
     /// Bytes that are nobody's. Who sends too many of them is not read any more.
     private mutating func drop(_ connection: Int32, _ count: Int) -> Int {
-        connections[connection].requestLeft -= min(UInt64(count), connections[connection].requestLeft)
-        if connections[connection].requestLeft == 0 { stopReceiving(connection) }
+        exchanges[connection].requestLeft -= min(UInt64(count), exchanges[connection].requestLeft)
+        if exchanges[connection].requestLeft == 0 { stopReceiving(connection) }
         return count
     }
 
@@ -154,8 +154,8 @@ extension Worker {
     private mutating func sniff(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Bool {
         switch unsafe RequestSniffer.judge(bytes) {
         case .http:
-            connections[connection].mode = .http
-            connections[connection].phaseSince = now
+            connections[connection].client.mode = .http
+            exchanges[connection].past.phaseSince = now
             schedule(connection, at: now + pollingPeriod)
         case .notHTTP: becomeRaw(connection)
         case .undecided: return false
@@ -166,7 +166,7 @@ extension Worker {
     /// The client is one of the raw routes'.
     @_noLocks
     mutating func becomeRaw(_ connection: Int32) {
-        connections[connection].mode = .relay
+        connections[connection].client.mode = .relay
         timers.cancel(connection)
         routeRaw(connection)
     }
@@ -192,7 +192,7 @@ extension Worker {
     mutating func armReceive(_ connection: Int32) {
         guard case .idle = connections[connection].receive, !connections[connection].isClosing else { return }
         connections[connection].receive = .armed
-        let fd = connections[connection].fd
+        let fd = connections[connection].client.fd
         let token = token(Operation.receive, connection: connection)
         if connections[connection].isBulk {
             ring.receive(fd, group: 0, atMost: DataPlaneLimits.bulkReceiveBytes, token)
@@ -217,7 +217,7 @@ extension Worker {
         let record = connections[connection]
         guard !record.isPolling else { return }
         connections[connection].isPolling = true
-        ring.pollForHangUp(record.fd, token(Operation.poll, connection: connection))
+        ring.pollForHangUp(record.client.fd, token(Operation.poll, connection: connection))
     }
 
     @_noLocks
@@ -238,7 +238,7 @@ extension Worker {
             if completion.result & brokenEvents != 0 {
                 clientVanished(connection)
             } else if completion.result & 0x2000 != 0 {  // POLLRDHUP
-                if case .open = connections[connection].clientEnd { connections[connection].clientEnd = .announced }
+                if case .open = connections[connection].client.end { connections[connection].client.end = .announced }
                 if mayHaveLeft(connection) { leaveUnserved(connection) }
             }
         }
@@ -248,25 +248,25 @@ extension Worker {
     /// A client of HTTP that waits for its first service and says that it has finished is gone, whatever of its bytes
     /// still lies in the kernel.
     private func mayHaveLeft(_ connection: Int32) -> Bool {
-        guard case .http = connections[connection].mode, isWaiting(connection) else { return false }
-        return connections[connection].attempts.areNone
+        guard case .http = connections[connection].client.mode, isWaiting(connection) else { return false }
+        return exchanges[connection].past.attempts.areNone
     }
 
     /// The client sends no more (FIN).
     @_noLocks
     mutating func clientFinished(_ connection: Int32) {
-        connections[connection].clientEnd = .finished
+        connections[connection].client.end = .finished
         // The reactor that it goes to learns of it and sees what is left to do.
         guard !connections[connection].isHandingOver else { return }
-        switch connections[connection].mode {
+        switch connections[connection].client.mode {
         case .relay:
-            connections[connection].phaseSince = now
+            exchanges[connection].past.phaseSince = now
             // A client that has said nothing and waits is gone; what it has said is delivered, and its end after it.
             if isWaiting(connection), connections[connection].received.isEmpty {
                 close(connection, reset: false, counting: .clientLeftWaiting)
             }
         case .undecided:
-            connections[connection].phaseSince = now
+            exchanges[connection].past.phaseSince = now
             // The beginning of a method and nothing behind it is no request.
             if connections[connection].received.isEmpty {
                 close(connection, reset: false, counting: nil)
@@ -274,12 +274,12 @@ extension Worker {
                 becomeRaw(connection)
             }
         case .http:
-            switch connections[connection].request {
+            switch exchanges[connection].request {
             // What lies aside may be the rest of the body; `settle` sees when it was not.
             case .finished, .body, .skipped, .discarded: break
             case .head where connections[connection].hasUnsent || connections[connection].isSending:
                 connections[connection].closeAfterFlush()
-            case .head where connections[connection].hasRequestAside:
+            case .head where hasRequestAside(connection):
                 // A request that nobody has looked at is served first.
                 connections[connection].closeAfterFlush()
                 queues.servable.append(connection)

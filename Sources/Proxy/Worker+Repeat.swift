@@ -22,9 +22,9 @@ extension Worker {
     /// The exchange begins: these bytes of the client have been passed on, or nothing yet.
     @_noLocks
     mutating func beginKeeping(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
-        connections[connection].attempts.begin()
-        connections[connection].isKept = true
-        connections[connection].hasHeardInterim = false
+        exchanges[connection].past.attempts.begin()
+        exchanges[connection].isKept = true
+        exchanges[connection].hasHeardInterim = false
         unsafe keepPassed(connection, bytes)
     }
 
@@ -32,12 +32,12 @@ extension Worker {
     /// repeatable.
     @_noLocks
     mutating func keepPassed(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
-        guard connections[connection].isKept, bytes.count > 0 else { return }
-        let before = Self.blocks(connections[connection].kept.count)
-        let size = connections[connection].kept.count + bytes.count
+        guard exchanges[connection].isKept, bytes.count > 0 else { return }
+        let before = Self.blocks(exchanges[connection].kept.count)
+        let size = exchanges[connection].kept.count + bytes.count
         guard size <= DataPlaneLimits.keptBytes, memory.keptBlocks < limits.keptBlocks, !memory.isOverLimit,
             hasEgressBlocks,
-            unsafe pool.append(bytes, to: &connections[connection].kept, sparing: limits.sparedBlocks)
+            unsafe pool.append(bytes, to: &exchanges[connection].kept, sparing: limits.sparedBlocks)
         else { return dropKept(connection) }
         memory.keptBlocks += Self.blocks(size) - before
         checkSparedBlocks()
@@ -46,19 +46,21 @@ extension Worker {
     /// What was kept is not needed any more: the client has heard of the service, or will never.
     @_noLocks
     mutating func dropKept(_ connection: Int32) {
-        connections[connection].isKept = false
-        guard !connections[connection].kept.isEmpty else { return }
-        memory.keptBlocks -= Self.blocks(connections[connection].kept.count)
-        pool.clear(&connections[connection].kept)
+        exchanges[connection].isKept = false
+        guard !exchanges[connection].kept.isEmpty else { return }
+        memory.keptBlocks -= Self.blocks(exchanges[connection].kept.count)
+        pool.clear(&exchanges[connection].kept)
     }
 
     /// The exchange has ended, well or not: the next one starts afresh.
     @_noLocks
     mutating func endKeeping(_ connection: Int32) {
         dropKept(connection)
-        connections[connection].attempts = Attempts()
-        connections[connection].loser = 0
-        connections[connection].patienceSince = 0
+        exchanges[connection].past.attempts = Attempts()
+        exchanges[connection].past.loser = 0
+        guard exchanges[connection].isPatient else { return }
+        patience[connection].patienceSince = 0
+        exchanges[connection].isPatient = hasWaited(connection)
     }
 
     @inline(__always)
@@ -69,10 +71,10 @@ extension Worker {
     mutating func streamAccepted(_ stream: Int32, _ session: Int32) {
         let connection = streams[stream].connection
         guard connection >= 0 else { return }
-        if case .relay = connections[connection].mode {
+        if case .relay = connections[connection].client.mode {
             dropKept(connection)
             noteAnswered(stream, session)
-        } else if !connections[connection].isIdempotent {
+        } else if !exchanges[connection].isIdempotent {
             dropKept(connection)
         }
     }
@@ -80,14 +82,14 @@ extension Worker {
     /// Whether anything stands in the way of sending the connection's exchange again.
     @_noLocks
     func obstacle(_ connection: Int32, isUndelivered: Bool) -> Obstacle {
-        if case .body = connections[connection].reply { return .replyBegun }
+        if case .body = exchanges[connection].reply { return .replyBegun }
         let isRelay: Bool
-        if case .relay = connections[connection].mode { isRelay = true } else { isRelay = false }
-        if !isUndelivered, isRelay || !connections[connection].isIdempotent { return .mayHaveRun }
-        if connections[connection].hasHeardInterim { return .mayHaveRun }
-        guard connections[connection].isKept else { return .notKept }
-        let since = connections[connection].patienceSince
-        if connections[connection].attempts.areSpent || since > 0 && now >= since + limits.hold { return .spent }
+        if case .relay = connections[connection].client.mode { isRelay = true } else { isRelay = false }
+        if !isUndelivered, isRelay || !exchanges[connection].isIdempotent { return .mayHaveRun }
+        if exchanges[connection].hasHeardInterim { return .mayHaveRun }
+        guard exchanges[connection].isKept else { return .notKept }
+        let since = patienceSince(connection)
+        if exchanges[connection].past.attempts.areSpent || since > 0 && now >= since + limits.hold { return .spent }
         return .none
     }
 
@@ -97,7 +99,7 @@ extension Worker {
     mutating func loseExchange(_ connection: Int32, isUndelivered: Bool) {
         judgeLoss(connection, isUndelivered: isUndelivered)
         let obstacle = obstacle(connection, isUndelivered: isUndelivered)
-        let stream = connections[connection].stream
+        let stream = exchanges[connection].stream
         if stream >= 0 { tell(streams[stream].session, connection, obstacle) }
         leaveStream(connection)
         if case .none = obstacle { sendAgain(connection) } else { fail(connection, obstacle) }
@@ -106,7 +108,7 @@ extension Worker {
     /// For the log of the session.
     private func tell(_ session: Int32, _ connection: Int32, _ obstacle: Obstacle) {
         if case .none = obstacle { return SessionTally.increment(&sessions[session].tally.sentAgain) }
-        if case .relay = connections[connection].mode {
+        if case .relay = connections[connection].client.mode {
             return SessionTally.increment(&sessions[session].tally.cut)
         }
         if case .replyBegun = obstacle { return SessionTally.increment(&sessions[session].tally.cut) }
@@ -116,20 +118,20 @@ extension Worker {
     /// Puts the bytes that were passed on in front of those that were not; the end of the turn routes them anew.
     private mutating func sendAgain(_ connection: Int32) {
         count(.sentAgain, connection)
-        if connections[connection].patienceSince == 0 { connections[connection].patienceSince = now }
-        var whole = connections[connection].kept
+        beginPatience(connection)
+        var whole = exchanges[connection].kept
         memory.keptBlocks -= Self.blocks(whole.count)
-        connections[connection].kept = Chain()
-        connections[connection].isKept = false
+        exchanges[connection].kept = Chain()
+        exchanges[connection].isKept = false
         pool.join(&connections[connection].received, to: &whole)
         connections[connection].received = whole
-        connections[connection].owedCredit = 0
-        connections[connection].reply = .none
+        exchanges[connection].owedCredit = 0
+        exchanges[connection].reply = .none
         connections[connection].isMidHead = false
-        connections[connection].handOvers = 0
-        connections[connection].phaseSince = now
-        connections[connection].lastProgress = now
-        if case .http = connections[connection].mode { connections[connection].request = .head }
+        exchanges[connection].past.handOvers = 0
+        exchanges[connection].past.phaseSince = now
+        exchanges[connection].lastProgress = now
+        if case .http = connections[connection].client.mode { exchanges[connection].request = .head }
         schedule(connection, at: now + pollingPeriod)
         queues.servable.append(connection)
     }
@@ -137,7 +139,7 @@ extension Worker {
     /// It is not sent again: 502 with the reason if the client has heard nothing yet, else its connection ends, so that
     /// nobody takes the reply for complete.
     private mutating func fail(_ connection: Int32, _ obstacle: Obstacle) {
-        if case .relay = connections[connection].mode { return cutOff(connection, counting: .cut) }
+        if case .relay = connections[connection].client.mode { return cutOff(connection, counting: .cut) }
         switch obstacle {
         case .none, .replyBegun: cut(connection, counting: .cut)
         case .mayHaveRun: refuse(connection, .failedMayHaveRun)

@@ -9,8 +9,8 @@ extension Worker {
     mutating func deliver(_ stream: Int32, _ bytes: UnsafeRawBufferPointer) -> Bool {
         let connection = streams[stream].connection
         guard connection >= 0 else { return false }
-        connections[connection].owedCredit += UInt32(truncatingIfNeeded: bytes.count)
-        switch connections[connection].mode {
+        exchanges[connection].owedCredit += UInt32(truncatingIfNeeded: bytes.count)
+        switch connections[connection].client.mode {
         case .relay:
             unsafe send(connection, bytes)
             return false
@@ -24,13 +24,13 @@ extension Worker {
         _ bytes: UnsafeRawBufferPointer
     ) -> Bool {
         var offset = 0
-        while offset < bytes.count, !connections[connection].isClosing, connections[connection].stream == stream {
+        while offset < bytes.count, !connections[connection].isClosing, exchanges[connection].stream == stream {
             let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[offset...])
-            if case .relay = connections[connection].mode {
+            if case .relay = connections[connection].client.mode {
                 unsafe send(connection, rest)
                 return false
             }
-            switch connections[connection].reply {
+            switch exchanges[connection].reply {
             case .none: return true
             case .head: offset += unsafe takeReplyHead(connection, stream, rest)
             case .body: offset += unsafe takeReplyBody(connection, rest)
@@ -46,7 +46,7 @@ extension Worker {
         _ bytes: UnsafeRawBufferPointer
     ) -> Int {
         guard streams[stream].partial.isEmpty else { return unsafe continueReplyHead(connection, stream, bytes) }
-        switch unsafe scratch.responseHead.scan(bytes, limits: headLimits, request: connections[connection].method) {
+        switch unsafe scratch.responseHead.scan(bytes, limits: headLimits, request: exchanges[connection].method) {
         case .complete:
             unsafe passReplyHead(connection, bytes)
             return scratch.responseHead.byteCount
@@ -91,7 +91,7 @@ extension Worker {
     }
 
     private mutating func takeWholeHead(_ connection: Int32, _ whole: UnsafeRawBufferPointer) {
-        let method = connections[connection].method
+        let method = exchanges[connection].method
         switch unsafe scratch.responseHead.scan(whole, limits: headLimits, request: method) {
         case .complete where scratch.responseHead.byteCount == whole.count:
             return unsafe passReplyHead(connection, whole)
@@ -116,26 +116,26 @@ extension Worker {
     private mutating func passReplyHead(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
         if scratch.responseHead.isInterim, !scratch.responseHead.isSwitching {
             // A client of HTTP/1.0 knows no interim replies.
-            guard !connections[connection].isHTTP10 else { return skipInterim(connection) }
+            guard !exchanges[connection].isHTTP10 else { return skipInterim(connection) }
             dropKept(connection)
-            connections[connection].hasHeardInterim = true
-            if scratch.responseHead.status == 100 { connections[connection].expectsContinue = false }
+            exchanges[connection].hasHeardInterim = true
+            if scratch.responseHead.status == 100 { exchanges[connection].expectsContinue = false }
             unsafe sendHead(connection, bytes, close: false)
             return
         }
         // From now on the client knows of the service's answer.
         dropKept(connection)
-        let stream = connections[connection].stream
+        let stream = exchanges[connection].stream
         noteAnswered(stream, streams[stream].session)
         if scratch.responseHead.isSwitching || isTunnel(connection) { return unsafe passSwitch(connection, bytes) }
-        connections[connection].replyFraming = scratch.responseHead.framing
-        connections[connection].replyLeft = scratch.responseHead.contentLength
-        connections[connection].replyChunks = ChunkedReader()
-        connections[connection].decodesChunks = false
-        connections[connection].reply = .body
-        connections[connection].serviceKeepsStream = scratch.responseHead.keepAlive
+        exchanges[connection].replyFraming = scratch.responseHead.framing
+        exchanges[connection].replyLeft = scratch.responseHead.contentLength
+        exchanges[connection].replyChunks = ChunkedReader()
+        exchanges[connection].decodesChunks = false
+        exchanges[connection].reply = .body
+        exchanges[connection].serviceKeepsStream = scratch.responseHead.keepAlive
         decidePersistence(connection)
-        let close = !connections[connection].keepsAlive
+        let close = !exchanges[connection].keepsAlive
         unsafe sendHead(connection, bytes, close: close)
         switch scratch.responseHead.framing {
         case .none: finishReply(connection)
@@ -146,36 +146,36 @@ extension Worker {
     /// Nothing goes to the client, so nothing will be sent that gives the service its credit back.
     private mutating func skipInterim(_ connection: Int32) {
         guard !connections[connection].hasUnsent else { return }
-        let owed = connections[connection].owedCredit
-        connections[connection].owedCredit = 0
-        giveCredit(connections[connection].stream, owed, isFlowing: true)
+        let owed = exchanges[connection].owedCredit
+        exchanges[connection].owedCredit = 0
+        giveCredit(exchanges[connection].stream, owed, isFlowing: true)
     }
 
     /// Whether the client's connection outlives this reply.
     private mutating func decidePersistence(_ connection: Int32) {
         switch scratch.responseHead.framing {
-        case .untilClose: connections[connection].keepsAlive = false
-        case .chunked where connections[connection].isHTTP10:
-            connections[connection].decodesChunks = true
-            connections[connection].keepsAlive = false
+        case .untilClose: exchanges[connection].keepsAlive = false
+        case .chunked where exchanges[connection].isHTTP10:
+            exchanges[connection].decodesChunks = true
+            exchanges[connection].keepsAlive = false
         case .none, .counted, .chunked: break
         }
-        if case .body = connections[connection].request, !maySkipRest(connection) {
-            connections[connection].keepsAlive = false
+        if case .body = exchanges[connection].request, !maySkipRest(connection) {
+            exchanges[connection].keepsAlive = false
         }
         // RFC 9931 §6: what follows a CONNECT was meant for its tunnel, and is no request.
-        if isConnect(connection) { connections[connection].keepsAlive = false }
-        if isDraining { connections[connection].keepsAlive = false }
+        if isConnect(connection) { exchanges[connection].keepsAlive = false }
+        if isDraining { exchanges[connection].keepsAlive = false }
     }
 
     /// The reply comes before the end of the request. Whether what is left of the body is so little, and so certain to
     /// come, that the connection can go on behind it; who is told to go on must not be left.
     private func maySkipRest(_ connection: Int32) -> Bool {
         // Who was promised 100-continue and gets something else may send its body or not: nobody can tell.
-        guard case .counted = connections[connection].requestFraming, !connections[connection].expectsContinue else {
+        guard case .counted = exchanges[connection].requestFraming, !exchanges[connection].expectsContinue else {
             return false
         }
-        return connections[connection].requestLeft <= DataPlaneLimits.skippedBytes
+        return exchanges[connection].requestLeft <= DataPlaneLimits.skippedBytes
     }
 
     /// A successful reply to CONNECT: what follows is a relay.
@@ -186,15 +186,15 @@ extension Worker {
     /// 101, which only an upgrade may get, or a 2xx to CONNECT: what follows is a relay. Within trailer fields there is
     /// no place where the other protocol could begin.
     private mutating func passSwitch(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
-        let isAsked = connections[connection].isUpgrade || !scratch.responseHead.isSwitching
+        let isAsked = exchanges[connection].isUpgrade || !scratch.responseHead.isSwitching
         guard isAsked, !isInTrailers(connection) else { return failExchange(connection, .failedUnaskedSwitch) }
         unsafe sendHead(connection, bytes, close: false)
         becomeRelay(connection)
     }
 
     private mutating func becomeRelay(_ connection: Int32) {
-        connections[connection].mode = .relay
-        connections[connection].reply = .none
+        connections[connection].client.mode = .relay
+        exchanges[connection].reply = .none
         timers.cancel(connection)
         feedReceived(connection)
     }
@@ -202,7 +202,7 @@ extension Worker {
     private mutating func sendHead(_ connection: Int32, _ bytes: UnsafeRawBufferPointer, close: Bool) {
         let edit = ResponseEdit(
             close: close,
-            clientMinorVersion: connections[connection].isHTTP10 ? 0 : 1
+            clientMinorVersion: exchanges[connection].isHTTP10 ? 0 : 1
         )
         let count = unsafe scratch.responseHead.writeEdited(
             from: bytes, edit: edit, date: UnsafeRawBufferPointer(date.bytes), to: scratch.edited)
@@ -211,12 +211,12 @@ extension Worker {
 
     /// Passes on bytes of the reply's body, and sees its end. Returns how many were taken.
     private mutating func takeReplyBody(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
-        switch connections[connection].replyFraming {
+        switch exchanges[connection].replyFraming {
         case .counted:
-            let count = Int(min(UInt64(bytes.count), connections[connection].replyLeft))
+            let count = Int(min(UInt64(bytes.count), exchanges[connection].replyLeft))
             unsafe send(connection, UnsafeRawBufferPointer(rebasing: bytes[..<count]))
-            connections[connection].replyLeft -= UInt64(count)
-            if connections[connection].replyLeft == 0 { finishReply(connection) }
+            exchanges[connection].replyLeft -= UInt64(count)
+            if exchanges[connection].replyLeft == 0 { finishReply(connection) }
             return count
         case .chunked: return unsafe takeReplyChunks(connection, bytes)
         case .untilClose:
@@ -229,10 +229,10 @@ extension Worker {
     }
 
     private mutating func takeReplyChunks(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
-        if connections[connection].decodesChunks { return unsafe decodeReplyChunks(connection, bytes) }
+        if exchanges[connection].decodesChunks { return unsafe decodeReplyChunks(connection, bytes) }
         var consumed = 0
         var blanks = 0
-        let status = unsafe connections[connection].replyChunks.advanceReply(
+        let status = unsafe exchanges[connection].replyChunks.advanceReply(
             bytes, consumed: &consumed, blanks: &blanks)
         unsafe send(connection, UnsafeRawBufferPointer(rebasing: bytes[..<consumed]))
         switch status {
@@ -248,7 +248,7 @@ extension Worker {
         var offset = 0
         var status = ChunkedReader.Status.more
         while true {
-            let data = unsafe connections[connection].replyChunks.nextData(bytes, offset: &offset, status: &status)
+            let data = unsafe exchanges[connection].replyChunks.nextData(bytes, offset: &offset, status: &status)
             if data.isEmpty { break }
             unsafe send(connection, UnsafeRawBufferPointer(rebasing: bytes[data.lowerBound..<data.upperBound]))
         }
@@ -264,41 +264,41 @@ extension Worker {
     @_noLocks
     mutating func finishReply(_ connection: Int32) {
         retire(connection)
-        connections[connection].reply = .none
+        exchanges[connection].reply = .none
         var isEarly = false
-        if case .body = connections[connection].request { isEarly = true }
-        if isEarly, connections[connection].keepsAlive {
+        if case .body = exchanges[connection].request { isEarly = true }
+        if isEarly, exchanges[connection].keepsAlive {
             skipRest(connection)
         } else if isEarly || isConnect(connection) {
             discard(connection)
-        } else if !connections[connection].keepsAlive || isDraining {
+        } else if !exchanges[connection].keepsAlive || isDraining {
             discardRest(connection)
             connections[connection].closeAfterFlush()
             markDirty(connection: connection)
         } else {
-            connections[connection].request = .head
+            exchanges[connection].request = .head
             becomeIdle(connection)
         }
     }
 
     /// The reply was early and promised that the connection goes on: behind what is left of the body.
     private mutating func skipRest(_ connection: Int32) {
-        connections[connection].request = .skipped
-        connections[connection].phaseSince = now
+        exchanges[connection].request = .skipped
+        exchanges[connection].past.phaseSince = now
         schedule(connection, at: now + pollingPeriod)
         queues.servable.append(connection)
     }
 
     @_noLocks
     func isConnect(_ connection: Int32) -> Bool {
-        if case .connect = connections[connection].method { return true }
+        if case .connect = exchanges[connection].method { return true }
         return false
     }
 
     /// Between requests.
     @_noLocks
     mutating func becomeIdle(_ connection: Int32) {
-        connections[connection].phaseSince = now
+        exchanges[connection].past.phaseSince = now
         if !timers.isScheduled(connection) { schedule(connection, at: now + pollingPeriod) }
         queues.servable.append(connection)
     }
@@ -308,8 +308,8 @@ extension Worker {
     mutating func serviceFinished(_ stream: Int32) {
         let connection = streams[stream].connection
         guard connection >= 0 else { return finishUnused(stream) }
-        if case .relay = connections[connection].mode { return settle(connection) }
-        switch (connections[connection].reply, connections[connection].replyFraming) {
+        if case .relay = connections[connection].client.mode { return settle(connection) }
+        switch (exchanges[connection].reply, exchanges[connection].replyFraming) {
         case (.body, .untilClose):
             finishReply(connection)
             settle(connection)
@@ -322,7 +322,7 @@ extension Worker {
     @_noLocks
     mutating func failExchange(_ connection: Int32, _ why: ListenerCounter) {
         leaveStream(connection)
-        if case .head = connections[connection].reply {
+        if case .head = exchanges[connection].reply {
             refuse(connection, why)
         } else {
             cut(connection, counting: .cutBrokenChunks)
@@ -338,7 +338,7 @@ extension Worker {
     @_noLocks
     mutating func giveUp(_ connection: Int32, _ why: ListenerCounter) {
         let isUntouched: Bool
-        if case .body = connections[connection].reply { isUntouched = false } else { isUntouched = true }
+        if case .body = exchanges[connection].reply { isUntouched = false } else { isUntouched = true }
         leaveStream(connection)
         if isUntouched { refuse(connection, why) } else { cut(connection, counting: why.ofBegunReply) }
     }
@@ -347,9 +347,9 @@ extension Worker {
     /// and what was sent arrives; a reply that ends with its connection can only be cut by a reset.
     @_noLocks
     mutating func cut(_ connection: Int32, counting why: ListenerCounter) {
-        if case .untilClose = connections[connection].replyFraming { return cutOff(connection, counting: why) }
-        connections[connection].reply = .none
-        if connections[connection].decodesChunks { return cutOff(connection, counting: why) }
+        if case .untilClose = exchanges[connection].replyFraming { return cutOff(connection, counting: why) }
+        exchanges[connection].reply = .none
+        if exchanges[connection].decodesChunks { return cutOff(connection, counting: why) }
         count(why, connection)
         // Something is missing: close_notify would say the contrary.
         connections[connection].ownEnd = .said
@@ -361,7 +361,7 @@ extension Worker {
     /// Answers by ourselves and ends the connection; a raw one is just ended.
     @_noLocks
     mutating func refuse(_ connection: Int32, _ why: ListenerCounter) {
-        if case .http = connections[connection].mode {
+        if case .http = connections[connection].client.mode {
             reply(connection, why, close: true)
             leaveStream(connection)
             discard(connection)
@@ -380,9 +380,9 @@ extension Worker {
         pool.clear(&connections[connection].received)
         connections[connection].isMidHead = false
         discardRest(connection)
-        connections[connection].reply = .none
+        exchanges[connection].reply = .none
         connections[connection].linger()
-        connections[connection].phaseSince = now
+        exchanges[connection].past.phaseSince = now
         schedule(connection, at: now + limits.stallTimeout)
         markDirty(connection: connection)
     }
@@ -391,7 +391,7 @@ extension Worker {
     @_noLocks
     mutating func reply(_ connection: Int32, _ why: ListenerCounter, close: Bool) {
         var bodyless = false
-        if case .head = connections[connection].method { bodyless = true }
+        if case .head = exchanges[connection].method { bodyless = true }
         let status = why.status
         let count = unsafe CannedReply.write(
             status: status, cause: why.replyCause, retryAfterSeconds: status == 503 ? 1 : 0, close: close,

@@ -23,7 +23,7 @@ extension Worker {
 
     /// The head in `requestHead` cannot go on. What its method is may be known: replies to HEAD have no content.
     private mutating func refuseHead(_ connection: Int32, _ why: ListenerCounter) {
-        connections[connection].method = scratch.requestHead.method
+        exchanges[connection].method = scratch.requestHead.method
         refuse(connection, why)
     }
 
@@ -45,7 +45,7 @@ extension Worker {
 
     /// Requests of a pipeline begin one after the other, and not before the client takes its replies.
     private func mayBegin(_ connection: Int32) -> Bool {
-        if case .none = connections[connection].reply {
+        if case .none = exchanges[connection].reply {
             let waiting = connections[connection].outgoing.count + connections[connection].pipedBytes
             return waiting <= DataPlaneLimits.outgoingBytesToBegin
         }
@@ -55,7 +55,7 @@ extension Worker {
     private mutating func beginHead(_ connection: Int32) {
         connections[connection].isMidHead = true
         connections[connection].headEnd = HeadEndFinder()
-        connections[connection].phaseSince = now
+        exchanges[connection].past.phaseSince = now
         schedule(connection, at: now + limits.headTimeout)
     }
 
@@ -101,11 +101,11 @@ extension Worker {
             refuseHead(connection, .refusedPath)
             return bytes.count
         }
-        if !connections[connection].countsAsWaiting { noteRequest(connection) }
+        if !exchanges[connection].countsAsWaiting { noteRequest(connection) }
         if scratch.requestHead.maxForwards == 0 { return unsafe answerAsLast(connection, bytes) }
         let host = scratch.requestHead.host
         let hostBytes = unsafe UnsafeRawBufferPointer(rebasing: bytes[host.lowerBound..<host.upperBound])
-        let listener = isOrphan(connection) ? limits.listeners : Int(connections[connection].listener)
+        let listener = isOrphan(connection) ? limits.listeners : Int(connections[connection].client.listener)
         let found = unsafe snapshot.httpRoute(listener: listener, host: hostBytes, path: path)
         guard found >= 0 else { return unsafe unrouted(connection, bytes) }
         if scratch.requestHead.hasLoopMarks, unsafe isLoop(bytes) {
@@ -120,7 +120,7 @@ extension Worker {
             waitForSession(connection, session)
             return 0
         case .nobody:
-            waitForRoute(connection, snapshot.route(found).id)
+            waitForRoute(connection, .known(snapshot.route(found).id))
             return 0
         }
     }
@@ -134,7 +134,7 @@ extension Worker {
     /// Nobody has registered this host and path; shortly after the start somebody may still be on the way back.
     private mutating func unrouted(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
         if now < limits.graceEnd {
-            waitForRoute(connection, Self.unknownRoute)
+            waitForRoute(connection, .unknown)
             return 0
         }
         return unsafe answer(connection, .refusedUnrouted, bytes)
@@ -157,8 +157,8 @@ extension Worker {
         if case .none = scratch.requestHead.framing, mayGoOn {
             reply(connection, why, close: false)
             stopWaiting(connection)
-            connections[connection].request = .head
-            connections[connection].hasServed = true
+            exchanges[connection].request = .head
+            connections[connection].client.hasServed = true
             becomeIdle(connection)
             return scratch.requestHead.byteCount
         }
@@ -168,17 +168,17 @@ extension Worker {
 
     /// What is remembered of the head for as long as the request lasts.
     private mutating func noteRequest(_ connection: Int32) {
-        let isFirstLook = connections[connection].attempts.areNone && connections[connection].waitedSince == 0
-        if isFirstLook, connections[connection].handOvers == 0 { books.bump(.requests) }
-        connections[connection].method = scratch.requestHead.method
-        connections[connection].requestFraming = scratch.requestHead.framing
-        connections[connection].requestLeft = scratch.requestHead.contentLength
-        connections[connection].keepsAlive = scratch.requestHead.keepAlive && !isDraining
-        connections[connection].expectsContinue = scratch.requestHead.expectsContinue
-        connections[connection].isUpgrade = scratch.requestHead.isUpgrade
-        connections[connection].isHTTP10 = scratch.requestHead.minorVersion == 0
-        connections[connection].isIdempotent = scratch.requestHead.isIdempotent
-        connections[connection].phaseSince = now
+        let isFirstLook = exchanges[connection].past.attempts.areNone && !hasWaited(connection)
+        if isFirstLook, exchanges[connection].past.handOvers == 0 { books.bump(.requests) }
+        exchanges[connection].method = scratch.requestHead.method
+        exchanges[connection].requestFraming = scratch.requestHead.framing
+        exchanges[connection].requestLeft = scratch.requestHead.contentLength
+        exchanges[connection].keepsAlive = scratch.requestHead.keepAlive && !isDraining
+        exchanges[connection].expectsContinue = scratch.requestHead.expectsContinue
+        exchanges[connection].isUpgrade = scratch.requestHead.isUpgrade
+        exchanges[connection].isHTTP10 = scratch.requestHead.minorVersion == 0
+        exchanges[connection].isIdempotent = scratch.requestHead.isIdempotent
+        exchanges[connection].past.phaseSince = now
     }
 
     /// Opens a stream and writes the head to it, with as much of the body as lies behind it in the same frame.
@@ -186,7 +186,7 @@ extension Worker {
         let stream = streamForRequest(connection, session)
         guard stream >= 0, unsafe pool.hasRoom(for: scratch.edited.count + DataPlaneLimits.frameBytes) else {
             if stream >= 0 { abandon(stream) }
-            connections[connection].stream = -1
+            exchanges[connection].stream = -1
             refuse(connection, .refusedNoRoom)
             return bytes.count
         }
@@ -195,16 +195,16 @@ extension Worker {
         let bodyStart = scratch.requestHead.byteCount
         let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[bodyStart...])
         connections[connection].isSettled = true
-        connections[connection].hasServed = true
-        connections[connection].handOvers = 0
-        connections[connection].reply = .head
-        connections[connection].requestChunks = ChunkedReader()
+        connections[connection].client.hasServed = true
+        exchanges[connection].past.handOvers = 0
+        exchanges[connection].reply = .head
+        exchanges[connection].requestChunks = ChunkedReader()
         setBodyPhase(connection)
         // The head is never split by a window: a fresh stream has 256 KiB. One that is used again has what it has.
         let window = Int(streams[stream].state.sendWindow)
         let room = max(0, min(window, DataPlaneLimits.frameBytes) - headCount)
         let bodyCount = unsafe takeBody(connection, rest, atMost: room)
-        guard connections[connection].stream == stream else { return bytes.count }
+        guard exchanges[connection].stream == stream else { return bytes.count }
         let head = unsafe scratch.edited.first(headCount)
         unsafe writeFrame(stream, head, UnsafeRawBufferPointer(rebasing: rest[..<bodyCount]))
         unsafe beginKeeping(connection, UnsafeRawBufferPointer(rebasing: bytes[..<(bodyStart + bodyCount)]))
@@ -212,9 +212,9 @@ extension Worker {
     }
 
     private mutating func setBodyPhase(_ connection: Int32) {
-        switch connections[connection].requestFraming {
-        case .counted, .chunked: connections[connection].request = .body
-        case .none, .untilClose: connections[connection].request = .finished
+        switch exchanges[connection].requestFraming {
+        case .counted, .chunked: exchanges[connection].request = .body
+        case .none, .untilClose: exchanges[connection].request = .finished
         }
     }
 
@@ -222,8 +222,8 @@ extension Worker {
         if connections[connection].addressCount == 0 { noteAddress(connection) }
         let count = Int(connections[connection].addressCount)
         let isTrusted = connections[connection].isTrusted
-        let isTLS = connections[connection].tls.exists
-        let session = streams[connections[connection].stream].session
+        let isTLS = connections[connection].client.tls.exists
+        let session = streams[exchanges[connection].stream].session
         let mark = sessions[session].options.marksLoops ? limits.loopMark : 0
         let forwarding = unsafe withUnsafeBytes(of: connections[connection].address) { text in
             let address = unsafe UnsafeRawBufferPointer(rebasing: text[..<count])
@@ -240,7 +240,7 @@ extension Worker {
     ) -> Int {
         var addresses = InlineArray<36, UInt8>(repeating: 0)
         var span = addresses.mutableSpan
-        let fd = connections[connection].fd
+        let fd = connections[connection].client.fd
         let family = unsafe span.withUnsafeMutableBufferPointer { unsafe Sockets.addresses(fd, to: $0.baseAddress!) }
         // The path that was routed by is not needed any more.
         let count = unsafe AddressText.writeHost(ofOwn: addresses, family: family, to: scratch.path)
@@ -253,7 +253,7 @@ extension Worker {
     private mutating func noteAddress(_ connection: Int32) {
         var bytes = InlineArray<16, UInt8>(repeating: 0)
         var span = bytes.mutableSpan
-        let fd = connections[connection].fd
+        let fd = connections[connection].client.fd
         let family = unsafe span.withUnsafeMutableBufferPointer { unsafe Sockets.peerAddress(fd, to: $0.baseAddress!) }
         connections[connection].addressCount = UInt8(
             truncatingIfNeeded: AddressText.write(bytes, family: family, to: &connections[connection].address))

@@ -23,10 +23,10 @@ extension Worker {
         let count = snapshot.route(route).sessionCount
         guard count > 0 else { return .nobody }
         let mine = snapshot.sessions(route, ofReactor: index)
-        if limits.forceHandOver, limits.reactors > 1, connections[connection].handOvers == 0 {
+        if limits.forceHandOver, limits.reactors > 1, exchanges[connection].past.handOvers == 0 {
             return .remote(reactor: (index + 1) % limits.reactors)
         }
-        guard connections[connection].attempts.areNone else {
+        guard exchanges[connection].past.attempts.areNone else {
             return chooseAgain(connection, route: route, mine: mine, count: count)
         }
         let isAlone = count == mine.count
@@ -34,7 +34,7 @@ extension Worker {
         let local = chooseWilling(connection, route: route, mine: mine)
         let queue = local < 0 ? chooseToWaitFor(route: route, mine: mine, isSlow: false) : -1
         // Who can wait here for its turn does not go from reactor to reactor to find everybody waiting.
-        if !isAlone, queue < 0 || connections[connection].handOvers == 0 {
+        if !isAlone, queue < 0 || exchanges[connection].past.handOvers == 0 {
             let other = otherReactor(connection, route: route, count: count, takesSlow: false)
             if other >= 0, local < 0 || isMuchLessLoaded(other, than: connection) { return .remote(reactor: other) }
         }
@@ -45,14 +45,14 @@ extension Worker {
 
     /// Who has waited goes to any session of the route, so that all get their part of those who wait. Nil: to one here.
     private mutating func spread(_ connection: Int32, route: Int32, count: Int) -> Int? {
-        guard connections[connection].waitedSince > 0, connections[connection].handOvers == 0 else { return nil }
+        guard hasWaited(connection), exchanges[connection].past.handOvers == 0 else { return nil }
         let start = choosing.any(of: count)
         for step in 0..<min(count, Self.reactorsLookedAt) {
             let handle = snapshot.session(route, (start + step) % count)
             guard isWilling(handle) else { continue }
             guard handle.reactor == index else { return handle.reactor }
             // It stays here.
-            connections[connection].handOvers = 1
+            exchanges[connection].past.handOvers = 1
             return nil
         }
         return nil
@@ -170,7 +170,7 @@ extension Worker {
     /// The reactor with the fewest connections of those that own sessions of the route, this one apart; -1: none, or
     /// the connection has been handed over twice without service and waits here until something changes.
     private mutating func otherReactor(_ connection: Int32, route: Int32, count: Int, takesSlow: Bool) -> Int {
-        guard connections[connection].handOvers < 2 else { return -1 }
+        guard exchanges[connection].past.handOvers < 2 else { return -1 }
         let start = choosing.any(of: count)
         var best = -1
         var fewest = UInt64.max
@@ -193,7 +193,7 @@ extension Worker {
 
     /// A new connection moves away from a reactor that is 8 connections and 20 % fuller.
     private func isMuchLessLoaded(_ other: Int, than connection: Int32) -> Bool {
-        guard !connections[connection].isSettled, connections[connection].handOvers == 0 else { return false }
+        guard !connections[connection].isSettled, exchanges[connection].past.handOvers == 0 else { return false }
         let own = UInt64(connections.count)
         return own >= 8 && own * 10 > neighbours.connectionCount(of: other) * 12
     }
@@ -202,8 +202,8 @@ extension Worker {
     /// for no other protocol. Servers on SwiftNIO switch with the first request of a connection or not at all.
     @_noLocks
     func canReuse(_ session: Int32, for connection: Int32) -> Bool {
-        guard session >= 0, connections[connection].isIdempotent, !connections[connection].isUpgrade,
-            case .http = connections[connection].mode
+        guard session >= 0, exchanges[connection].isIdempotent, !exchanges[connection].isUpgrade,
+            case .http = connections[connection].client.mode
         else { return false }
         return !sessions[session].streams.idle.isEmpty && sessions[session].acceptance.refusedUntil <= now
     }
@@ -216,7 +216,7 @@ extension Worker {
             streams[stream].use = .serving
             streams[stream].connection = connection
             streams[stream].headEnd = HeadEndFinder()
-            connections[connection].stream = stream
+            exchanges[connection].stream = stream
             return stream
         }
         return openStream(connection, session)
@@ -234,7 +234,7 @@ extension Worker {
         streams[stream].openedAt = now
         table.insert(session: session, id: id, slot: stream)
         streamLinks.append(stream, to: &sessions[session].streams.all)
-        connections[connection].stream = stream
+        exchanges[connection].stream = stream
         books.set(.streams, to: streams.count)
         return stream
     }

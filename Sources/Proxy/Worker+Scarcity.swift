@@ -38,7 +38,7 @@ extension Worker {
         memory.weighedAt = now
         for session in 0..<Int32(limits.sessions) { memory.heldBySession[session] = 0 }
         for connection in 0..<Int32(connections.touched) where connections.isTaken(connection) {
-            let session = connections[connection].session
+            let session = exchanges[connection].session
             guard session >= 0, !isWaiting(connection), connections[connection].hasUnsent else { continue }
             memory.heldBySession[session] += Int32(truncatingIfNeeded: (heldBytes(connection) + 1023) >> 10)
         }
@@ -68,7 +68,8 @@ extension Worker {
     private func heldBytes(_ connection: Int32) -> Int {
         let record = connections[connection]
         let behind = record.pipe >= 0 ? behindPipes[record.pipe].count : 0
-        return record.outgoing.count + record.sealed.count + behind + record.received.count + record.kept.count
+        return record.outgoing.count + record.sealed.count + behind + record.received.count
+            + exchanges[connection].kept.count
     }
 
     /// Ends connections whose bytes nobody takes until so many bytes will come back. Who has taken nothing for a second
@@ -120,7 +121,7 @@ extension Worker {
             return false
         }
         // Way is made by those alone that do not take what the session has brought them.
-        guard session < 0 || connections[connection].session == session && connections[connection].hasUnsent else {
+        guard session < 0 || exchanges[connection].session == session && connections[connection].hasUnsent else {
             return false
         }
         return waitingBytes(connection) > 0
@@ -128,14 +129,14 @@ extension Worker {
 
     /// Bytes in blocks that one side of the connection is to take. (What is kept, to be sent again, is a copy.)
     private func waitingBytes(_ connection: Int32) -> Int {
-        heldBytes(connection) - connections[connection].kept.count
+        heldBytes(connection) - exchanges[connection].kept.count
     }
 
     /// What the client's kernel has ever acknowledged, in steps that double: who reads slowly has taken more than who
     /// reads nothing, and both hold as much.
     private func appetite(of connection: Int32) -> Int {
         guard connections[connection].hasUnsent else { return 0 }
-        let taken = Sockets.acknowledged(connections[connection].fd) >> 13
+        let taken = Sockets.acknowledged(connections[connection].client.fd) >> 13
         return UInt64.bitWidth - taken.leadingZeroBitCount
     }
 
@@ -143,7 +144,7 @@ extension Worker {
 
     /// For how long nothing of it was taken, in steps; 0: something was in this turn.
     private func stillness(of connection: Int32) -> Int {
-        switch now - min(now, connections[connection].lastProgress) {
+        switch now - min(now, exchanges[connection].lastProgress) {
         case 1_000...: Self.secondOfStillness
         case 100...: 2
         case 0: 0

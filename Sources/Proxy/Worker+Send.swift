@@ -16,8 +16,8 @@ extension Worker {
             return close(connection, reset: true, counting: .resetNoMemory)
         }
         // The client's time to take them begins. What only comes to lie behind other bytes is no progress.
-        if !connections[connection].hasUnsent { connections[connection].lastProgress = now }
-        if connections[connection].tls.exists, unsafe !sealWhole(connection, &bytes) {
+        if !connections[connection].hasUnsent { exchanges[connection].lastProgress = now }
+        if connections[connection].client.tls.exists, unsafe !sealWhole(connection, &bytes) {
             return close(connection, reset: true, counting: .resetNoMemory)
         }
         let sent = unsafe sendDirectly(connection, bytes)
@@ -54,8 +54,9 @@ extension Worker {
     }
 
     /// A raw connection that has lost its stream and may have another one.
+    @_noLocks
     private func isRelayToRoute(_ connection: Int32) -> Bool {
-        guard case .relay = connections[connection].mode, connections[connection].stream < 0 else { return false }
+        guard case .relay = connections[connection].client.mode, exchanges[connection].stream < 0 else { return false }
         return !isWaiting(connection) && !connections[connection].isClosing && !connections[connection].isHandingOver
     }
 
@@ -70,7 +71,7 @@ extension Worker {
 
     private mutating func flush(_ connection: Int32) {
         guard !connections[connection].isSending, !connections[connection].isClosing else { return }
-        let isTLS = connections[connection].tls.exists
+        let isTLS = connections[connection].client.tls.exists
         guard !isTLS || seal(connection) else { return close(connection, reset: true, counting: .resetNoMemory) }
         if connections[connection].pipe >= 0 {
             emptyPipe(connection)
@@ -82,19 +83,39 @@ extension Worker {
         guard !chain.isEmpty else { return settle(connection) }
         connections[connection].isSending = true
         let token = token(Operation.send, connection: connection)
-        ring.send(connections[connection].fd, chain, of: pool, gathering: &gather, token)
+        ring.send(connections[connection].client.fd, chain, of: pool, gathering: &gather, token)
+    }
+
+    /// Whether what the client has to be sent is the last that it gets: no request is under way, and none can follow.
+    @_noLocks
+    func endsWithUnsent(_ connection: Int32) -> Bool {
+        guard connections[connection].closesAfterFlush, case .http = connections[connection].client.mode,
+            case .none = exchanges[connection].reply
+        else { return false }
+        switch exchanges[connection].request {
+        case .discarded: return true
+        case .head: return connections[connection].received.isEmpty
+        case .waiting, .body, .finished, .skipped: return false
+        }
+    }
+
+    /// The client has sent what may be a whole request, at which nobody has looked.
+    @_noLocks
+    func hasRequestAside(_ connection: Int32) -> Bool {
+        guard case .head = exchanges[connection].request else { return false }
+        return !connections[connection].received.isEmpty && !connections[connection].isMidHead
     }
 
     /// The rest of a reply after which the connection ends goes out at once and takes the FIN along: one segment
     /// instead of two, and two turns fewer. What is not taken now goes the way of all bytes.
     private mutating func sendLastWords(_ connection: Int32) {
         let record = connections[connection]
-        guard record.endsWithUnsent, !record.lingers, !record.finishSent, record.pipe < 0 else { return }
-        if record.tls.exists, !record.hasSaidEnd || !record.outgoing.isEmpty { return }
-        let chain = record.tls.exists ? record.sealed : record.outgoing
+        guard endsWithUnsent(connection), !record.lingers, !record.finishSent, record.pipe < 0 else { return }
+        if record.client.tls.exists, !record.hasSaidEnd || !record.outgoing.isEmpty { return }
+        let chain = record.client.tls.exists ? record.sealed : record.outgoing
         let words = unsafe pool.front(of: chain)
         guard words.count > 0, words.count == chain.count else { return }
-        let taken = unsafe Sockets.sendLast(record.fd, words)
+        let taken = unsafe Sockets.sendLast(record.client.fd, words)
         guard taken > 0 else { return }
         if taken == words.count { connections[connection].ownEnd = .finished }
         creditSent(connection, dropSent(connection, taken))
@@ -128,23 +149,23 @@ extension Worker {
     /// The client's socket has taken so many of the stream's bytes.
     @_noLocks
     mutating func creditSent(_ connection: Int32, _ taken: Int) {
-        connections[connection].lastProgress = now
+        exchanges[connection].lastProgress = now
         let isFlowing = !connections[connection].hasUnsent
         // It is idle from when it has its reply.
-        if isFlowing, case .head = connections[connection].request, !connections[connection].isMidHead {
-            connections[connection].phaseSince = now
+        if isFlowing, case .head = exchanges[connection].request, !connections[connection].isMidHead {
+            exchanges[connection].past.phaseSince = now
         }
-        let owed = connections[connection].owedCredit
+        let owed = exchanges[connection].owedCredit
         let credit = isFlowing ? owed : min(owed, UInt32(truncatingIfNeeded: taken))
-        connections[connection].owedCredit -= credit
-        let stream = connections[connection].stream
+        exchanges[connection].owedCredit -= credit
+        let stream = exchanges[connection].stream
         if stream >= 0, credit > 0 { giveCredit(stream, credit, isFlowing: isFlowing) }
     }
 
     /// Forgets bytes that the kernel has taken. Returns how many of the stream's they were.
     @_noLocks
     mutating func dropSent(_ connection: Int32, _ count: Int) -> Int {
-        guard connections[connection].tls.exists else {
+        guard connections[connection].client.tls.exists else {
             pool.drop(count, from: &connections[connection].outgoing)
             return count
         }
@@ -161,7 +182,7 @@ extension Worker {
     mutating func settle(_ connection: Int32) {
         if connections[connection].isClosing { return finishClose(connection) }
         if connections[connection].isHandingOver { return finishHandOver(connection) }
-        switch connections[connection].mode {
+        switch connections[connection].client.mode {
         case .relay: settleRelay(connection)
         case .http: settleHTTP(connection)
         case .undecided: break
@@ -174,39 +195,41 @@ extension Worker {
         let record = connections[connection]
         if record.clientFinished {
             // Unless it is sent again, for then the client's end came behind it.
-            if case .waiting = record.request, record.attempts.areNone { return leaveUnserved(connection) }
+            if case .waiting = exchanges[connection].request, exchanges[connection].past.attempts.areNone {
+                return leaveUnserved(connection)
+            }
             // The rest of a head will never come.
-            if record.isMidHead, case .none = record.reply { connections[connection].closeAfterFlush() }
+            if record.isMidHead, case .none = exchanges[connection].reply { connections[connection].closeAfterFlush() }
         }
         if record.clientFinished, record.received.isEmpty {
-            switch record.request {
+            switch exchanges[connection].request {
             case .body: return clientVanished(connection)
             case .head, .skipped: connections[connection].closeAfterFlush()
             case .finished: passRequestEnd(connection)
             case .waiting, .discarded: break
             }
-        } else if record.clientFinished, case .finished = record.request, hasNothingBehind(connection) {
+        } else if record.clientFinished, case .finished = exchanges[connection].request, hasNothingBehind(connection) {
             passRequestEnd(connection)
         }
         if connections[connection].closesAfterFlush, !record.sealed.isEmpty { markDirty(connection: connection) }
         guard connections[connection].closesAfterFlush, !record.hasUnsent, !record.isSending else { return }
-        if case .none = record.reply {} else { return }
+        if case .none = exchanges[connection].reply {} else { return }
         // The next request has waited until less was unsent, and nobody has looked at it.
-        if record.hasRequestAside { return queues.servable.append(connection) }
+        if hasRequestAside(connection) { return queues.servable.append(connection) }
         guard saysEnd(connection) else { return }
         // A client that says no more needs no time, and neither does one for which all that it lacks is on its way: but
         // a reset in place of the end would make a reply that ends with its connection look cut.
-        let mayLinger = record.lingers || endsByClosing(record)
+        let mayLinger = record.lingers || endsByClosing(connection)
         guard !record.clientFinished,
-            mayLinger || Sockets.unacknowledged(record.fd) > DataPlaneLimits.bytesOnTheirWay
+            mayLinger || Sockets.unacknowledged(record.client.fd) > DataPlaneLimits.bytesOnTheirWay
         else { return close(connection, reset: false, counting: nil) }
         linger(connection)
     }
 
     /// Whether nothing but the end of the connection has told the client that its last reply was whole.
-    private func endsByClosing(_ record: Connection) -> Bool {
-        if case .untilClose = record.replyFraming { return true }
-        return record.decodesChunks
+    private func endsByClosing(_ connection: Int32) -> Bool {
+        if case .untilClose = exchanges[connection].replyFraming { return true }
+        return exchanges[connection].decodesChunks
     }
 
     /// Whether what lies aside, behind which nothing comes, is for no service: empty lines, a part of a head, what is
@@ -214,8 +237,8 @@ extension Worker {
     /// the tunnel.
     @inline(never)
     private mutating func hasNothingBehind(_ connection: Int32) -> Bool {
-        guard !connections[connection].isUpgrade, !isConnect(connection) else { return false }
-        guard connections[connection].keepsAlive else { return true }
+        guard !exchanges[connection].isUpgrade, !isConnect(connection) else { return false }
+        guard exchanges[connection].keepsAlive else { return true }
         let front = unsafe pool.front(of: connections[connection].received)
         var finder = HeadEndFinder()
         var block = connections[connection].received.head
@@ -237,7 +260,7 @@ extension Worker {
     /// more. Not before it has accepted the stream: such a FIN would never be acknowledged, and a stream with one could
     /// not be taken back. Whatever the service still replies is passed on.
     private mutating func passRequestEnd(_ connection: Int32) {
-        let stream = connections[connection].stream
+        let stream = exchanges[connection].stream
         guard stream >= 0, streams[stream].state.isAcknowledged, streams[stream].state.canSendFin else { return }
         sendFin(stream)
     }
@@ -247,24 +270,24 @@ extension Worker {
     private mutating func linger(_ connection: Int32) {
         let record = connections[connection]
         if !record.lingers || !record.finishSent {
-            if !record.finishSent { Sockets.finish(record.fd) }
+            if !record.finishSent { Sockets.finish(record.client.fd) }
             connections[connection].ownEnd = .finished
             connections[connection].linger()
-            if case .discarded = record.request {} else { discardRest(connection) }
+            if case .discarded = exchanges[connection].request {} else { discardRest(connection) }
             pool.clear(&connections[connection].received)
-            connections[connection].phaseSince = now
+            exchanges[connection].past.phaseSince = now
             connections[connection].unacknowledged = UInt16.max
             schedule(connection, at: now + min(pollingPeriod, DataPlaneLimits.closingMilliseconds))
         }
-        guard connections[connection].requestLeft > 0 else { return }
+        guard exchanges[connection].requestLeft > 0 else { return }
         if case .idle = record.receive, !queues.starvedConnections.contains(connection) { armReceive(connection) }
     }
 
     /// What the client still sends is nobody's. It is read, within a bound, so that no reset overtakes its reply.
     @_noLocks
     mutating func discardRest(_ connection: Int32) {
-        connections[connection].request = .discarded
-        connections[connection].requestLeft = DataPlaneLimits.discardedBytes
+        exchanges[connection].request = .discarded
+        exchanges[connection].requestLeft = DataPlaneLimits.discardedBytes
     }
 
     /// A client that has finished waits in vain: it gets what it was sent before, and its request is nobody's.

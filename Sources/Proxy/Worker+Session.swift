@@ -153,7 +153,7 @@ extension Worker {
 
     /// The stream has a window again for what lies aside.
     private mutating func continueSending(_ connection: Int32) {
-        connections[connection].lastProgress = now
+        exchanges[connection].lastProgress = now
         feedReceived(connection)
         settle(connection)
     }

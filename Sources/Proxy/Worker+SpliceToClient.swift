@@ -37,13 +37,13 @@ extension Worker {
         let stream = sessions[session].reading.stream
         guard pipes.count > 0, stream >= 0, streams[stream].connection >= 0 else { return false }
         let connection = streams[stream].connection
-        guard !connections[connection].tls.exists, !connections[connection].isClosing else { return false }
-        switch connections[connection].mode {
+        guard !connections[connection].client.tls.exists, !connections[connection].isClosing else { return false }
+        switch connections[connection].client.mode {
         case .relay: return true
         case .undecided: return false
         case .http:
-            guard case .body = connections[connection].reply else { return false }
-            switch connections[connection].replyFraming {
+            guard case .body = exchanges[connection].reply else { return false }
+            switch exchanges[connection].replyFraming {
             case .counted, .untilClose: return true
             case .none, .chunked: return false
             }
@@ -118,7 +118,7 @@ extension Worker {
         let stream = sessions[session].reading.stream
         let connection = streams[stream].connection
         let isCounted = isReplyCounted(connection)
-        if isCounted { wanted = Int(min(UInt64(wanted), connections[connection].replyLeft)) }
+        if isCounted { wanted = Int(min(UInt64(wanted), exchanges[connection].replyLeft)) }
         guard wanted >= smallest, borrowPipe(connection) else { return .copied }
         let pipe = connections[connection].pipe
         let count = pipes.fill(pipe, from: sessions[session].fd, atMost: wanted)
@@ -127,14 +127,14 @@ extension Worker {
         sessions[session].reading.narrowReads = DataPlaneLimits.narrowReads
         books.bump(.splicedToClients, by: UInt64(count))
         connections[connection].pipedBytes += count
-        connections[connection].owedCredit += UInt32(truncatingIfNeeded: count)
-        connections[connection].lastProgress = now
-        if isCounted { connections[connection].replyLeft -= UInt64(count) }
+        exchanges[connection].owedCredit += UInt32(truncatingIfNeeded: count)
+        exchanges[connection].lastProgress = now
+        if isCounted { exchanges[connection].replyLeft -= UInt64(count) }
         let isEnd = sessions[session].reading.frames.skipPayload(count)
         sessions[session].reading.isMidSplice = !isEnd
         emptyPipe(connection)
         // The client may have vanished by it.
-        if isCounted, connections[connection].stream == stream, connections[connection].replyLeft == 0 {
+        if isCounted, exchanges[connection].stream == stream, exchanges[connection].replyLeft == 0 {
             finishReply(connection)
         }
         if isEnd { endPayload(session) }
@@ -142,8 +142,8 @@ extension Worker {
     }
 
     private func isReplyCounted(_ connection: Int32) -> Bool {
-        guard case .http = connections[connection].mode else { return false }
-        if case .counted = connections[connection].replyFraming { return true }
+        guard case .http = connections[connection].client.mode else { return false }
+        if case .counted = exchanges[connection].replyFraming { return true }
         return false
     }
 
@@ -172,7 +172,7 @@ extension Worker {
     mutating func emptyPipe(_ connection: Int32) {
         let pipe = connections[connection].pipe
         guard pipe >= 0, !connections[connection].isSending, connections[connection].outgoing.isEmpty else { return }
-        let count = pipes.empty(pipe, into: connections[connection].fd)
+        let count = pipes.empty(pipe, into: connections[connection].client.fd)
         guard count > 0 || count == Int(KernelError.wouldBlock) else { return clientVanished(connection) }
         if count > 0 { connections[connection].pipedBytes -= count }
         if pipes.bytes(in: pipe) > 0 {
@@ -189,7 +189,7 @@ extension Worker {
         guard count > 0 else { return }
         creditSent(connection, count)
         // A pipeline may have stopped because too much was unsent.
-        if case .http = connections[connection].mode, !connections[connection].received.isEmpty {
+        if case .http = connections[connection].client.mode, !connections[connection].received.isEmpty {
             queues.servable.append(connection)
         }
     }
@@ -228,10 +228,10 @@ extension Worker {
     /// Returns how many it took.
     @_noLocks
     mutating func sendDirectly(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
-        guard bytes.count >= DataPlaneLimits.smallestDirectSend, !connections[connection].tls.exists,
+        guard bytes.count >= DataPlaneLimits.smallestDirectSend, !connections[connection].client.tls.exists,
             !connections[connection].isSending, !connections[connection].hasUnsent
         else { return 0 }
         // An error shows again with the send of the rest.
-        return max(0, unsafe Sockets.sendNow(connections[connection].fd, bytes))
+        return max(0, unsafe Sockets.sendNow(connections[connection].client.fd, bytes))
     }
 }

@@ -33,27 +33,27 @@ extension Worker {
 
     /// A body whose length is known to be worth it.
     private func isBodyLong(_ connection: Int32) -> Bool {
-        guard case .http = connections[connection].mode, case .body = connections[connection].request else {
+        guard case .http = connections[connection].client.mode, case .body = exchanges[connection].request else {
             return false
         }
-        return connections[connection].requestLeft >= DataPlaneLimits.bulkBodyBytes
+        return exchanges[connection].requestLeft >= DataPlaneLimits.bulkBodyBytes
     }
 
     /// Whether what the client sends next can go through a pipe. What is kept, to be sent again, has to be seen.
     private func maySplice(_ connection: Int32) -> Bool {
-        guard pipes.count > 0, !connections[connection].tls.exists, !connections[connection].isKept else {
+        guard pipes.count > 0, !connections[connection].client.tls.exists, !exchanges[connection].isKept else {
             return false
         }
-        let stream = connections[connection].stream
+        let stream = exchanges[connection].stream
         guard stream >= 0, streams[stream].state.isAcknowledged, streams[stream].state.canSendFin else { return false }
         guard !streams[stream].isTakenBack else { return false }
-        switch connections[connection].mode {
+        switch connections[connection].client.mode {
         case .relay: return true
         case .undecided: return false
         case .http:
-            guard case .body = connections[connection].request, case .counted = connections[connection].requestFraming
+            guard case .body = exchanges[connection].request, case .counted = exchanges[connection].requestFraming
             else { return false }
-            return connections[connection].requestLeft >= UInt64(DataPlaneLimits.smallestSplice)
+            return exchanges[connection].requestLeft >= UInt64(DataPlaneLimits.smallestSplice)
         }
     }
 
@@ -78,7 +78,7 @@ extension Worker {
             return continueReceiving(connection)
         }
         guard !connections[connection].isDry else { return armReceive(connection) }
-        let stream = connections[connection].stream
+        let stream = exchanges[connection].stream
         let session = streams[stream].session
         // Nothing is received meanwhile.
         watchForReset(connection)
@@ -91,7 +91,7 @@ extension Worker {
     /// Whether its socket has bulk that only the service keeps from going on.
     @_noLocks
     func hasBulkWaiting(_ connection: Int32) -> Bool {
-        let stream = connections[connection].stream
+        let stream = exchanges[connection].stream
         guard connections[connection].isBulk, stream >= 0 else { return false }
         if connections[connection].isQueuedToSplice { return true }
         if sessions[streams[stream].session].egress.frameOwner == connection { return true }
@@ -101,7 +101,7 @@ extension Worker {
     /// The connection has no part in its session's spliced frames any more; one that has begun goes out without it.
     @_noLocks
     func leaveSpliceQueue(_ connection: Int32) {
-        let stream = connections[connection].stream
+        let stream = exchanges[connection].stream
         guard stream >= 0 else { return }
         let session = streams[stream].session
         if connections[connection].isQueuedToSplice {
@@ -132,7 +132,7 @@ extension Worker {
 
     /// Takes what the client's socket has into a pipe and writes the header for it. Returns how many bytes that were.
     private mutating func beginFrame(_ session: Int32, _ connection: Int32) -> Int {
-        let stream = connections[connection].stream
+        let stream = exchanges[connection].stream
         let pipe = pipes.take()
         guard pipe >= 0 else {
             books.bump(.pipesMissed)
@@ -140,7 +140,7 @@ extension Worker {
             continueReceiving(connection)
             return 0
         }
-        let count = pipes.fill(pipe, from: connections[connection].fd, atMost: roomForFrame(connection, stream))
+        let count = pipes.fill(pipe, from: connections[connection].client.fd, atMost: roomForFrame(connection, stream))
         guard count > 0 else {
             // The receive finds out whether there is nothing yet, or nothing more.
             pipes.giveBack(pipe)
@@ -148,11 +148,11 @@ extension Worker {
             armReceive(connection)
             return 0
         }
-        if case .http = connections[connection].mode {
-            connections[connection].requestLeft -= UInt64(count)
-            if connections[connection].requestLeft == 0 { connections[connection].request = .finished }
+        if case .http = connections[connection].client.mode {
+            exchanges[connection].requestLeft -= UInt64(count)
+            if exchanges[connection].requestLeft == 0 { exchanges[connection].request = .finished }
         }
-        connections[connection].lastProgress = now
+        exchanges[connection].lastProgress = now
         books.bump(.splicedToSessions, by: UInt64(count))
         let length = UInt32(truncatingIfNeeded: count)
         let taken = streams[stream].state.sendFrame(maximum: length, payloadLimit: length)
@@ -176,8 +176,8 @@ extension Worker {
 
     private func roomForFrame(_ connection: Int32, _ stream: Int32) -> Int {
         let room = min(Int(streams[stream].state.sendWindow), DataPlaneLimits.splicedFrameBytes)
-        guard case .http = connections[connection].mode else { return room }
-        return Int(min(UInt64(room), connections[connection].requestLeft))
+        guard case .http = connections[connection].client.mode else { return room }
+        return Int(min(UInt64(room), exchanges[connection].requestLeft))
     }
 
     /// Sends what is left of a frame that has begun, if there is one. False: the session takes no more now, or is lost.

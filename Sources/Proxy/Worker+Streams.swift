@@ -8,12 +8,12 @@ extension Worker {
     /// because older yamux sends none of its own until ours comes; or the stream is kept for the next request.
     @_noLocks
     mutating func retire(_ connection: Int32) {
-        let stream = connections[connection].stream
+        let stream = exchanges[connection].stream
         guard stream >= 0 else { return }
         leaveSessionQueue(connection)
         returnCredit(connection, stream)
         endKeeping(connection)
-        connections[connection].stream = -1
+        exchanges[connection].stream = -1
         streams[stream].connection = -1
         streams[stream].unusedSince = now
         if streams[stream].state.canSendFin {
@@ -26,8 +26,8 @@ extension Worker {
 
     /// What was received for the connection and has been passed on is the service's again.
     private mutating func returnCredit(_ connection: Int32, _ stream: Int32) {
-        let owed = connections[connection].owedCredit
-        connections[connection].owedCredit = 0
+        let owed = exchanges[connection].owedCredit
+        exchanges[connection].owedCredit = 0
         if owed > 0 { _ = streams[stream].state.consumed(owed, mayAnnounce: false) }
     }
 
@@ -37,12 +37,12 @@ extension Worker {
         guard sessions[session].options.reusesStreams, !sessions[session].isDraining,
             sessions[session].streams.idle.count < DataPlaneLimits.idleStreams
         else { return false }
-        guard case .finished = connections[connection].request, !streams[stream].state.finReceived else { return false }
+        guard case .finished = exchanges[connection].request, !streams[stream].state.finReceived else { return false }
         // A service may not have read all of a body before it replied.
-        guard case .none = connections[connection].requestFraming, !isScarceOfStreams else { return false }
-        if case .untilClose = connections[connection].replyFraming { return false }
+        guard case .none = exchanges[connection].requestFraming, !isScarceOfStreams else { return false }
+        if case .untilClose = exchanges[connection].replyFraming { return false }
         // The next head has to fit whole.
-        return unsafe connections[connection].serviceKeepsStream
+        return unsafe exchanges[connection].serviceKeepsStream
             && Int(streams[stream].state.sendWindow) >= scratch.edited.count
             && streams[stream].state.isAcknowledged
     }
@@ -101,10 +101,10 @@ extension Worker {
     /// The connection's stream, if it has one, ends with what it carried.
     @_noLocks
     mutating func leaveStream(_ connection: Int32) {
-        let stream = connections[connection].stream
+        let stream = exchanges[connection].stream
         guard stream >= 0 else { return }
         abandon(stream)
-        connections[connection].stream = -1
+        exchanges[connection].stream = -1
     }
 
     /// The stream is over; its slot and id are forgotten.
@@ -112,10 +112,10 @@ extension Worker {
     mutating func free(_ stream: Int32) {
         let number = streams[stream].session
         let connection = streams[stream].connection
-        if connection >= 0, connections[connection].stream == stream {
+        if connection >= 0, exchanges[connection].stream == stream {
             leaveSessionQueue(connection)
-            connections[connection].stream = -1
-            connections[connection].owedCredit = 0
+            exchanges[connection].stream = -1
+            exchanges[connection].owedCredit = 0
         }
         switch streams[stream].use {
         case .serving: break
@@ -146,8 +146,8 @@ extension Worker {
     @_noLocks
     func leaveSessionQueue(_ connection: Int32) {
         leaveSpliceQueue(connection)
-        let stream = connections[connection].stream
-        guard stream >= 0, case .none = connections[connection].wait, connectionLinks.isLinked(connection) else {
+        let stream = exchanges[connection].stream
+        guard stream >= 0, case .none = exchanges[connection].wait, connectionLinks.isLinked(connection) else {
             return
         }
         connectionLinks.remove(connection, from: &sessions[streams[stream].session].egress.ready)

@@ -10,7 +10,7 @@ extension Worker {
     /// Whether what the client sends is records.
     @_noLocks
     func speaksTLS(_ connection: Int32) -> Bool {
-        connections[connection].isShaking || connections[connection].tls.exists
+        connections[connection].isShaking || connections[connection].client.tls.exists
     }
 
     // MARK: the handshake
@@ -38,7 +38,7 @@ extension Worker {
             handshakeFailed(connection, .handshakeNoMemory)
             return false
         }
-        connections[connection].tls = state
+        connections[connection].client.tls = state
         if shaking.count >= max(16, Int32(clamping: limits.handshakes / limits.reactors)) {
             handshakeFailed(shaking.first, .handshakeCrowded)
         }
@@ -67,14 +67,14 @@ extension Worker {
             leaveHandshake(connection)
             _ = unsafe scratch.requestHead.scan(
                 scratch.assembly.first(count), limits: headLimits)
-            connections[connection].method = scratch.requestHead.method
+            exchanges[connection].method = scratch.requestHead.method
             refuse(connection, .refusedPlain)
         }
     }
 
     /// Goes on with the handshake. False: it is not done.
     private mutating func shake(_ connection: Int32, _ input: inout UnsafeRawBufferPointer) -> Bool {
-        if !connections[connection].tls.exists {
+        if !connections[connection].client.tls.exists {
             guard unsafe greet(connection, input) else { return false }
         }
         let view = listenerView(of: connection)
@@ -84,7 +84,8 @@ extension Worker {
             return false
         }
         let result = unsafe tls.shake(
-            connections[connection].tls, input: &input, table: certificates, isHTTP: view.hasHTTP && !view.hasRaw,
+            connections[connection].client.tls, input: &input, table: certificates,
+            isHTTP: view.hasHTTP && !view.hasRaw,
             output: &connections[connection].sealed)
         switch result.outcome {
         case .done:
@@ -112,11 +113,11 @@ extension Worker {
     private mutating func handshakeDone(_ connection: Int32) {
         leaveHandshake(connection)
         books.bump(.handshakes)
-        let facts = tls.facts(connections[connection].tls)
+        let facts = tls.facts(connections[connection].client.tls)
         if facts.isResumed { books.bump(.resumed) }
         // At 1.2 the last word is ours. At 1.3 it is the client's, and a ticket goes out with the first bytes for it.
         if !connections[connection].sealed.isEmpty { markDirty(connection: connection) }
-        connections[connection].phaseSince = now
+        exchanges[connection].past.phaseSince = now
         beginTraffic(connection)
     }
 
@@ -128,7 +129,7 @@ extension Worker {
     /// Its time is over, or the proxy ends and does not wait for so long.
     @_noLocks
     mutating func handshakeExpired(_ connection: Int32) {
-        let isLate = now >= connections[connection].phaseSince + limits.handshakeTimeout
+        let isLate = now >= exchanges[connection].past.phaseSince + limits.handshakeTimeout
         handshakeFailed(connection, isLate ? .handshakeLate : .handshakeDrained)
     }
 
@@ -146,7 +147,7 @@ extension Worker {
     @_noLocks
     mutating func leaveHandshake(_ connection: Int32) {
         connections[connection].isShaking = false
-        guard connections[connection].tls.exists else { return }
+        guard connections[connection].client.tls.exists else { return }
         connectionLinks.remove(connection, from: &shaking)
         books.set(.handshaking, to: Int(shaking.count))
     }
@@ -165,7 +166,7 @@ extension Worker {
         }
         while !connections[connection].isClosing {
             let result = unsafe tls.read(
-                connections[connection].tls, input: &input, output: &connections[connection].sealed)
+                connections[connection].client.tls, input: &input, output: &connections[connection].sealed)
             switch result.outcome {
             case .done: unsafe took(connection, tls.bytes(of: result))
             case .more: return
@@ -196,7 +197,7 @@ extension Worker {
         let record = connections[connection]
         if record.isShaking { return handshakeFailed(connection, .handshakeLeft) }
         guard !record.clientFinished else { return }
-        switch record.mode {
+        switch record.client.mode {
         case .relay, .undecided: clientVanished(connection)
         case .http: clientFinished(connection)
         }
@@ -212,7 +213,7 @@ extension Worker {
         {
             let before = connections[connection].outgoing.count
             let result = tls.writeRecord(
-                connections[connection].tls, from: &connections[connection].outgoing,
+                connections[connection].client.tls, from: &connections[connection].outgoing,
                 output: &connections[connection].sealed)
             guard case .done = result.outcome else { return false }
             connections[connection].sealedBytes += before - connections[connection].outgoing.count
@@ -239,7 +240,7 @@ extension Worker {
 
     /// Seals what waits and these bytes, a record's together.
     private mutating func sealRecord(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Bool {
-        let state = connections[connection].tls
+        let state = connections[connection].client.tls
         let result: TLSResult
         if connections[connection].outgoing.isEmpty {
             result = unsafe tls.write(state, bytes, output: &connections[connection].sealed)
@@ -256,18 +257,18 @@ extension Worker {
     /// Whether nothing follows what lies sealed: close_notify goes out with it.
     private func isLastFlush(_ connection: Int32) -> Bool {
         let record = connections[connection]
-        return record.endsWithUnsent && !record.hasSaidEnd && record.outgoing.isEmpty
+        return endsWithUnsent(connection) && !record.hasSaidEnd && record.outgoing.isEmpty
     }
 
     private mutating func sealEnd(_ connection: Int32) {
         connections[connection].ownEnd = .said
-        _ = tls.finish(connections[connection].tls, output: &connections[connection].sealed)
+        _ = tls.finish(connections[connection].client.tls, output: &connections[connection].sealed)
     }
 
     /// All has been sent and a FIN may follow. False: close_notify goes out first.
     @_noLocks
     mutating func saysEnd(_ connection: Int32) -> Bool {
-        guard connections[connection].tls.exists, !connections[connection].hasSaidEnd else { return true }
+        guard connections[connection].client.tls.exists, !connections[connection].hasSaidEnd else { return true }
         sealEnd(connection)
         markDirty(connection: connection)
         return connections[connection].sealed.isEmpty
@@ -280,9 +281,9 @@ extension Worker {
         let record = connections[connection]
         guard !record.isSending else { return }
         let isComplete =
-            !isReset && record.outgoing.isEmpty && record.sealedBytes == 0 && !tls.isShaking(record.tls)
+            !isReset && record.outgoing.isEmpty && record.sealedBytes == 0 && !tls.isShaking(record.client.tls)
         if isComplete, !record.hasSaidEnd { sealEnd(connection) }
         guard !connections[connection].sealed.isEmpty else { return }
-        unsafe Sockets.sendNow(record.fd, pool.front(of: connections[connection].sealed))
+        unsafe Sockets.sendNow(record.client.fd, pool.front(of: connections[connection].sealed))
     }
 }

@@ -110,8 +110,8 @@ extension Worker {
     }
 
     private func isRepeatable(_ connection: Int32) -> Bool {
-        if case .relay = connections[connection].mode { return false }
-        return connections[connection].isIdempotent
+        if case .relay = connections[connection].client.mode { return false }
+        return exchanges[connection].isIdempotent
     }
 
     /// Resets the stream and keeps it until the service shows what it has seen of it.

@@ -31,7 +31,7 @@ extension Worker {
         var deadline = deadline(of: connection)
         if now >= deadline.time {
             // What lies in the kernel is said: its receive has found no buffer, or is told of in the next turn.
-            if case .silence = deadline.end, Sockets.hasBytes(connections[connection].fd) {
+            if case .silence = deadline.end, Sockets.hasBytes(connections[connection].client.fd) {
                 deadline = self.deadline(of: connection, hasSpoken: true)
             }
         }
@@ -39,7 +39,7 @@ extension Worker {
             expire(connection, deadline.end)
             guard !connections[connection].isClosing, !timers.isScheduled(connection) else { return }
         }
-        if case .relay = connections[connection].mode, !isWaiting(connection), !isWatched(connection) { return }
+        if case .relay = connections[connection].client.mode, !isWaiting(connection), !isWatched(connection) { return }
         timers.schedule(connection, at: min(max(deadline.time, now + 16), now + pollingPeriod))
     }
 
@@ -49,21 +49,21 @@ extension Worker {
     mutating func noteProgress(_ connection: Int32) {
         let record = connections[connection]
         let isHTTP: Bool
-        if case .http = record.mode { isHTTP = true } else { isHTTP = false }
+        if case .http = record.client.mode { isHTTP = true } else { isHTTP = false }
         guard record.isSending || record.hasUnsent || isHTTP && record.finishSent else { return }
-        let left = UInt16(clamping: (Sockets.unacknowledged(record.fd) + 1023) >> 10)
+        let left = UInt16(clamping: (Sockets.unacknowledged(record.client.fd) + 1023) >> 10)
         guard left != record.unacknowledged else { return }
         connections[connection].unacknowledged = left
         if record.finishSent, isHTTP {
-            connections[connection].phaseSince = now
+            exchanges[connection].past.phaseSince = now
         } else {
-            connections[connection].lastProgress = now
+            exchanges[connection].lastProgress = now
         }
     }
 
     /// A hand-over waits for the client to take its replies, for as long as any reply would.
     private mutating func handOverExpired(_ connection: Int32) {
-        let isStalled = now >= connections[connection].lastProgress + limits.stallTimeout
+        let isStalled = now >= exchanges[connection].lastProgress + limits.stallTimeout
         if isStalled, connections[connection].isSending {
             return resetForStall(connection, counting: .resetStalledClient)
         }
@@ -74,53 +74,56 @@ extension Worker {
     /// - Parameter hasSpoken: its bytes wait in the kernel, so that it is not silent.
     private func deadline(of connection: Int32, hasSpoken: Bool = false) -> Deadline {
         let record = connections[connection]
-        if isDraining, !hasSpoken, let end = silenceEnd(record) { return Deadline(end, .silence) }
-        if record.isShaking { return Deadline(record.phaseSince + limits.handshakeTimeout, .handshake) }
+        if isDraining, !hasSpoken, let end = silenceEnd(connection) { return Deadline(end, .silence) }
+        if record.isShaking {
+            return Deadline(exchanges[connection].past.phaseSince + limits.handshakeTimeout, .handshake)
+        }
         if isWaiting(connection) { return Deadline(waitDeadline(connection), .wait) }
-        switch record.mode {
-        case .undecided: return Deadline(record.phaseSince + DataPlaneLimits.sniffMilliseconds, .sniffing)
+        switch record.client.mode {
+        case .undecided:
+            return Deadline(exchanges[connection].past.phaseSince + DataPlaneLimits.sniffMilliseconds, .sniffing)
         case .relay: return relayDeadline(connection)
         case .http: break
         }
         if record.isSending || record.hasUnsent {
-            return Deadline(record.lastProgress + limits.stallTimeout, .unsentBytes)
+            return Deadline(exchanges[connection].lastProgress + limits.stallTimeout, .unsentBytes)
         }
-        switch record.request {
-        case .discarded: return Deadline(record.phaseSince + farewell(record), .farewell)
-        case .skipped: return Deadline(record.phaseSince + limits.stallTimeout, .restOfBody)
+        switch exchanges[connection].request {
+        case .discarded: return Deadline(exchanges[connection].past.phaseSince + farewell(connection), .farewell)
+        case .skipped: return Deadline(exchanges[connection].past.phaseSince + limits.stallTimeout, .restOfBody)
         case .head:
-            let patience = record.isMidHead || !record.hasServed ? limits.headTimeout : limits.idleTimeout
+            let patience = record.isMidHead || !record.client.hasServed ? limits.headTimeout : limits.idleTimeout
             let hasBegun = record.isMidHead || !record.received.isEmpty
-            return Deadline(record.phaseSince + patience, hasBegun ? .head : .nextRequest)
+            return Deadline(exchanges[connection].past.phaseSince + patience, hasBegun ? .head : .nextRequest)
         case .body: return bodyDeadline(connection)
-        case .waiting, .finished: return replyDeadline(record)
+        case .waiting, .finished: return replyDeadline(connection)
         }
     }
 
     /// For how long a client that has had its last reply may take to go: what lies in the socket's buffer is on its
     /// way; when it has arrived, there is a moment left.
-    private func farewell(_ record: Connection) -> UInt64 {
+    private func farewell(_ connection: Int32) -> UInt64 {
+        let record = connections[connection]
         let hasAll = record.finishSent && record.unacknowledged == 0
-        guard record.requestLeft > 0 || !record.finishSent else {
+        guard exchanges[connection].requestLeft > 0 || !record.finishSent else {
             return hasAll ? 0 : DataPlaneLimits.closingMilliseconds
         }
         return hasAll ? DataPlaneLimits.closingMilliseconds : limits.stallTimeout
     }
 
-    private func replyDeadline(_ record: Connection) -> Deadline {
-        if case .body = record.reply { return Deadline(idleEnd(record), .restOfReply) }
-        guard limits.replyTimeout > 0, case .head = record.reply else { return .never }
-        return Deadline(record.phaseSince + limits.replyTimeout, .reply)
+    private func replyDeadline(_ connection: Int32) -> Deadline {
+        if case .body = exchanges[connection].reply { return Deadline(idleEnd(connection), .restOfReply) }
+        guard limits.replyTimeout > 0, case .head = exchanges[connection].reply else { return .never }
+        return Deadline(exchanges[connection].past.phaseSince + limits.replyTimeout, .reply)
     }
 
     /// A body stands still only while nobody else has the next move. Who waits for 100 is kept waiting by the service;
     /// once the reply has begun both may be silent for as long as the two of them like.
     private func bodyDeadline(_ connection: Int32) -> Deadline {
-        let record = connections[connection]
-        let stall = record.lastProgress + limits.stallTimeout
+        let stall = exchanges[connection].lastProgress + limits.stallTimeout
         guard !isWaitingForService(connection) else { return Deadline(stall, .bodyNotTaken) }
-        if case .body = record.reply { return replyDeadline(record) }
-        return record.expectsContinue ? replyDeadline(record) : Deadline(stall, .body)
+        if case .body = exchanges[connection].reply { return replyDeadline(connection) }
+        return exchanges[connection].expectsContinue ? replyDeadline(connection) : Deadline(stall, .body)
     }
 
     /// Bytes of the client wait that the service does not take.
@@ -129,8 +132,8 @@ extension Worker {
     }
 
     /// With `--relay-idle-timeout`.
-    private func idleEnd(_ record: Connection) -> UInt64 {
-        limits.relayIdleTimeout > 0 ? record.lastProgress + limits.relayIdleTimeout : .max
+    private func idleEnd(_ connection: Int32) -> UInt64 {
+        limits.relayIdleTimeout > 0 ? exchanges[connection].lastProgress + limits.relayIdleTimeout : .max
     }
 
     // MARK: relays
@@ -139,8 +142,8 @@ extension Worker {
     private func isWatched(_ connection: Int32) -> Bool { limits.relayIdleTimeout > 0 || hasEndedDirection(connection) }
 
     private func hasEndedDirection(_ connection: Int32) -> Bool {
-        guard case .open = connections[connection].clientEnd else { return true }
-        let stream = connections[connection].stream
+        guard case .open = connections[connection].client.end else { return true }
+        let stream = exchanges[connection].stream
         return stream >= 0 && streams[stream].state.finReceived
     }
 
@@ -148,14 +151,16 @@ extension Worker {
     /// may be silent, but bytes may not wait for ever for a side that takes none: nobody else would ever end it.
     private func relayDeadline(_ connection: Int32) -> Deadline {
         let record = connections[connection]
-        var deadline = Deadline(idleEnd(record), .relay)
+        var deadline = Deadline(idleEnd(connection), .relay)
         guard hasEndedDirection(connection) else { return deadline }
         if isRelayStuck(connection) {
-            deadline = deadline.sooner(Deadline(record.lastProgress + limits.stallTimeout, .relayedBytes))
+            deadline = deadline.sooner(
+                Deadline(exchanges[connection].lastProgress + limits.stallTimeout, .relayedBytes))
         }
-        let stream = record.stream
+        let stream = exchanges[connection].stream
         guard record.clientFinished, stream >= 0, streams[stream].state.canSendFin else { return deadline }
-        return deadline.sooner(Deadline(record.phaseSince + DataPlaneLimits.finHoldMilliseconds, .acceptance))
+        return deadline.sooner(
+            Deadline(exchanges[connection].past.phaseSince + DataPlaneLimits.finHoldMilliseconds, .acceptance))
     }
 
     /// Bytes wait that the side which they are for does not take.
@@ -173,7 +178,7 @@ extension Worker {
     // MARK: what comes then
 
     /// The connection's patience has ended.
-    private mutating func expire(_ connection: Int32, _ wait: Patience) {
+    private mutating func expire(_ connection: Int32, _ wait: Awaited) {
         switch wait {
         case .nothing: break
         case .silence: endSilent(connection)
@@ -209,7 +214,7 @@ extension Worker {
 
     /// The client has begun no request.
     private mutating func endIdle(_ connection: Int32) {
-        let why: ListenerCounter = connections[connection].hasServed ? .endedIdle : .endedSilent
+        let why: ListenerCounter = connections[connection].client.hasServed ? .endedIdle : .endedSilent
         close(connection, reset: false, counting: isDraining ? .endedByDrain : why)
     }
 
@@ -217,7 +222,7 @@ extension Worker {
     private mutating func endSilent(_ connection: Int32) {
         if connections[connection].isShaking { return handshakeExpired(connection) }
         // Somebody has been promised that the connection goes on.
-        if case .skipped = connections[connection].request { return discard(connection) }
+        if case .skipped = exchanges[connection].request { return discard(connection) }
         close(connection, reset: false, counting: .endedByDrain)
     }
 

@@ -5,16 +5,42 @@ import Routing
 extension Worker {
     @_noLocks
     func isWaiting(_ connection: Int32) -> Bool {
-        if case .none = connections[connection].wait { return false }
+        if case .none = exchanges[connection].wait { return false }
+        return true
+    }
+
+    /// It has had to wait for a session and has not got one since.
+    @_noLocks @inline(__always)
+    func hasWaited(_ connection: Int32) -> Bool {
+        exchanges[connection].isPatient && patience[connection].waitedSince > 0
+    }
+
+    /// When it first had to wait, or its first attempt came to nothing; 0: neither.
+    @_noLocks @inline(__always)
+    func patienceSince(_ connection: Int32) -> UInt64 {
+        exchanges[connection].isPatient ? patience[connection].patienceSince : 0
+    }
+
+    /// From now on it has one hold, unless it has begun already.
+    @_noLocks
+    mutating func beginPatience(_ connection: Int32) {
+        if !exchanges[connection].isPatient { patience[connection] = Patience() }
+        exchanges[connection].isPatient = true
+        if patience[connection].patienceSince == 0 { patience[connection].patienceSince = now }
+    }
+
+    /// It waits for a route that nobody has registered.
+    private func isUnrouted(_ connection: Int32) -> Bool {
+        guard case .route = exchanges[connection].wait, case .unknown = patience[connection].route else { return false }
         return true
     }
 
     /// The route has no session: the client waits, with what it has said, until one comes or the time is over.
     @_noLocks
-    mutating func waitForRoute(_ connection: Int32, _ route: UInt32) {
+    mutating func waitForRoute(_ connection: Int32, _ route: SoughtRoute) {
         guard !isDraining else { return turnAway(connection, .refusedDraining) }
         guard enterWait(connection, route) else { return }
-        connections[connection].wait = .route
+        exchanges[connection].wait = .route
         connectionLinks.append(connection, to: &waiting.forRoute)
         books.set(.waiting, to: Int(waiting.forRoute.count))
         scheduleWait(connection)
@@ -23,14 +49,14 @@ extension Worker {
     /// All sessions of the route have as many unaccepted streams as they may have: the client waits for this one.
     @_noLocks
     mutating func waitForSession(_ connection: Int32, _ session: Int32) {
-        guard enterWait(connection, sessions[session].route) else { return }
-        connections[connection].wait = .session
-        connections[connection].session = session
+        guard enterWait(connection, .known(sessions[session].route)) else { return }
+        exchanges[connection].wait = .session
+        exchanges[connection].session = session
         // Who waits for it can see when others like it come.
         if sessions[session].waiters.isEmpty {
             sessions[session].waiters.routeSessions = sessionsOfRoute(sessions[session].route)
         }
-        if connections[connection].attempts.areDoubtful {
+        if exchanges[connection].past.attempts.areDoubtful {
             connectionLinks.append(connection, to: &sessions[session].waiters.doubtful)
         } else {
             connectionLinks.append(connection, to: &sessions[session].waiters.openers)
@@ -41,17 +67,16 @@ extension Worker {
     }
 
     /// Makes room for a wait. False: there are too many, and the client has been told.
-    private mutating func enterWait(_ connection: Int32, _ route: UInt32) -> Bool {
-        if case .http = connections[connection].mode { connections[connection].request = .waiting }
-        if connections[connection].countsAsWaiting {
+    private mutating func enterWait(_ connection: Int32, _ route: SoughtRoute) -> Bool {
+        if case .http = connections[connection].client.mode { exchanges[connection].request = .waiting }
+        if exchanges[connection].countsAsWaiting {
             moveShare(connection, to: route)
             return true
         }
-        connections[connection].waitingRoute = route
-        let listener = Int(connections[connection].listener)
-        let place = sharePlace(connection)
+        let listener = Int(connections[connection].client.listener)
+        let place = HoldShares.place(of: route, listener: listener)
         // Who was let in before is not turned away because it goes on waiting on another reactor.
-        let isNew = connections[connection].waitedSince == 0
+        let isNew = !hasWaited(connection)
         if isNew {
             guard enter(connection, 1, waiting.clients, place: place, .refusedHoldLimit) else {
                 turnAway(connection, .refusedHoldLimit)
@@ -60,11 +85,12 @@ extension Worker {
         } else {
             waiting.clients.enterAgain(1, place: place, listener: listener)
         }
-        connections[connection].countsAsWaiting = true
+        exchanges[connection].countsAsWaiting = true
+        beginPatience(connection)
+        patience[connection].route = route
         if isNew {
-            connections[connection].waitedSince = now
-            connections[connection].phaseSince = now
-            if connections[connection].patienceSince == 0 { connections[connection].patienceSince = now }
+            patience[connection].waitedSince = now
+            exchanges[connection].past.phaseSince = now
             books.bump(.held)
             count(.held, connection)
         }
@@ -72,36 +98,34 @@ extension Worker {
     }
 
     /// It goes on waiting, perhaps for another route: one that nobody knew has been registered.
-    private mutating func moveShare(_ connection: Int32, to route: UInt32) {
-        guard connections[connection].waitingRoute != route else { return }
-        let listener = Int(connections[connection].listener)
-        let bytes = connections[connection].waitingBytes
+    private mutating func moveShare(_ connection: Int32, to route: SoughtRoute) {
+        let listener = Int(connections[connection].client.listener)
+        let bytes = patience[connection].waitingBytes
         let before = sharePlace(connection)
-        connections[connection].waitingRoute = route
+        patience[connection].route = route
         let after = sharePlace(connection)
+        guard before != after else { return }
         waiting.move(bytes: bytes, from: before, to: after, listener: listener)
     }
 
     /// Where the share of the route that the connection waits for is counted.
     @_noLocks
     func sharePlace(_ connection: Int32) -> Int {
-        let route = connections[connection].waitingRoute
-        return HoldShares.place(
-            ofRoute: route, isUnknown: route == Self.unknownRoute, listener: Int(connections[connection].listener))
+        HoldShares.place(of: patience[connection].route, listener: Int(connections[connection].client.listener))
     }
 
     /// What a waiting client has said counts too. False: it is too much with what others have said, and the client has
     /// been told.
     @_noLocks
     mutating func countWaitingBytes(_ connection: Int32) -> Bool {
-        guard connections[connection].countsAsWaiting else { return true }
-        let more = connections[connection].received.count - connections[connection].waitingBytes
+        guard exchanges[connection].countsAsWaiting else { return true }
+        let more = connections[connection].received.count - patience[connection].waitingBytes
         guard more > 0 else { return true }
         guard enter(connection, UInt64(more), waiting.bytes, place: sharePlace(connection), .refusedHoldBytes) else {
             turnAway(connection, .refusedHoldBytes)
             return false
         }
-        connections[connection].waitingBytes += more
+        patience[connection].waitingBytes += more
         return true
     }
 
@@ -120,62 +144,60 @@ extension Worker {
     @_noLocks
     func waitDeadline(_ connection: Int32) -> UInt64 {
         // However often it is sent again, nobody waits longer than one hold.
-        let since = connections[connection].patienceSince
-        if case .route = connections[connection].wait, connections[connection].waitingRoute == Self.unknownRoute {
-            return limits.graceEnd
-        }
+        let since = patience[connection].patienceSince
+        if isUnrouted(connection) { return limits.graceEnd }
         return since + limits.hold
     }
 
     /// Takes the connection out of its wait, if it is in one; it may enter another.
     private mutating func leaveList(_ connection: Int32) {
-        switch connections[connection].wait {
+        switch exchanges[connection].wait {
         case .none: return
         case .route:
             connectionLinks.remove(connection, from: &waiting.forRoute)
             books.set(.waiting, to: Int(waiting.forRoute.count))
         case .session:
-            let session = connections[connection].session
-            if connections[connection].attempts.areDoubtful {
+            let session = exchanges[connection].session
+            if exchanges[connection].past.attempts.areDoubtful {
                 connectionLinks.remove(connection, from: &sessions[session].waiters.doubtful)
             } else {
                 connectionLinks.remove(connection, from: &sessions[session].waiters.openers)
             }
             waiting.forSessions -= 1
         }
-        connections[connection].wait = .none
+        exchanges[connection].wait = .none
     }
 
     /// The connection does not wait here any more: it is served, refused, or goes on waiting elsewhere.
     @_noLocks
     mutating func stopWaiting(_ connection: Int32) {
         leaveList(connection)
-        guard connections[connection].countsAsWaiting else { return }
-        connections[connection].countsAsWaiting = false
-        let listener = Int(connections[connection].listener)
+        guard exchanges[connection].countsAsWaiting else { return }
+        exchanges[connection].countsAsWaiting = false
+        let listener = Int(connections[connection].client.listener)
         let place = sharePlace(connection)
-        waiting.leave(bytes: connections[connection].waitingBytes, place: place, listener: listener)
-        connections[connection].waitingBytes = 0
+        waiting.leave(bytes: patience[connection].waitingBytes, place: place, listener: listener)
+        patience[connection].waitingBytes = 0
     }
 
     /// The connection has got a stream.
     @_noLocks
     mutating func beginService(_ connection: Int32, _ stream: Int32) {
-        if connections[connection].attempts.mayKill {
+        if exchanges[connection].past.attempts.mayKill {
             streams[stream].isSuspect = true
             sessions[streams[stream].session].standing.suspects += 1
         }
-        if connections[connection].waitedSince > 0 {
+        if hasWaited(connection) {
+            patience[connection].waitedSince = 0
             notePaced(stream, streams[stream].session)
             books.bump(.released)
             count(.released, connection)
         }
         stopWaiting(connection)
-        connections[connection].session = streams[stream].session
-        connections[connection].waitedSince = 0
+        exchanges[connection].session = streams[stream].session
         // The time of the wait is not the service's.
-        connections[connection].phaseSince = now
-        connections[connection].lastProgress = now
+        exchanges[connection].past.phaseSince = now
+        exchanges[connection].lastProgress = now
     }
 
     /// A new snapshot: whoever waits is looked at again, oldest first. Those that wait for a session may find that a
@@ -202,11 +224,15 @@ extension Worker {
         var left = waiting.forRoute.count
         while left > 0, let connection = Optional(waiting.forRoute.first), connection >= 0 {
             left -= 1
-            if connections[connection].attempts.areDoubtful == thatAreDoubtful {
-                let route = connections[connection].waitingRoute
+            if exchanges[connection].past.attempts.areDoubtful == thatAreDoubtful {
                 leaveList(connection)
-                connections[connection].handOvers = 0
-                routeAgain(connection, waitedFor: route)
+                exchanges[connection].past.handOvers = 0
+                // Its route is gone: its time is over. (One that nobody had registered is looked for anew.)
+                if case .known(let route) = patience[connection].route, snapshot.route(withID: route) < 0 {
+                    expireWait(connection)
+                } else {
+                    routeAgain(connection)
+                }
             } else {
                 hasOthers = true
                 connectionLinks.remove(connection, from: &waiting.forRoute)
@@ -251,8 +277,8 @@ extension Worker {
 
     private mutating func chooseAnew(_ connection: Int32) {
         leaveList(connection)
-        connections[connection].handOvers = 0
-        routeAgain(connection, waitedFor: Self.noRoute)
+        exchanges[connection].past.handOvers = 0
+        routeAgain(connection)
     }
 
     /// A session has gone, or can open streams again: those who wait for it are looked at again, as many as it takes.
@@ -267,7 +293,7 @@ extension Worker {
             let connection = sessions[session].waiters.openers.first
             guard connection >= 0, canOpen(session) || canReuse(session, for: connection) else { return }
             leaveList(connection)
-            routeAgain(connection, waitedFor: Self.noRoute)
+            routeAgain(connection)
         }
         routeDoubtful(session)
     }
@@ -285,18 +311,11 @@ extension Worker {
         }
     }
 
-    static var noRoute: UInt32 { @_noLocks get { .max - 1 } }
-
-    private mutating func routeAgain(_ connection: Int32, waitedFor route: UInt32) {
-        // Its route is gone: its time is over. (One that nobody had registered is looked for anew.)
-        if route < Self.noRoute, snapshot.route(withID: route) < 0 {
-            expireWait(connection)
-            return
-        }
-        switch connections[connection].mode {
+    private mutating func routeAgain(_ connection: Int32) {
+        switch connections[connection].client.mode {
         case .relay: routeRaw(connection)
         case .http:
-            connections[connection].request = .head
+            exchanges[connection].request = .head
             feedReceived(connection)
         case .undecided: break
         }
@@ -306,10 +325,7 @@ extension Worker {
     /// Nobody came in time.
     @_noLocks
     mutating func expireWait(_ connection: Int32) {
-        var isUnknown = false
-        if case .route = connections[connection].wait {
-            isUnknown = connections[connection].waitingRoute == Self.unknownRoute
-        }
+        let isUnknown = isUnrouted(connection)
         stopWaiting(connection)
         books.bump(.expired)
         count(.expired, connection)

@@ -48,7 +48,7 @@ extension Worker {
     /// More has come for the client than a pipe holds: the rest has to be copied, or all of it if it has none.
     @_noLocks
     mutating func notePileUp(_ connection: Int32) {
-        let stream = connections[connection].stream
+        let stream = exchanges[connection].stream
         guard stream >= 0 else { return }
         let session = streams[stream].session
         streams[stream].window.pileUp(

@@ -27,8 +27,6 @@ enum Operation {
 /// references or takes a lock after that.
 @safe
 struct Worker: ~Copyable {
-    static var unknownRoute: UInt32 { @_noLocks get { .max } }
-
     /// An atomic has an address of its own, and so has whoever holds one: without it, a method that does not mutate
     /// gets a copy of the whole worker, 2.5 KiB, wherever the optimizer does not see that it need not.
     private let place = Atomic<UInt8>(0)
@@ -49,6 +47,9 @@ struct Worker: ~Copyable {
 
     // The records.
     var connections: Slab<Connection>
+    /// Of each connection, by its index: what it asks for, and how long that has been waited for.
+    let exchanges: FixedArray<Exchange>
+    let patience: FixedArray<Patience>
     var streams: Slab<Stream>
     let sessions: FixedArray<Session>
     let pool: BlockPool
@@ -109,6 +110,8 @@ struct Worker: ~Copyable {
         self.ring = rings.ring
         self.gather = GatherSpace(sends: limits.ringEntries)
         self.connections = Slab(capacity: limits.connections)
+        self.exchanges = unsafe FixedArray(zeroed: limits.connections)
+        self.patience = unsafe FixedArray(zeroed: limits.connections)
         self.streams = Slab(capacity: limits.streamsPerReactor)
         let freeSession = Session(limits: limits.session, firstStreamID: limits.firstStreamID)
         self.sessions = FixedArray(repeating: freeSession, count: limits.sessions)

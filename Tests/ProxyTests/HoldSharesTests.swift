@@ -12,7 +12,7 @@ private func shares(ofRoute: Int = 4, connections: Int = 64) -> HoldShares {
 
 private func enter(_ shares: HoldShares, _ route: UInt32, listener: Int = 0, isOnly: Bool = false) -> HoldShares.Verdict
 {
-    let place = HoldShares.place(ofRoute: route, isUnknown: false, listener: listener)
+    let place = HoldShares.place(of: .known(route), listener: listener)
     return shares.enter(1, place: place, listener: listener, isOnly: isOnly)
 }
 
@@ -51,7 +51,7 @@ private func enter(_ shares: HoldShares, _ route: UInt32, listener: Int = 0, isO
 
     @Test func `whoever is not admitted is not counted, and whoever leaves makes room`() {
         let shares = shares()
-        let place = HoldShares.place(ofRoute: 7, isUnknown: false, listener: 3)
+        let place = HoldShares.place(of: .known(7), listener: 3)
         for _ in 0..<4 { _ = enter(shares, 7, listener: 3) }
         for _ in 0..<9 { #expect(enter(shares, 7, listener: 3) == .routeFull) }
         shares.leave(1, place: place, listener: 3)
@@ -64,10 +64,10 @@ private func enter(_ shares: HoldShares, _ route: UInt32, listener: Int = 0, isO
     }
 
     @Test func `what nobody has registered is told apart by listener, and from every route`() {
-        let unknown = (0..<8).map { HoldShares.place(ofRoute: .max, isUnknown: true, listener: $0) }
+        let unknown = (0..<8).map { HoldShares.place(of: .unknown, listener: $0) }
         #expect(Set(unknown).count == 8)
         for route in [0, 1, 65_535, 65_536, UInt32.max - 2] {
-            #expect(!unknown.contains(HoldShares.place(ofRoute: route, isUnknown: false, listener: 0)))
+            #expect(!unknown.contains(HoldShares.place(of: .known(route), listener: 0)))
         }
     }
 

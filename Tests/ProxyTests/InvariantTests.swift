@@ -27,18 +27,19 @@ private struct World: ~Copyable {
         client = Self.connect(&stepped.worker)
         stream = stepped.worker.openStream(client, 0)
         waiter = Self.connect(&stepped.worker)
-        stepped.worker.connections[waiter].waitedSince = 1
-        stepped.worker.connections[waiter].countsAsWaiting = true
-        stepped.worker.connections[waiter].wait = .session
-        stepped.worker.connections[waiter].session = 0
+        stepped.worker.beginPatience(waiter)
+        stepped.worker.patience[waiter].waitedSince = 1
+        stepped.worker.exchanges[waiter].countsAsWaiting = true
+        stepped.worker.exchanges[waiter].wait = .session
+        stepped.worker.exchanges[waiter].session = 0
         stepped.worker.connectionLinks.append(waiter, to: &stepped.worker.sessions[0].waiters.openers)
         stepped.worker.waiting.forSessions = 1
         stepped.worker.timers.schedule(waiter, at: stepped.worker.now + 1_000)
     }
 
     private static func connect(_ worker: inout Worker) -> Int32 {
-        let connection = worker.connections.insert(
-            Connection(fd: 1_001, listener: 0, listenerGeneration: 1, now: worker.now))
+        let record = Connection(Client(fd: 1_001, listener: 0, listenerGeneration: 1))
+        let connection = worker.insert(record, Exchange(now: worker.now))
         worker.connections[connection].receive = .armed
         return connection
     }
@@ -105,25 +106,25 @@ private enum Breakage: String, CaseIterable, Codable {
         case .starvedAndArmed: world.stepped.worker.queues.starvedConnections.append(client)
         case .starvedSessionAndArmed: world.stepped.worker.queues.starvedSessions.append(0)
         case .endedLeft:
-            let third = world.stepped.worker.connections.insert(
-                Connection(fd: -1, listener: 0, listenerGeneration: 1, now: 0))
+            let record = Connection(Client(fd: -1, listener: 0, listenerGeneration: 1))
+            let third = world.stepped.worker.insert(record, Exchange(now: 0))
             world.stepped.worker.connectionLinks.append(third, to: &world.stepped.worker.queues.ended)
         case .closedAndForgotten, .freedInKernel: closeWrongly(&world)
         case .freeSessionWritten: world.stepped.worker.sessions[1].egress.written = 9
         case .endingSessionForgotten: world.stepped.worker.sessions[1].phase = .ending
         case .nothingAwaited: world.stepped.worker.connections[client].receive = .idle
         case .relayUnnoticed:
-            world.stepped.worker.connections[client].mode = .relay
+            world.stepped.worker.connections[client].client.mode = .relay
             world.stepped.worker.connections[client].receive = .idle
             world.stepped.worker.timers.schedule(client, at: world.stepped.worker.now + 1)
         case .waitWithoutClock: world.stepped.worker.timers.cancel(waiter)
         case .sessionWithoutTick:
             world.stepped.worker.timers.cancel(Int32(world.stepped.worker.limits.connections))
         case .strayStream:
-            world.stepped.worker.connections[client].stream = -1
+            world.stepped.worker.exchanges[client].stream = -1
             world.stepped.worker.streams[stream].connection = -1
-        case .progressToCome: world.stepped.worker.connections[client].lastProgress = .max
-        case .skippedWithStream: world.stepped.worker.connections[client].request = .skipped
+        case .progressToCome: world.stepped.worker.exchanges[client].lastProgress = .max
+        case .skippedWithStream: world.stepped.worker.exchanges[client].request = .skipped
         case .finTooEarly: world.stepped.worker.sendFin(stream)
         case .sparedBlocksUsed: useSparedBlocks(&world)
         case .streamNotInTable:
@@ -185,19 +186,19 @@ private enum Breakage: String, CaseIterable, Codable {
         case .sessionUnread: world.stepped.worker.sessions[0].reading.way = .idle
         case .creditOfNobody:
             world.stepped.worker.leaveStream(client)
-            world.stepped.worker.connections[client].owedCredit = 1
+            world.stepped.worker.exchanges[client].owedCredit = 1
         case .extraCreditUncounted: world.stepped.worker.memory.extraCredit += 1
         case .lateBeyondAll: world.stepped.worker.sessions[0].egress.lateBytes = 1
-        case .keptInPart: append(to: &world.stepped.worker.connections[client].kept, world)
+        case .keptInPart: append(to: &world.stepped.worker.exchanges[client].kept, world)
         case .keptUncounted: world.stepped.worker.memory.keptBlocks += 1
-        case .waitsElsewhere: world.stepped.worker.connections[waiter].session = 1
-        case .doubtfulAmongOpeners: world.stepped.worker.connections[waiter].attempts.loseUnproven()
+        case .waitsElsewhere: world.stepped.worker.exchanges[waiter].session = 1
+        case .doubtfulAmongOpeners: world.stepped.worker.exchanges[waiter].past.attempts.loseUnproven()
         case .waitersUncounted: world.stepped.worker.waiting.forSessions = 0
-        case .routeWaitersUncounted: world.stepped.worker.connections[waiter].wait = .route
+        case .routeWaitersUncounted: world.stepped.worker.exchanges[waiter].wait = .route
         case .inNoList: world.stepped.worker.connectionLinks.append(client, to: &world.stray)
-        case .countedWithoutWait: world.stepped.worker.connections[client].countsAsWaiting = true
-        case .waitsUncounted: world.stepped.worker.connections[waiter].countsAsWaiting = false
-        case .moreBytesThanWait: world.stepped.worker.connections[waiter].waitingBytes = 1
+        case .countedWithoutWait: world.stepped.worker.exchanges[client].countsAsWaiting = true
+        case .waitsUncounted: world.stepped.worker.exchanges[waiter].countsAsWaiting = false
+        case .moreBytesThanWait: world.stepped.worker.patience[waiter].waitingBytes = 1
         case .takenBackWithoutBarrier: world.stepped.worker.streams[stream].use = .takenBack
         case .idleWithClient:
             world.stepped.worker.unusedLinks.append(stream, to: &world.stepped.worker.sessions[0].streams.idle)

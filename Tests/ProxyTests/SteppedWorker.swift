@@ -42,12 +42,12 @@ struct SteppedWorker: ~Copyable {
     func handOver(_ fd: Int32) {
         _ = plane.totals.add(1, at: Plane.Total.connections.rawValue)
         var command = Command(.handOver)
-        command.fd = fd
-        command.listener = 0
-        command.generation = 1
-        command.mode = .relay
+        var client = Client(fd: fd, listener: 0, listenerGeneration: 1)
+        client.mode = .relay
+        var history = ExchangeHistory(phaseSince: 0)
+        history.handOvers = 1
+        command.client = HandedOver(client, history, received: Chain())
         command.sender = 1
-        command.handOvers = 1
         plane.send(command, to: 0)
     }
 
