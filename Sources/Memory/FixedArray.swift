@@ -37,7 +37,7 @@ public struct FixedArray<Element: BitwiseCopyable>: ~Copyable {
         self[index] = element
     }
 
-    /// The place is nobody's. Debug builds fill it with a pattern: whoever still reads it finds nothing that looks right.
+    /// The place is nobody's. Debug builds fill it with a pattern (`Poison`).
     @inlinable
     public func vacate(_ index: Int32) {
         precondition(UInt32(bitPattern: index) < bound)

@@ -1,0 +1,73 @@
+import HTTP1
+import Memory
+
+// How an exchange ends that has no good end, and what its client is told.
+extension Worker {
+    /// The reply is none that could be passed on: 502 if nothing of it was, else the connection ends, so that nobody
+    /// takes it for complete.
+    @_noLocks
+    mutating func failExchange(_ connection: Int32, _ why: ListenerCounter) {
+        leaveStream(connection)
+        if case .head = exchanges[connection].reply {
+            refuse(connection, why)
+        } else {
+            cut(connection, counting: .cutBrokenChunks)
+        }
+    }
+
+    /// The head of the reply is refused.
+    @_noLocks
+    mutating func failRefused(_ connection: Int32) {
+        failExchange(connection, ListenerCounter(refusingReply: scratch.responseHead.refusal.replyCause))
+    }
+
+    /// Gives an exchange up that the client or the clock has ended: with a status if nothing of a reply was passed on.
+    @_noLocks
+    mutating func giveUp(_ connection: Int32, _ why: ListenerCounter) {
+        let isUntouched: Bool
+        if case .body = exchanges[connection].reply { isUntouched = false } else { isUntouched = true }
+        leaveStream(connection)
+        if isUntouched { refuse(connection, why) } else { cut(connection, counting: why.ofBegunReply) }
+    }
+
+    /// Ends a connection in the middle of a reply. Where the length says that bytes are missing a plain end will do,
+    /// and what was sent arrives; a reply that ends with its connection can only be cut by a reset.
+    @_noLocks
+    mutating func cut(_ connection: Int32, counting why: ListenerCounter) {
+        if case .untilClose = exchanges[connection].replyFraming { return cutOff(connection, counting: why) }
+        exchanges[connection].reply = .none
+        if exchanges[connection].decodesChunks { return cutOff(connection, counting: why) }
+        count(why, connection)
+        // Something is missing: close_notify would say the contrary.
+        connections[connection].ownEnd = .said
+        discardRest(connection)
+        connections[connection].closeAfterFlush()
+        settle(connection)
+    }
+
+    /// Answers by ourselves and ends the connection; a raw one is just ended.
+    @_noLocks
+    mutating func refuse(_ connection: Int32, _ why: ListenerCounter) {
+        if case .http = connections[connection].client.mode {
+            reply(connection, why, close: true)
+            leaveStream(connection)
+            discard(connection)
+        } else {
+            close(connection, reset: false, counting: why.ofRaw)
+        }
+    }
+
+    /// Sends a reply of ours, and counts it.
+    @_noLocks
+    mutating func reply(_ connection: Int32, _ why: ListenerCounter, close: Bool) {
+        var bodyless = false
+        if case .head = exchanges[connection].method { bodyless = true }
+        let status = why.status
+        let count = unsafe CannedReply.write(
+            status: status, cause: why.replyCause, retryAfterSeconds: status == 503 ? 1 : 0, close: close,
+            bodyless: bodyless, date: UnsafeRawBufferPointer(date.bytes), to: scratch.edited)
+        unsafe send(connection, scratch.edited.first(count))
+        // Who could not even be sent that has been counted as reset.
+        if !connections[connection].isClosing { self.count(why, connection) }
+    }
+}

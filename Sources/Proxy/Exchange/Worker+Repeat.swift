@@ -1,0 +1,147 @@
+import Memory
+
+/// Why an exchange that has come to nothing is not sent again.
+enum Obstacle {
+    case none
+    /// A part of the reply has been passed on.
+    case replyBegun
+    /// It may have been executed, and may not be executed twice.
+    case mayHaveRun
+    /// It was too large to be kept, or too much was kept already.
+    case notKept
+    /// It has been tried often enough, or for as long as anybody waits.
+    case spent
+}
+
+// Sending again what was passed on and has come to nothing. Until the client has heard anything, what it said is kept
+// beside what was passed on; put back in front of what it says next, it is routed like everything else.
+extension Worker {
+    /// The exchange begins: these bytes of the client have been passed on, or nothing yet.
+    @_noLocks
+    mutating func beginKeeping(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
+        exchanges[connection].past.attempts.begin()
+        exchanges[connection].isKept = true
+        exchanges[connection].hasHeardInterim = false
+        unsafe keepPassed(connection, bytes)
+    }
+
+    /// Keeps bytes that have just been passed on, if all before them were kept. What does not fit any more is not
+    /// repeatable.
+    @_noLocks
+    mutating func keepPassed(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
+        guard exchanges[connection].isKept, bytes.count > 0 else { return }
+        let before = Self.blocks(exchanges[connection].kept.count)
+        let size = exchanges[connection].kept.count + bytes.count
+        guard size <= DataPlaneLimits.keptBytes, memory.keptBlocks < limits.keptBlocks, !memory.isOverLimit,
+            hasEgressBlocks,
+            unsafe pool.append(bytes, to: &exchanges[connection].kept, sparing: limits.sparedBlocks)
+        else { return dropKept(connection) }
+        memory.keptBlocks += Self.blocks(size) - before
+        checkSparedBlocks()
+    }
+
+    /// What was kept is not needed any more: the client has heard of the service, or will never.
+    @_noLocks
+    mutating func dropKept(_ connection: Int32) {
+        exchanges[connection].isKept = false
+        guard !exchanges[connection].kept.isEmpty else { return }
+        memory.keptBlocks -= Self.blocks(exchanges[connection].kept.count)
+        pool.clear(&exchanges[connection].kept)
+    }
+
+    /// The exchange has ended, well or not: the next one starts afresh.
+    @_noLocks
+    mutating func endKeeping(_ connection: Int32) {
+        dropKept(connection)
+        exchanges[connection].past.attempts = Attempts()
+        exchanges[connection].past.loser = 0
+        guard exchanges[connection].isPatient else { return }
+        patience[connection].patienceSince = 0
+        exchanges[connection].isPatient = hasWaited(connection)
+    }
+
+    @inline(__always)
+    static func blocks(_ count: Int) -> Int { (count + BlockPool.blockBytes - 1) / BlockPool.blockBytes }
+
+    /// A service has accepted the stream. From now on only what may be executed twice can be sent again.
+    @_noLocks
+    mutating func streamAccepted(_ stream: Int32, _ session: Int32) {
+        let connection = streams[stream].connection
+        guard connection >= 0 else { return }
+        if case .relay = connections[connection].client.mode {
+            dropKept(connection)
+            noteAnswered(stream, session)
+        } else if !exchanges[connection].isIdempotent {
+            dropKept(connection)
+        }
+    }
+
+    /// Whether anything stands in the way of sending the connection's exchange again.
+    @_noLocks
+    func obstacle(_ connection: Int32, isUndelivered: Bool) -> Obstacle {
+        if case .body = exchanges[connection].reply { return .replyBegun }
+        let isRelay: Bool
+        if case .relay = connections[connection].client.mode { isRelay = true } else { isRelay = false }
+        if !isUndelivered, isRelay || !exchanges[connection].isIdempotent { return .mayHaveRun }
+        if exchanges[connection].hasHeardInterim { return .mayHaveRun }
+        guard exchanges[connection].isKept else { return .notKept }
+        let since = patienceSince(connection)
+        if exchanges[connection].past.attempts.areSpent || since > 0 && now >= since + limits.hold { return .spent }
+        return .none
+    }
+
+    /// The connection's exchange has come to nothing. It is sent again if that is safe, else its client learns of it.
+    /// - Parameter isUndelivered: no service has seen anything of it, or ever will.
+    @_noLocks
+    mutating func loseExchange(_ connection: Int32, isUndelivered: Bool) {
+        judgeLoss(connection, isUndelivered: isUndelivered)
+        let obstacle = obstacle(connection, isUndelivered: isUndelivered)
+        let stream = exchanges[connection].stream
+        if stream >= 0 { tell(streams[stream].session, connection, obstacle) }
+        leaveStream(connection)
+        if case .none = obstacle { sendAgain(connection) } else { fail(connection, obstacle) }
+    }
+
+    /// For the log of the session.
+    private func tell(_ session: Int32, _ connection: Int32, _ obstacle: Obstacle) {
+        if case .none = obstacle { return SessionTally.increment(&sessions[session].tally.sentAgain) }
+        if case .relay = connections[connection].client.mode {
+            return SessionTally.increment(&sessions[session].tally.cut)
+        }
+        if case .replyBegun = obstacle { return SessionTally.increment(&sessions[session].tally.cut) }
+        SessionTally.increment(&sessions[session].tally.failed)
+    }
+
+    /// Puts the bytes that were passed on in front of those that were not; the end of the turn routes them anew.
+    private mutating func sendAgain(_ connection: Int32) {
+        count(.sentAgain, connection)
+        beginPatience(connection)
+        var whole = exchanges[connection].kept
+        memory.keptBlocks -= Self.blocks(whole.count)
+        exchanges[connection].kept = Chain()
+        exchanges[connection].isKept = false
+        pool.join(&connections[connection].received, to: &whole)
+        connections[connection].received = whole
+        exchanges[connection].owedCredit = 0
+        exchanges[connection].reply = .none
+        connections[connection].isMidHead = false
+        exchanges[connection].past.handOvers = 0
+        exchanges[connection].past.phaseSince = now
+        exchanges[connection].lastProgress = now
+        if case .http = connections[connection].client.mode { exchanges[connection].request = .head }
+        schedule(connection, at: now + pollingPeriod)
+        queues.servable.append(connection)
+    }
+
+    /// It is not sent again: 502 with the reason if the client has heard nothing yet, else its connection ends, so that
+    /// nobody takes the reply for complete.
+    private mutating func fail(_ connection: Int32, _ obstacle: Obstacle) {
+        if case .relay = connections[connection].client.mode { return cutOff(connection, counting: .cut) }
+        switch obstacle {
+        case .none, .replyBegun: cut(connection, counting: .cut)
+        case .mayHaveRun: refuse(connection, .failedMayHaveRun)
+        case .notKept: refuse(connection, .failedNotKept)
+        case .spent: refuse(connection, .failedSpent)
+        }
+    }
+}
