@@ -16,6 +16,9 @@ let unixSignals = Target.Dependency.product(
 let hummingbird = Target.Dependency.product(
     name: "Hummingbird", package: "hummingbird", condition: .when(traits: ["Hummingbird"]))
 
+// A second kind of services, in memory, with which the tests show where one is added. Release builds have none.
+let secondKind = SwiftSetting.define("SECOND_KIND", .when(configuration: .debug))
+
 let package = Package(
     name: "socketmaster",
     products: [
@@ -58,7 +61,9 @@ let package = Package(
         .target(name: "Reactor", dependencies: ["CKernel", "Memory"]),
         .target(name: "TLS", dependencies: ["CTLS", "Memory"]),
         // Layer 3: the data plane.
-        .target(name: "Proxy", dependencies: ["HTTP1", "Memory", "Reactor", "Routing", "TLS", "Yamux"]),
+        .target(
+            name: "Proxy", dependencies: ["HTTP1", "Memory", "Reactor", "Routing", "TLS", "Yamux"],
+            swiftSettings: [secondKind]),
         // Layer 4: the control plane.
         .target(
             name: "Control",
@@ -121,7 +126,8 @@ let package = Package(
         .testTarget(name: "ReactorTests", dependencies: ["CKernel", "Memory", "Reactor"]),
         .testTarget(
             name: "ProxyTests",
-            dependencies: ["CKernel", "Proxy", "Reactor", "Routing", "TLS", "TestSupport", "Yamux"]),
+            dependencies: ["CKernel", "Proxy", "Reactor", "Routing", "TLS", "TestSupport", "Yamux"],
+            swiftSettings: [secondKind]),
         .testTarget(
             name: "ControlTests",
             dependencies: [

@@ -25,7 +25,8 @@ private struct World: ~Copyable {
         stepped.worker.sessions[0].reading.way = .received
         stepped.worker.scheduleTick(0)
         client = Self.connect(&stepped.worker)
-        stream = stepped.worker.openStream(client, 0)
+        _ = stepped.worker.meet(client, 0)
+        stream = stepped.worker.exchanges[client].stream
         waiter = Self.connect(&stepped.worker)
         stepped.worker.beginPatience(waiter)
         stepped.worker.patience[waiter].waitedSince = 1
@@ -60,7 +61,7 @@ private enum Breakage: String, CaseIterable, Codable {
     case countedWithoutWait, waitsUncounted, moreBytesThanWait
     case takenBackWithoutBarrier, idleWithClient, lingersWithClient
     case streamOfOtherSession, payloadOfNobody, pacedUncounted, suspectsUncounted
-    case closingUncounted, shakingUncounted, parkedBeyondAll
+    case closingUncounted, shakingUncounted, parkedBeyondAll, metTwice
 
     var rule: Int {
         switch self {
@@ -92,6 +93,7 @@ private enum Breakage: String, CaseIterable, Codable {
         case .closingUncounted: 26
         case .shakingUncounted: 27
         case .parkedBeyondAll: 28
+        case .metTwice: 29
         }
     }
 
@@ -136,7 +138,7 @@ private enum Breakage: String, CaseIterable, Codable {
 
     private func closeWrongly(_ world: inout World) {
         let client = world.client
-        world.stepped.worker.leaveStream(client)
+        world.stepped.worker.abort(client)
         world.stepped.worker.connections[client].beginClose(reset: false)
         world.stepped.worker.connections[client].receive = .idle
         guard case .freedInKernel = self else { return }
@@ -175,17 +177,17 @@ private enum Breakage: String, CaseIterable, Codable {
         case .frameOfNobody: world.stepped.worker.sessions[0].egress.frameOwner = client
         case .frameForgotten: world.stepped.worker.sessions[0].egress.framePipe = world.stepped.worker.pipes.take()
         case .splicedWithoutStream:
-            world.stepped.worker.leaveStream(client)
+            world.stepped.worker.abort(client)
             world.stepped.worker.connections[client].isQueuedToSplice = true
         case .bulkAmongReady:
             world.stepped.worker.connections[client].isQueuedToSplice = true
             world.stepped.worker.connectionLinks.append(client, to: &world.stepped.worker.sessions[0].egress.ready)
         case .readyElsewhere:
-            world.stepped.worker.leaveStream(client)
+            world.stepped.worker.abort(client)
             world.stepped.worker.connectionLinks.append(client, to: &world.stepped.worker.sessions[0].egress.ready)
         case .sessionUnread: world.stepped.worker.sessions[0].reading.way = .idle
         case .creditOfNobody:
-            world.stepped.worker.leaveStream(client)
+            world.stepped.worker.abort(client)
             world.stepped.worker.exchanges[client].owedCredit = 1
         case .extraCreditUncounted: world.stepped.worker.memory.extraCredit += 1
         case .lateBeyondAll: world.stepped.worker.sessions[0].egress.lateBytes = 1
@@ -212,6 +214,7 @@ private enum Breakage: String, CaseIterable, Codable {
         case .drainingUncounted: world.stepped.worker.sessions[0].draining.since = 1
         case .closingUncounted: world.stepped.worker.memory.closingBytes = 1
         case .shakingUncounted: world.stepped.worker.connectionLinks.append(client, to: &world.stepped.worker.shaking)
+        case .metTwice: _ = world.stepped.worker.meet(client, 0)
         case .parkedBeyondAll:
             for number in 0...Int32(ParkedClients.capacity) {
                 world.stepped.worker.accepting.parked.append(ParkedClient(fd: number, listener: 0, generation: 1))
@@ -234,7 +237,7 @@ struct InvariantTests {
     }
 
     @Test func everyRuleIsBroken() {
-        #expect(Set(Breakage.allCases.map(\.rule)) == Set(1...28))
+        #expect(Set(Breakage.allCases.map(\.rule)) == Set(1...29))
     }
 
     @Test(arguments: Breakage.allCases)

@@ -32,8 +32,13 @@ struct SteppedWorker: ~Copyable {
 
     /// What the control thread does when the first service for raw connections on the listener has registered.
     mutating func publishRawRoute() {
-        let route = RouteDefinition(
-            id: 1, kind: .raw, sessions: [SessionHandle(reactor: 0, index: 0, generation: 1)], reuseStreams: false)
+        publish(
+            RouteDefinition(
+                id: 1, kind: .raw, sessions: [SessionHandle(reactor: 0, index: 0, generation: 1)], reuseStreams: false))
+    }
+
+    /// The listener's only route.
+    mutating func publish(_ route: RouteDefinition) {
         let listener = ListenerDefinition(index: 0, routes: [route])
         _ = publisher.publish(SnapshotBuilder.build(generation: 2, listeners: [listener], hashSeed: 7))
     }

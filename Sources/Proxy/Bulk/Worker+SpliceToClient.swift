@@ -126,25 +126,11 @@ extension Worker {
         sessions[session].state.noteReceived(now: now)
         sessions[session].reading.narrowReads = DataPlaneLimits.narrowReads
         books.bump(.splicedToClients, by: UInt64(count))
-        connections[connection].pipedBytes += count
-        exchanges[connection].owedCredit += UInt32(truncatingIfNeeded: count)
-        exchanges[connection].lastProgress = now
-        if isCounted { exchanges[connection].replyLeft -= UInt64(count) }
         let isEnd = sessions[session].reading.frames.skipPayload(count)
         sessions[session].reading.isMidSplice = !isEnd
-        emptyPipe(connection)
-        // The client may have vanished by it.
-        if isCounted, exchanges[connection].stream == stream, exchanges[connection].replyLeft == 0 {
-            finishReply(connection)
-        }
+        deliver(connection, piped: count)
         if isEnd { endPayload(session) }
         return .moved(count)
-    }
-
-    private func isReplyCounted(_ connection: Int32) -> Bool {
-        guard case .http = connections[connection].client.mode else { return false }
-        if case .counted = exchanges[connection].replyFraming { return true }
-        return false
     }
 
     /// A pipe that bytes can be put into, behind which nothing waits. False: there is none.

@@ -154,24 +154,29 @@ extension Worker {
         }
         exchanges[connection].lastProgress = now
         books.bump(.splicedToSessions, by: UInt64(count))
+        offer(connection, piped: count, in: pipe)
+        return count
+    }
+
+    /// Writes the header of a frame whose bytes lie in a pipe: nothing else is sent until they are out.
+    @_noLocks
+    mutating func beginSplicedFrame(_ connection: Int32, _ stream: Int32, _ count: Int, _ pipe: Int32) {
+        let session = streams[stream].session
         let length = UInt32(truncatingIfNeeded: count)
         let taken = streams[stream].state.sendFrame(maximum: length, payloadLimit: length)
         precondition(taken == length, "the window was looked at before")
+        let flags = streams[stream].state.flagsForNextFrame()
+        let id = streams[stream].state.id
         // All that was written before it, of the same stream above all.
-        writeHeader(
-            FrameHeader(
-                type: .data, flags: streams[stream].state.flagsForNextFrame(), streamID: streams[stream].state.id,
-                length: length), session, isControl: false)
+        writeHeader(FrameHeader(type: .data, flags: flags, streamID: id, length: length), session, isControl: false)
         load(session)
         // Without its header the frame would be taken for frames.
         guard !sessions[session].egress.isExhausted else {
             pipes.giveBack(pipe)
-            loseSession(session, .noMemory)
-            return count
+            return loseSession(session, .noMemory)
         }
         sessions[session].egress.framePipe = pipe
         sessions[session].egress.frameOwner = connection
-        return count
     }
 
     private func roomForFrame(_ connection: Int32, _ stream: Int32) -> Int {

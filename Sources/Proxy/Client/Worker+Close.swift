@@ -18,7 +18,7 @@ extension Worker {
         }
         if connections[connection].client.tls.exists { sayLastRecords(connection, isReset: reset) }
         stopWaiting(connection)
-        leaveStream(connection)
+        abort(connection)
         dropKept(connection)
         connections[connection].beginClose(reset: reset)
         timers.cancel(connection)

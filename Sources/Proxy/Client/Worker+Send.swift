@@ -130,8 +130,7 @@ extension Worker {
         let owed = exchanges[connection].owedCredit
         let credit = isFlowing ? owed : min(owed, UInt32(truncatingIfNeeded: taken))
         exchanges[connection].owedCredit -= credit
-        let stream = exchanges[connection].stream
-        if stream >= 0, credit > 0 { giveCredit(stream, credit, isFlowing: isFlowing) }
+        if credit > 0 { self.credit(connection, credit, isFlowing: isFlowing) }
     }
 
     /// Forgets bytes that the kernel has taken. Returns how many of the stream's they were.

@@ -85,12 +85,12 @@ struct Exchange: BitwiseCopyable {
     /// The reply lost its chunks' framing for a client of HTTP/1.0.
     var decodesChunks = false
 
-    /// The stream that carries the current request or all of the relay, or -1.
-    var stream: Int32 = -1
     /// The session that it waits for, or that served it last.
     var session: Int32 = -1
-    /// Bytes of the stream in the client's `outgoing` for which the service has not got its credit back.
+    /// Bytes of the service in the client's `outgoing` for which the service has not got its credit back.
     var owedCredit: UInt32 = 0
+    /// What carries the current request or all of the relay towards the service.
+    var half = ServiceHalf.none
     /// The service's reply allows another request on its stream.
     var serviceKeepsStream = false
     /// One of those that `--hold-limit` counts.

@@ -42,7 +42,7 @@ extension Worker {
     /// The stream's first frame tells who the client is. It is no part of what the client has said: should the
     /// connection go to another session, that one gets its own, if it has asked for one.
     @_noLocks
-    mutating func writeClientAddress(_ connection: Int32, _ stream: Int32) {
+    mutating func writeClientAddress(_ connection: Int32) {
         var addresses = InlineArray<36, UInt8>(repeating: 0)
         var span = addresses.mutableSpan
         let fd = connections[connection].client.fd
@@ -50,7 +50,6 @@ extension Worker {
         let header = ProxyProtocolHeader(family: family, addresses: addresses)
         // The scratch of edited heads: no request is being edited while a raw connection gets its stream.
         for place in 0..<header.count { unsafe scratch.edited[place] = header.bytes[place] }
-        let none = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
-        unsafe writeFrame(stream, scratch.edited.first(header.count), none)
+        unsafe offer(connection, scratch.edited.first(header.count))
     }
 }

@@ -6,17 +6,15 @@ extension Worker {
     @_noLocks
     mutating func passBody(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
         if isInTrailers(connection) { return unsafe passTrailers(connection, bytes) }
-        let room = sendingRoom(connection, wanted: bytes.count)
+        let room = claimRoom(connection, wanted: bytes.count)
         guard room > 0 else { return 0 }
-        let stream = exchanges[connection].stream
         let count = unsafe takeBody(connection, bytes, atMost: room)
         // A broken chunk has ended the exchange: nothing of it goes on.
-        guard exchanges[connection].stream == stream else { return bytes.count }
+        guard exchanges[connection].half.exists else { return bytes.count }
         guard count > 0 else { return isInTrailers(connection) ? unsafe passTrailers(connection, bytes) : bytes.count }
         exchanges[connection].lastProgress = now
-        let none = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
         let passed = unsafe UnsafeRawBufferPointer(rebasing: bytes[..<count])
-        unsafe writeFrame(stream, passed, none)
+        unsafe offer(connection, passed)
         unsafe keepPassed(connection, passed)
         return count
     }
@@ -72,7 +70,7 @@ extension Worker {
     @inline(never)
     private mutating func passTrailers(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
         // As much as the bytes and what is held back may come to, which the window and the scratch space bound.
-        let room = sendingRoom(connection, wanted: bytes.count + TrailerFilter.longestHeld)
+        let room = claimRoom(connection, wanted: bytes.count + TrailerFilter.longestHeld)
         guard room > TrailerFilter.longestHeld else { return 0 }
         let piece = unsafe bytes[..<(min(room, scratch.edited.count) - TrailerFilter.longestHeld)]
         var consumed = 0
@@ -86,12 +84,10 @@ extension Worker {
             return bytes.count
         }
         let taken = unsafe UnsafeRawBufferPointer(rebasing: piece[..<consumed])
-        let stream = exchanges[connection].stream
-        let count = unsafe streams[stream].trailers.pass(taken, to: scratch.edited)
-        if count > 0 {
-            let none = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
-            unsafe writeFrame(stream, scratch.edited.first(count), none)
-        }
+        var parts = parts(connection)
+        let count = unsafe parts.trailers.pass(taken, to: scratch.edited)
+        set(parts, connection)
+        if count > 0 { unsafe offer(connection, scratch.edited.first(count)) }
         exchanges[connection].lastProgress = now
         unsafe keepPassed(connection, taken)
         return consumed

@@ -7,7 +7,7 @@ extension Worker {
     /// takes it for complete.
     @_noLocks
     mutating func failExchange(_ connection: Int32, _ why: ListenerCounter) {
-        leaveStream(connection)
+        abort(connection)
         if case .head = exchanges[connection].reply {
             refuse(connection, why)
         } else {
@@ -26,7 +26,7 @@ extension Worker {
     mutating func giveUp(_ connection: Int32, _ why: ListenerCounter) {
         let isUntouched: Bool
         if case .body = exchanges[connection].reply { isUntouched = false } else { isUntouched = true }
-        leaveStream(connection)
+        abort(connection)
         if isUntouched { refuse(connection, why) } else { cut(connection, counting: why.ofBegunReply) }
     }
 
@@ -50,7 +50,7 @@ extension Worker {
     mutating func refuse(_ connection: Int32, _ why: ListenerCounter) {
         if case .http = connections[connection].client.mode {
             reply(connection, why, close: true)
-            leaveStream(connection)
+            abort(connection)
             discard(connection)
         } else {
             close(connection, reset: false, counting: why.ofRaw)

@@ -63,19 +63,6 @@ extension Worker {
     @inline(__always)
     static func blocks(_ count: Int) -> Int { (count + BlockPool.blockBytes - 1) / BlockPool.blockBytes }
 
-    /// A service has accepted the stream. From now on only what may be executed twice can be sent again.
-    @_noLocks
-    mutating func streamAccepted(_ stream: Int32, _ session: Int32) {
-        let connection = streams[stream].connection
-        guard connection >= 0 else { return }
-        if case .relay = connections[connection].client.mode {
-            dropKept(connection)
-            noteAnswered(stream, session)
-        } else if !exchanges[connection].isIdempotent {
-            dropKept(connection)
-        }
-    }
-
     /// Whether anything stands in the way of sending the connection's exchange again.
     @_noLocks
     func obstacle(_ connection: Int32, isUndelivered: Bool) -> Obstacle {
@@ -96,9 +83,8 @@ extension Worker {
     mutating func loseExchange(_ connection: Int32, isUndelivered: Bool) {
         judgeLoss(connection, isUndelivered: isUndelivered)
         let obstacle = obstacle(connection, isUndelivered: isUndelivered)
-        let stream = exchanges[connection].stream
-        if stream >= 0 { tell(streams[stream].session, connection, obstacle) }
-        leaveStream(connection)
+        if exchanges[connection].half.exists { tell(exchanges[connection].session, connection, obstacle) }
+        abort(connection)
         if case .none = obstacle { sendAgain(connection) } else { fail(connection, obstacle) }
     }
 

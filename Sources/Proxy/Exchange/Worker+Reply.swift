@@ -2,48 +2,10 @@ import HTTP1
 import Memory
 
 extension Worker {
-    /// Bytes of a service for the connection that the stream serves. True: some were left, behind the end of a reply.
-    @_noLocks
-    mutating func deliver(_ stream: Int32, _ bytes: UnsafeRawBufferPointer) -> Bool {
-        let connection = streams[stream].connection
-        guard connection >= 0 else { return false }
-        exchanges[connection].owedCredit += UInt32(truncatingIfNeeded: bytes.count)
-        switch connections[connection].client.mode {
-        case .relay:
-            unsafe send(connection, bytes)
-            return false
-        case .http, .undecided: return unsafe deliverReply(connection, stream, bytes)
-        }
-    }
-
-    private mutating func deliverReply(
-        _ connection: Int32,
-        _ stream: Int32,
-        _ bytes: UnsafeRawBufferPointer
-    ) -> Bool {
-        var offset = 0
-        while offset < bytes.count, !connections[connection].isClosing, exchanges[connection].stream == stream {
-            let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[offset...])
-            if case .relay = connections[connection].client.mode {
-                unsafe send(connection, rest)
-                return false
-            }
-            switch exchanges[connection].reply {
-            case .none: return true
-            case .head: offset += unsafe takeReplyHead(connection, stream, rest)
-            case .body: offset += unsafe takeReplyBody(connection, rest)
-            }
-        }
-        return offset < bytes.count
-    }
-
     /// Takes bytes of a reply's head; usually all of it is there.
-    private mutating func takeReplyHead(
-        _ connection: Int32,
-        _ stream: Int32,
-        _ bytes: UnsafeRawBufferPointer
-    ) -> Int {
-        guard streams[stream].partial.isEmpty else { return unsafe continueReplyHead(connection, stream, bytes) }
+    @_noLocks
+    mutating func takeReplyHead(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
+        guard !hasHeadInPieces(connection) else { return unsafe continueReplyHead(connection, bytes) }
         switch unsafe scratch.responseHead.scan(bytes, limits: headLimits, request: exchanges[connection].method) {
         case .complete:
             unsafe passReplyHead(connection, bytes)
@@ -52,8 +14,7 @@ extension Worker {
             failRefused(connection)
             return bytes.count
         case .refused, .incomplete:
-            streams[stream].headEnd = HeadEndFinder()
-            return unsafe continueReplyHead(connection, stream, bytes)
+            return unsafe continueReplyHead(connection, bytes)
         }
     }
 
@@ -66,24 +27,26 @@ extension Worker {
     }
 
     /// A head in pieces: only as much is taken as belongs to it, and it is scanned once it is whole.
-    private mutating func continueReplyHead(
-        _ connection: Int32,
-        _ stream: Int32,
-        _ bytes: UnsafeRawBufferPointer
-    ) -> Int {
-        let end = unsafe streams[stream].headEnd.advanceInReply(bytes)
+    private mutating func continueReplyHead(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
+        var parts = parts(connection)
+        if parts.head.isEmpty { parts.headEnd = HeadEndFinder() }
+        let end = unsafe parts.headEnd.advanceInReply(bytes)
         let count = end >= 0 ? end : bytes.count
-        guard unsafe keepPart(UnsafeRawBufferPointer(rebasing: bytes[..<count]), of: stream) else {
+        let piece = unsafe UnsafeRawBufferPointer(rebasing: bytes[..<count])
+        let isKept = unsafe pool.append(piece, to: &parts.head, sparing: limits.sparedBlocks)
+        set(parts, connection)
+        guard isKept else {
             failExchange(connection, .failedNoMemory)
             return bytes.count
         }
-        guard streams[stream].partial.count <= limits.headBytes else {
+        guard parts.head.count <= limits.headBytes else {
             failExchange(connection, .failedTooLarge)
             return bytes.count
         }
         guard end >= 0 else { return bytes.count }
-        let size = unsafe pool.copy(streams[stream].partial, to: scratch.assembly)
-        pool.clear(&streams[stream].partial)
+        let size = unsafe pool.copy(parts.head, to: scratch.assembly)
+        pool.clear(&parts.head)
+        set(parts, connection)
         unsafe takeWholeHead(connection, scratch.assembly.first(size))
         return count
     }
@@ -106,10 +69,6 @@ extension Worker {
         }
     }
 
-    private mutating func keepPart(_ bytes: UnsafeRawBufferPointer, of stream: Int32) -> Bool {
-        unsafe pool.append(bytes, to: &streams[stream].partial, sparing: limits.sparedBlocks)
-    }
-
     /// A complete head, in `responseHead` and `bytes`, goes to the client as it must look there.
     private mutating func passReplyHead(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
         if scratch.responseHead.isInterim, !scratch.responseHead.isSwitching {
@@ -123,8 +82,7 @@ extension Worker {
         }
         // From now on the client knows of the service's answer.
         dropKept(connection)
-        let stream = exchanges[connection].stream
-        noteAnswered(stream, streams[stream].session)
+        noteAnswered(connection)
         if scratch.responseHead.isSwitching || isTunnel(connection) { return unsafe passSwitch(connection, bytes) }
         exchanges[connection].replyFraming = scratch.responseHead.framing
         exchanges[connection].replyLeft = scratch.responseHead.contentLength
@@ -146,7 +104,7 @@ extension Worker {
         guard !connections[connection].hasUnsent else { return }
         let owed = exchanges[connection].owedCredit
         exchanges[connection].owedCredit = 0
-        giveCredit(exchanges[connection].stream, owed, isFlowing: true)
+        credit(connection, owed, isFlowing: true)
     }
 
     /// Whether the client's connection outlives this reply.
@@ -211,19 +169,5 @@ extension Worker {
     func isConnect(_ connection: Int32) -> Bool {
         if case .connect = exchanges[connection].method { return true }
         return false
-    }
-
-    /// The service ended a stream (FIN).
-    @_noLocks
-    mutating func serviceFinished(_ stream: Int32) {
-        let connection = streams[stream].connection
-        guard connection >= 0 else { return finishUnused(stream) }
-        if case .relay = connections[connection].client.mode { return settle(connection) }
-        switch (exchanges[connection].reply, exchanges[connection].replyFraming) {
-        case (.body, .untilClose):
-            finishReply(connection)
-            settle(connection)
-        default: loseExchange(connection, isUndelivered: false)
-        }
     }
 }

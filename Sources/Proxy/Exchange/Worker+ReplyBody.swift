@@ -59,7 +59,7 @@ extension Worker {
     /// The reply is complete. The stream has done its work, and the connection goes on or ends.
     @_noLocks
     mutating func finishReply(_ connection: Int32) {
-        retire(connection)
+        release(connection)
         exchanges[connection].reply = .none
         var isEarly = false
         if case .body = exchanges[connection].request { isEarly = true }

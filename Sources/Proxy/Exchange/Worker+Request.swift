@@ -183,14 +183,14 @@ extension Worker {
 
     /// Opens a stream and writes the head to it, with as much of the body as lies behind it in the same frame.
     private mutating func start(_ connection: Int32, _ session: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
-        let stream = streamForRequest(connection, session)
-        guard stream >= 0, unsafe pool.hasRoom(for: scratch.edited.count + DataPlaneLimits.frameBytes) else {
-            if stream >= 0 { abandon(stream) }
-            exchanges[connection].stream = -1
+        guard meet(connection, session),
+            unsafe pool.hasRoom(for: scratch.edited.count + DataPlaneLimits.frameBytes)
+        else {
+            abort(connection)
             refuse(connection, .refusedNoRoom)
             return bytes.count
         }
-        beginService(connection, stream)
+        beginService(connection, session)
         let headCount = unsafe writeHead(connection, bytes)
         let bodyStart = scratch.requestHead.byteCount
         let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[bodyStart...])
@@ -201,12 +201,11 @@ extension Worker {
         exchanges[connection].requestChunks = ChunkedReader()
         setBodyPhase(connection)
         // The head is never split by a window: a fresh stream has 256 KiB. One that is used again has what it has.
-        let window = Int(streams[stream].state.sendWindow)
-        let room = max(0, min(window, DataPlaneLimits.frameBytes) - headCount)
+        let room = max(0, min(firstRoom(connection), DataPlaneLimits.frameBytes) - headCount)
         let bodyCount = unsafe takeBody(connection, rest, atMost: room)
-        guard exchanges[connection].stream == stream else { return bytes.count }
+        guard exchanges[connection].half.exists else { return bytes.count }
         let head = unsafe scratch.edited.first(headCount)
-        unsafe writeFrame(stream, head, UnsafeRawBufferPointer(rebasing: rest[..<bodyCount]))
+        unsafe offer(connection, head, UnsafeRawBufferPointer(rebasing: rest[..<bodyCount]))
         unsafe beginKeeping(connection, UnsafeRawBufferPointer(rebasing: bytes[..<(bodyStart + bodyCount)]))
         return bodyStart + bodyCount
     }
@@ -223,7 +222,7 @@ extension Worker {
         let count = Int(connections[connection].addressCount)
         let isTrusted = connections[connection].isTrusted
         let isTLS = connections[connection].client.tls.exists
-        let session = streams[exchanges[connection].stream].session
+        let session = exchanges[connection].session
         let mark = sessions[session].options.marksLoops ? limits.loopMark : 0
         let forwarding = unsafe withUnsafeBytes(of: connections[connection].address) { text in
             let address = unsafe UnsafeRawBufferPointer(rebasing: text[..<count])

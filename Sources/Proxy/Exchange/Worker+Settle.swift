@@ -19,7 +19,9 @@ extension Worker {
     /// A raw connection that has lost its stream and may have another one.
     @_noLocks
     func isRelayToRoute(_ connection: Int32) -> Bool {
-        guard case .relay = connections[connection].client.mode, exchanges[connection].stream < 0 else { return false }
+        guard case .relay = connections[connection].client.mode, !exchanges[connection].half.exists else {
+            return false
+        }
         return !isWaiting(connection) && !connections[connection].isClosing && !connections[connection].isHandingOver
     }
 
@@ -117,8 +119,7 @@ extension Worker {
     /// not be taken back. Whatever the service still replies is passed on.
     @_noLocks
     mutating func passRequestEnd(_ connection: Int32) {
-        let stream = exchanges[connection].stream
-        guard stream >= 0, streams[stream].state.isAcknowledged, streams[stream].state.canSendFin else { return }
-        sendFin(stream)
+        guard isAccepted(connection), canFinish(connection) else { return }
+        finish(connection)
     }
 }

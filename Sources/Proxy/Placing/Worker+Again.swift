@@ -33,7 +33,7 @@ extension Worker {
         let start = choosing.any(of: mine.count)
         for step in 0..<looks {
             let session = localSession(route, mine.lowerBound + (start + step) % mine.count)
-            guard isWilling(session, for: connection) else { continue }
+            guard makeReadyIfWilling(session, for: connection) else { continue }
             let isOther = sessions[session].standing.program != exchanges[connection].past.loser
             let rank = Self.rank(isOther: isOther, isProven: sessions[session].standing.hasAnswered)
             guard rank >= best.rank else { continue }
@@ -104,9 +104,8 @@ extension Worker {
     /// What the loss of the attempt under way says about the exchange.
     @_noLocks
     mutating func judgeLoss(_ connection: Int32, isUndelivered: Bool) {
-        let stream = exchanges[connection].stream
-        guard stream >= 0 else { return }
-        let session = streams[stream].session
+        guard exchanges[connection].half.exists else { return }
+        let session = exchanges[connection].session
         exchanges[connection].past.loser = sessions[session].standing.program
         let isLost: Bool
         if case .live = sessions[session].phase { isLost = false } else { isLost = true }
@@ -118,7 +117,7 @@ extension Worker {
             exchanges[connection].past.attempts.loseYoung(isAlone: sessions[session].standing.lostTogether == 1)
         } else if isLost {
             return
-        } else if !streams[stream].state.isAcknowledged {
+        } else if !isAccepted(connection) {
             // It was taken back from a session that had not accepted it.
             exchanges[connection].past.attempts.forgive()
         }

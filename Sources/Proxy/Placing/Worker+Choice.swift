@@ -70,7 +70,7 @@ extension Worker {
         }
         for place in mine {
             let session = localSession(route, place)
-            if isWilling(session, for: connection) { return session }
+            if makeReadyIfWilling(session, for: connection) { return session }
         }
         return -1
     }
@@ -80,7 +80,7 @@ extension Worker {
     private mutating func shares(_ recent: Int32, insteadOf other: Int32, for connection: Int32) -> Bool {
         guard recent >= 0 else { return false }
         // It may have been lost since; its slot is given out again at the beginning of a turn only.
-        guard case .live = sessions[recent].phase, isWilling(recent, for: connection) else { return false }
+        guard case .live = sessions[recent].phase, makeReadyIfWilling(recent, for: connection) else { return false }
         guard other >= 0 else { return true }
         let count = sessions[other].streams.all.count
         return sessions[recent].streams.all.count <= count + min(count, DataPlaneLimits.sharedRequests)
@@ -106,7 +106,7 @@ extension Worker {
         for place in mine {
             let session = localSession(route, place)
             guard session >= 0, !sessions[session].isDraining else { continue }
-            if mayOpen(session, for: connection) { return .local(session: session) }
+            if makeReady(session, for: connection) { return .local(session: session) }
         }
         let queue = chooseToWaitFor(route: route, mine: mine, isSlow: true)
         if queue >= 0 { return .fullSession(session: queue) }
@@ -123,15 +123,17 @@ extension Worker {
     }
 
     private mutating func lessLoaded(_ first: Int32, _ second: Int32, for connection: Int32) -> Int32 {
-        guard isWilling(first, for: connection) else { return isWilling(second, for: connection) ? second : -1 }
-        guard isWilling(second, for: connection) else { return first }
+        guard makeReadyIfWilling(first, for: connection) else {
+            return makeReadyIfWilling(second, for: connection) ? second : -1
+        }
+        guard makeReadyIfWilling(second, for: connection) else { return first }
         return sessions[first].streams.all.count <= sessions[second].streams.all.count ? first : second
     }
 
     @_noLocks
-    mutating func isWilling(_ session: Int32, for connection: Int32) -> Bool {
+    mutating func makeReadyIfWilling(_ session: Int32, for connection: Int32) -> Bool {
         guard session >= 0, !sessions[session].acceptance.isSlow else { return false }
-        return mayOpen(session, for: connection)
+        return makeReady(session, for: connection)
     }
 
     /// The reactor with the fewest connections of those that own sessions of the route, this one apart; -1: none, or

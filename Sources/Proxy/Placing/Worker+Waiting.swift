@@ -179,21 +179,19 @@ extension Worker {
         patience[connection].waitingBytes = 0
     }
 
-    /// The connection has got a stream.
+    /// The session serves the connection from now on.
     @_noLocks
-    mutating func beginService(_ connection: Int32, _ stream: Int32) {
-        if exchanges[connection].past.attempts.mayKill {
-            streams[stream].isSuspect = true
-            sessions[streams[stream].session].standing.suspects += 1
-        }
-        if hasWaited(connection) {
+    mutating func beginService(_ connection: Int32, _ session: Int32) {
+        let hasWaited = hasWaited(connection)
+        let mayKill = exchanges[connection].past.attempts.mayKill
+        if hasWaited || mayKill { notePaced(connection, hasWaited: hasWaited, mayKill: mayKill) }
+        if hasWaited {
             patience[connection].waitedSince = 0
-            notePaced(stream, streams[stream].session)
             books.bump(.released)
             count(.released, connection)
         }
         stopWaiting(connection)
-        exchanges[connection].session = streams[stream].session
+        exchanges[connection].session = session
         // The time of the wait is not the service's.
         exchanges[connection].past.phaseSince = now
         exchanges[connection].lastProgress = now
@@ -290,7 +288,7 @@ extension Worker {
         while left > 0, hasPace(session) {
             left -= 1
             let connection = sessions[session].waiters.openers.first
-            guard connection >= 0, canOpen(session) || canReuse(session, for: connection) else { return }
+            guard connection >= 0, makeReady(session) || canReuse(session, for: connection) else { return }
             leaveList(connection)
             routeAgain(connection)
         }
@@ -305,7 +303,7 @@ extension Worker {
             let connection = sessions[session].waiters.doubtful.first
             guard connection >= 0, left > 0 else { return }
             left -= 1
-            guard mayOpen(session, for: connection) || hasProvenSibling(session) else { return }
+            guard makeReady(session, for: connection) || hasProvenSibling(session) else { return }
             chooseAnew(connection)
         }
     }

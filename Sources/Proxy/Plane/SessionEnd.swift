@@ -24,6 +24,12 @@ public enum SessionEnd: UInt8, Sendable {
     }
 }
 
+extension SessionEnd {
+    var place: UInt64 {
+        @_noLocks get { UInt64(unsafe unsafeBitCast(self, to: UInt8.self)) + 1 }
+    }
+}
+
 /// What became of a session's streams in the moment that it was lost, or said GoAway; for the log.
 public struct SessionTally: BitwiseCopyable, Sendable {
     // Each count stays at its highest value.

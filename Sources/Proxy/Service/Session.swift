@@ -28,6 +28,8 @@ struct Session: BitwiseCopyable {
     var generation: UInt32 = 0
     var phase = SessionPhase.free
     var options = SessionOptions()
+    /// What serves its clients.
+    var kind = ServiceKind.stream
     /// The route that it serves, by its lasting number.
     var route = UInt32.max
 

@@ -21,11 +21,7 @@ struct Stream: BitwiseCopyable {
     var session: Int32
     /// The client that it serves, or -1.
     var connection: Int32
-    /// The beginning of a reply's head.
-    var partial = Chain()
-    var headEnd = HeadEndFinder()
-    /// For the trailer fields of the request.
-    var trailers = TrailerFilter()
+    var parts = HalfParts()
     /// Since when it serves nobody.
     var unusedSince: UInt64 = 0
     var use = StreamUse.serving
@@ -46,6 +42,20 @@ struct Stream: BitwiseCopyable {
         self.session = session
         self.connection = connection
     }
+
+    // MARK: for the client's half
+
+    /// How many bytes the service takes.
+    var room: Int { @_noLocks get { Int(state.sendWindow) } }
+    /// The service has heard of it, or will with what is sent next.
+    var isAnnounced: Bool { @_noLocks get { state.isAnnounced } }
+    var isAccepted: Bool { @_noLocks get { state.isAcknowledged } }
+    var canFinish: Bool { @_noLocks get { state.canSendFin } }
+    var hasFinished: Bool { @_noLocks get { state.finSent } }
+    /// Nobody reads what is still said: its end was, or the service has reset it.
+    var takesNoMore: Bool { @_noLocks get { state.finSent || state.isReset && !isTakenBack } }
+
+    // MARK: what it is there for
 
     var isIdle: Bool {
         @_noLocks get {

@@ -56,7 +56,7 @@ extension Worker {
 
     /// Gives the connections that wait for room their turns, a quantum each (deficit round robin with equal weights).
     private mutating func pump(_ session: Int32) {
-        // The same bounds as in `sendingRoom`: whom it would only put back into the queue is left there.
+        // The same bounds as in `claimStreamRoom`: whom it would only put back into the queue is left there.
         while sessions[session].egress.frames.count < DataPlaneLimits.egressBytes, hasEgressBlocks,
             case .live = sessions[session].phase
         {
@@ -115,9 +115,8 @@ extension Worker {
     /// How many bytes the connection may write to its stream now. When the session has too much to send already, the
     /// connection queues up; when the stream has no window, its opening will call.
     @_noLocks
-    func sendingRoom(_ connection: Int32, wanted: Int) -> Int {
-        let stream = exchanges[connection].stream
-        guard stream >= 0, !streams[stream].isTakenBack else { return 0 }
+    mutating func claimStreamRoom(_ connection: Int32, _ stream: Int32, wanted: Int) -> Int {
+        guard !streams[stream].isTakenBack else { return 0 }
         let window = Int(streams[stream].state.sendWindow)
         guard window > 0 else { return 0 }
         let session = streams[stream].session

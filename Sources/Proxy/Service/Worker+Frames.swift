@@ -62,7 +62,7 @@ extension Worker {
         let stream = sessions[session].reading.stream
         if stream >= 0 {
             if streams[stream].connection >= 0 {
-                let hasMore = unsafe deliver(stream, payload)
+                let hasMore = unsafe deliver(streams[stream].connection, payload)
                 // What lies behind a reply is nobody's, least of all the next client's.
                 if hasMore || !isEnd, sessions[session].reading.stream == stream { unexpectedBytes(stream) }
             } else {
@@ -81,7 +81,7 @@ extension Worker {
         sessions[session].reading.stream = -1
         guard sessions[session].reading.finishesAfterPayload else { return }
         sessions[session].reading.finishesAfterPayload = false
-        if current >= 0 { serviceFinished(current) }
+        if current >= 0 { streamFinished(current) }
     }
 
     /// Bytes on a stream that carries no exchange: an idle one cannot be trusted any more; one that lingers is about
@@ -121,7 +121,7 @@ extension Worker {
         if event.contains(.acknowledged), !wasAcknowledged {
             sessions[session].state.acknowledged(header.streamID)
             noteAcceptance(session)
-            streamAccepted(stream, session)
+            if streams[stream].connection >= 0 { serviceAccepted(streams[stream].connection) }
             if !sessions[session].waiters.openers.isEmpty { markDirty(session: session) }
         }
         if event.contains(.acknowledgedLate) { return takenBackTooLate(stream, session) }
@@ -138,7 +138,7 @@ extension Worker {
             if hasPayload {
                 sessions[session].reading.finishesAfterPayload = true
             } else {
-                serviceFinished(stream)
+                streamFinished(stream)
             }
         } else if connection >= 0, !wasAcknowledged, connections[connection].clientFinished {
             settle(connection)
@@ -167,10 +167,10 @@ extension Worker {
         guard connection >= 0 else { return free(stream) }
         loseExchange(connection, isUndelivered: isRefused)
     }
-}
 
-extension SessionEnd {
-    var place: UInt64 {
-        @_noLocks get { UInt64(unsafe unsafeBitCast(self, to: UInt8.self)) + 1 }
+    /// The service has ended a stream (FIN), and all bytes before its end have been passed on.
+    private mutating func streamFinished(_ stream: Int32) {
+        let connection = streams[stream].connection
+        if connection >= 0 { serviceFinished(connection) } else { finishUnused(stream) }
     }
 }

@@ -6,25 +6,26 @@ import Yamux
 extension Worker {
     /// The service learns of the stream by an empty frame.
     @_noLocks
-    mutating func announce(_ stream: Int32) {
+    mutating func announceStream(_ stream: Int32) {
         noteFirstFrame(stream)
         let flags = streams[stream].state.flagsForNextFrame()
         let header = FrameHeader.windowUpdate(streams[stream].state.id, 0, flags: flags)
         writeHeader(header, streams[stream].session, isControl: false)
     }
 
+    /// Whether the session can open a stream, having done what that takes.
     @_noLocks @inline(__always)
-    mutating func canOpen(_ session: Int32) -> Bool {
+    mutating func makeReadyToOpen(_ session: Int32) -> Bool {
         guard session >= 0, !streams.isFull else { return false }
         guard sessions[session].acceptance.refusedUntil <= now, mayHoldMore(session) else { return false }
         if !sessions[session].state.hasGoneRound, sessions[session].state.canOpenStream { return true }
-        return canOpenByOddID(session)
+        return makeReadyByOddID(session)
     }
 
     /// The ids have gone round, or the next one rests, or the queue of the service looks full.
     @inline(never)
     @_noLocks
-    mutating func canOpenByOddID(_ session: Int32) -> Bool {
+    mutating func makeReadyByOddID(_ session: Int32) -> Bool {
         if sessions[session].state.hasGoneRound { passOverIDsInUse(session) }
         if sessions[session].state.awaitsPongForIDs { askForIDs(session) }
         return sessions[session].state.canOpenStream || sessions[session].state.mayProbe(now: now)
@@ -63,8 +64,7 @@ extension Worker {
             let stream = unusedLinks.removeFirst(from: &sessions[session].streams.idle)
             streams[stream].use = .serving
             streams[stream].connection = connection
-            streams[stream].headEnd = HeadEndFinder()
-            exchanges[connection].stream = stream
+            streams[stream].parts.headEnd = HeadEndFinder()
             return stream
         }
         return openStream(connection, session)
@@ -73,7 +73,7 @@ extension Worker {
     /// Opens a stream for the connection; nothing is written yet. -1: no slot is left.
     @_noLocks
     mutating func openStream(_ connection: Int32, _ session: Int32) -> Int32 {
-        guard canOpen(session) else { return -1 }
+        guard makeReadyToOpen(session) else { return -1 }
         // Until now it had nothing to accept.
         if sessions[session].state.liveStreams == 0 { sessions[session].acceptance.last = now }
         let id = sessions[session].state.openStream()
@@ -82,7 +82,6 @@ extension Worker {
         streams[stream].openedAt = now
         table.insert(session: session, id: id, slot: stream)
         streamLinks.append(stream, to: &sessions[session].streams.all)
-        exchanges[connection].stream = stream
         books.set(.streams, to: streams.count)
         return stream
     }

@@ -7,8 +7,8 @@ extension Worker {
     /// Whether the connection may have a stream of the session now. Who has waited goes at the session's pace; nobody
     /// else overtakes those.
     @_noLocks
-    mutating func mayOpen(_ session: Int32, for connection: Int32) -> Bool {
-        guard canOpen(session) || canReuse(session, for: connection) else { return false }
+    mutating func makeReady(_ session: Int32, for connection: Int32) -> Bool {
+        guard makeReady(session) || canReuse(session, for: connection) else { return false }
         if sessions[session].acceptance.takesOneAtATime, sessions[session].state.liveStreams > 0 {
             return false
         }
@@ -21,17 +21,24 @@ extension Worker {
     @_noLocks
     func hasPace(_ session: Int32) -> Bool { sessions[session].pace.allows(rate: limits.releaseRate, now: now) }
 
-    /// A client that had to wait has got its stream.
+    /// A client has got its stream: one that had to wait, or one whose exchange may kill services.
     @_noLocks
-    mutating func notePaced(_ stream: Int32, _ session: Int32) {
-        assert(!streams[stream].isPaced, "rule 25: a stream is counted once")
+    mutating func notePaced(stream: Int32, hasWaited: Bool, mayKill: Bool) {
+        assert(!streams[stream].isPaced && !streams[stream].isSuspect, "rule 25: a stream is counted once")
+        let session = streams[stream].session
+        if mayKill {
+            streams[stream].isSuspect = true
+            sessions[session].standing.suspects += 1
+        }
+        guard hasWaited else { return }
         streams[stream].isPaced = true
         sessions[session].pace.release(rate: limits.releaseRate, now: now)
     }
 
     /// The session has answered a stream: the beginning of a reply, or the acceptance of a raw connection.
     @_noLocks
-    mutating func noteAnswered(_ stream: Int32, _ session: Int32) {
+    mutating func noteAnswered(stream: Int32) {
+        let session = streams[stream].session
         if !sessions[session].standing.hasAnswered { becomeProven(session) }
         sessions[session].pace.noteAnswered()
         if streams[stream].isSuspect { acquit(stream, session) }

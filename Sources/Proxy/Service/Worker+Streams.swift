@@ -8,7 +8,6 @@ extension Worker {
     @_noLocks
     mutating func retire(_ connection: Int32) {
         let stream = exchanges[connection].stream
-        guard stream >= 0 else { return }
         leaveSessionQueue(connection)
         returnCredit(connection, stream)
         endKeeping(connection)
@@ -97,15 +96,6 @@ extension Worker {
         free(stream)
     }
 
-    /// The connection's stream, if it has one, ends with what it carried.
-    @_noLocks
-    mutating func leaveStream(_ connection: Int32) {
-        let stream = exchanges[connection].stream
-        guard stream >= 0 else { return }
-        abandon(stream)
-        exchanges[connection].stream = -1
-    }
-
     /// The stream is over; its slot and id are forgotten.
     @_noLocks
     mutating func free(_ stream: Int32) {
@@ -126,7 +116,7 @@ extension Worker {
         endPaced(stream, number)
         if streams[stream].isSuspect { acquit(stream, number) }
         returnExtraCredit(streams[stream].state.receiveWindowGrowth, number)
-        pool.clear(&streams[stream].partial)
+        pool.clear(&streams[stream].parts.head)
         table.remove(session: number, id: streams[stream].state.id, slot: stream)
         streamLinks.remove(stream, from: &sessions[number].streams.all)
         streams.remove(stream)
@@ -182,5 +172,12 @@ extension Worker {
         unusedLinks.append(stream, to: &sessions[session].streams.lingering)
         sendFin(stream)
         if streams[stream].state.isFinished { free(stream) }
+    }
+
+    /// How far the service's direction has come to its end.
+    @_noLocks
+    func end(ofStream stream: Int32) -> ServiceEnd {
+        guard streams[stream].state.finReceived else { return .open }
+        return sessions[streams[stream].session].reading.stream == stream ? .announced : .finished
     }
 }

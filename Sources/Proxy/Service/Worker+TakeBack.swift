@@ -77,7 +77,7 @@ extension Worker {
             let state = streams[stream].state
             if connection >= 0, !state.isAcknowledged, !streams[stream].isTakenBack {
                 if isRepeatable(connection) {
-                    leaveStream(connection)
+                    abort(connection)
                     expireWait(connection)
                 } else {
                     loseExchange(connection, isUndelivered: false)
@@ -98,6 +98,14 @@ extension Worker {
         }
         let state = streams[stream].state
         return state.isAnnounced && !state.isAcknowledged && state.canSendReset && !state.finSent
+    }
+
+    /// The session has accepted nothing since the stream was opened, and somebody else could.
+    @_noLocks
+    func mayBeTakenBack(stream: Int32) -> Bool {
+        let session = streams[stream].session
+        guard sessions[session].acceptance.last <= streams[stream].openedAt else { return false }
+        return hasWillingSibling(session)
     }
 
     private func isRepeatable(_ connection: Int32) -> Bool {

@@ -46,9 +46,7 @@ extension Worker {
 
     /// More has come for the client than a pipe holds: the rest has to be copied, or all of it if it has none.
     @_noLocks
-    mutating func notePileUp(_ connection: Int32) {
-        let stream = exchanges[connection].stream
-        guard stream >= 0 else { return }
+    mutating func notePileUp(stream: Int32) {
         let session = streams[stream].session
         streams[stream].window.pileUp(
             streams[stream].state, roundTrip: sessions[session].roundTrip, now: nowMicroseconds)

@@ -102,26 +102,30 @@ extension Worker {
         assert(
             patience[connection].waitingBytes <= connections[connection].received.count,
             "rule 22: only bytes that wait are counted")
-        assert(exchange.stream < 0, "rule 21: who waits for a session has no stream")
+        assert(!exchange.half.exists, "rule 21: who waits for a session has no stream")
     }
 
     private func checkExchange(_ connection: Int32, _ exchange: Exchange) {
         assert(exchange.isKept || exchange.kept.isEmpty, "rule 20: what is kept is all that was passed on, or nothing")
         if case .skipped = exchange.request {
-            assert(exchange.stream < 0, "rule 7: what is left of a request is skipped when its reply is whole")
+            assert(!exchange.half.exists, "rule 7: what is left of a request is skipped when its reply is whole")
         }
-        guard exchange.stream >= 0 else {
+        guard exchange.half.exists else {
             assert(exchange.owedCredit == 0, "rule 18: credit is owed to a stream")
             return assert(!connections[connection].isQueuedToSplice, "rule 16: who has no stream splices nothing")
         }
-        let stream = streams[exchange.stream]
+        if exchange.stream >= 0 { checkStreamHalf(connection, exchange.stream) }
+    }
+
+    private func checkStreamHalf(_ connection: Int32, _ number: Int32) {
+        let stream = streams[number]
         assert(stream.connection == connection, "rule 4: a stream and its connection know of each other")
         if case .http = connections[connection].client.mode, stream.state.finSent {
             assert(stream.state.isAcknowledged, "rule 8: a FIN follows the acceptance of its stream")
         }
         switch stream.use {
-        case .serving: assert(!unusedLinks.isLinked(exchange.stream), "rule 23: who serves is not among the unused")
-        case .takenBack: assert(unusedLinks.isLinked(exchange.stream), "rule 23: what is taken back has a barrier")
+        case .serving: assert(!unusedLinks.isLinked(number), "rule 23: who serves is not among the unused")
+        case .takenBack: assert(unusedLinks.isLinked(number), "rule 23: what is taken back has a barrier")
         case .idle, .lingering: assertionFailure("rule 23: an idle stream, and one that lingers, serves nobody")
         }
     }

@@ -142,8 +142,8 @@ extension Worker {
 
     private func hasEndedDirection(_ connection: Int32) -> Bool {
         guard case .open = connections[connection].client.end else { return true }
-        let stream = exchanges[connection].stream
-        return stream >= 0 && streams[stream].state.finReceived
+        if case .open = serviceEnd(connection) { return false }
+        return true
     }
 
     /// While both directions are open, a relay may stand still for as long as its ends like. With one of them ended it
@@ -156,8 +156,7 @@ extension Worker {
             deadline = deadline.sooner(
                 Deadline(exchanges[connection].lastProgress + limits.stallTimeout, .relayedBytes))
         }
-        let stream = exchanges[connection].stream
-        guard record.clientFinished, stream >= 0, streams[stream].state.canSendFin else { return deadline }
+        guard record.clientFinished, canFinish(connection) else { return deadline }
         return deadline.sooner(
             Deadline(exchanges[connection].past.phaseSince + DataPlaneLimits.finHoldMilliseconds, .acceptance))
     }
@@ -201,7 +200,7 @@ extension Worker {
         case .reply: giveUp(connection, .failedNoReply)
         case .restOfReply:
             books.bump(.idleRelays)
-            leaveStream(connection)
+            abort(connection)
             cut(connection, counting: .cutIdle)
         }
     }

@@ -111,7 +111,7 @@ extension Worker {
     }
 
     /// What the turn has brought together goes out, each socket's bytes in one send.
-    private mutating func endTurn() {
+    mutating func endTurn() {
         if drainsInTurn { drain() }
         freeEnded()
         if accepting.hasFreedSlot {

@@ -62,6 +62,10 @@ struct Worker: ~Copyable {
     /// A node a connection, then one a session, then one for accepting again.
     var timers: TimerWheel
 
+    #if SECOND_KIND
+    let memoryHalves = MemoryHalves()
+    #endif
+
     // What they have in common, each in the hands of a structure of its own.
     var accepting: Accepting
     var waiting: Waiting
