@@ -51,3 +51,23 @@ import Testing
         }
     }
 }
+
+/// The same of functions and states, in the page that leads through the data plane.
+@Test func `what the page on states names is in the sources`() throws {
+    let checkout = Checkout.current
+    let page = try #require(checkout.files.first { $0.path == "Sources/Proxy/LIFECYCLE.md" })
+    var words = Set<Substring>()
+    for file in checkout.files where file.path.hasPrefix("Sources/Proxy/") || file.path.hasPrefix("Sources/Yamux/") {
+        guard file.name.hasSuffix(".swift") else { continue }
+        words.formUnion(file.text.matches(of: /\w+/).map(\.output))
+    }
+    var named = 0
+    for quoted in page.text.matches(of: /`([\w.]+)[^`]*`|──(\w+)──/) {
+        let name = quoted.output.1 ?? quoted.output.2 ?? ""
+        for part in name.split(separator: ".") where !words.contains(part) {
+            Issue.record("\(page.path) names \(name)")
+        }
+        named += 1
+    }
+    #expect(named > 100)
+}
