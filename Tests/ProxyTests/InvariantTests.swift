@@ -1,3 +1,4 @@
+import HTTP1
 import Memory
 import Routing
 import Testing
@@ -61,7 +62,7 @@ private enum Breakage: String, CaseIterable, Codable {
     case countedWithoutWait, waitsUncounted, moreBytesThanWait
     case takenBackWithoutBarrier, idleWithClient, lingersWithClient
     case streamOfOtherSession, payloadOfNobody, pacedUncounted, suspectsUncounted
-    case closingUncounted, shakingUncounted, parkedBeyondAll, metTwice
+    case closingUncounted, shakingUncounted, parkedBeyondAll, metTwice, replyOfNothing
 
     var rule: Int {
         switch self {
@@ -94,6 +95,7 @@ private enum Breakage: String, CaseIterable, Codable {
         case .shakingUncounted: 27
         case .parkedBeyondAll: 28
         case .metTwice: 29
+        case .replyOfNothing: 30
         }
     }
 
@@ -214,6 +216,8 @@ private enum Breakage: String, CaseIterable, Codable {
         case .drainingUncounted: world.stepped.worker.sessions[0].draining.since = 1
         case .closingUncounted: world.stepped.worker.memory.closingBytes = 1
         case .shakingUncounted: world.stepped.worker.connectionLinks.append(client, to: &world.stepped.worker.shaking)
+        case .replyOfNothing:
+            world.stepped.worker.exchanges[client].beginReply(.untilClose, length: 0, keepsStream: false)
         case .metTwice: _ = world.stepped.worker.meet(client, 0)
         case .parkedBeyondAll:
             for number in 0...Int32(ParkedClients.capacity) {
@@ -237,7 +241,7 @@ struct InvariantTests {
     }
 
     @Test func everyRuleIsBroken() {
-        #expect(Set(Breakage.allCases.map(\.rule)) == Set(1...29))
+        #expect(Set(Breakage.allCases.map(\.rule)) == Set(1...30))
     }
 
     @Test(arguments: Breakage.allCases)

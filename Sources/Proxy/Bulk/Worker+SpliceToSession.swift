@@ -149,8 +149,8 @@ extension Worker {
             return 0
         }
         if case .http = connections[connection].client.mode {
-            exchanges[connection].requestLeft -= UInt64(count)
-            if exchanges[connection].requestLeft == 0 { exchanges[connection].request = .finished }
+            let taken = exchanges[connection].takeCounted(count)
+            precondition(taken == count, "no more than the body was taken")
         }
         exchanges[connection].lastProgress = now
         books.bump(.splicedToSessions, by: UInt64(count))

@@ -25,8 +25,7 @@ extension Worker {
     /// What the client still sends is nobody's. It is read, within a bound, so that no reset overtakes its reply.
     @_noLocks
     mutating func discardRest(_ connection: Int32) {
-        exchanges[connection].request = .discarded
-        exchanges[connection].requestLeft = DataPlaneLimits.discardedBytes
+        exchanges[connection].discardRequest(atMost: DataPlaneLimits.discardedBytes)
     }
 
     /// A client that has finished waits in vain: it gets what it was sent before, and its request is nobody's.
@@ -51,7 +50,7 @@ extension Worker {
         pool.clear(&connections[connection].received)
         connections[connection].isMidHead = false
         discardRest(connection)
-        exchanges[connection].reply = .none
+        exchanges[connection].endReply()
         connections[connection].linger()
         exchanges[connection].past.phaseSince = now
         schedule(connection, at: now + limits.stallTimeout)

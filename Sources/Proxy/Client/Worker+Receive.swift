@@ -133,19 +133,14 @@ extension Worker {
     /// Bytes of a body whose reply is out already. Returns how many belong to it; behind the last one the next request
     /// may begin.
     private mutating func skip(_ connection: Int32, _ available: Int) -> Int {
-        let count = min(UInt64(available), exchanges[connection].requestLeft)
-        exchanges[connection].requestLeft -= count
-        if exchanges[connection].requestLeft == 0 {
-            exchanges[connection].request = .head
-            becomeIdle(connection)
-        }
-        return Int(count)
+        let count = exchanges[connection].skip(available)
+        if case .head = exchanges[connection].request { becomeIdle(connection) }
+        return count
     }
 
     /// Bytes that are nobody's. Who sends too many of them is not read any more.
     private mutating func drop(_ connection: Int32, _ count: Int) -> Int {
-        exchanges[connection].requestLeft -= min(UInt64(count), exchanges[connection].requestLeft)
-        if exchanges[connection].requestLeft == 0 { stopReceiving(connection) }
+        if exchanges[connection].drop(count) { stopReceiving(connection) }
         return count
     }
 

@@ -27,10 +27,8 @@ extension Worker {
         let limit = min(room, bytes.count)
         switch exchanges[connection].requestFraming {
         case .counted:
-            let count = Int(min(UInt64(limit), exchanges[connection].requestLeft))
+            let count = exchanges[connection].takeCounted(limit)
             noteBody(connection, count)
-            exchanges[connection].requestLeft -= UInt64(count)
-            if exchanges[connection].requestLeft == 0 { exchanges[connection].request = .finished }
             return count
         case .chunked:
             guard limit > 0 else { return 0 }
@@ -49,7 +47,7 @@ extension Worker {
         var consumed = 0
         switch unsafe exchanges[connection].requestChunks.advance(bytes, consumed: &consumed) {
         case .more: break
-        case .finished: exchanges[connection].request = .finished
+        case .finished: exchanges[connection].finishRequest()
         case .broken: giveUp(connection, .refusedChunks)
         }
         return consumed
@@ -78,7 +76,7 @@ extension Worker {
             UnsafeRawBufferPointer(rebasing: piece), consumed: &consumed)
         switch status {
         case .more: break
-        case .finished: exchanges[connection].request = .finished
+        case .finished: exchanges[connection].finishRequest()
         case .broken:
             giveUp(connection, .refusedChunks)
             return bytes.count

@@ -35,7 +35,7 @@ extension Worker {
     @_noLocks
     mutating func cut(_ connection: Int32, counting why: ListenerCounter) {
         if case .untilClose = exchanges[connection].replyFraming { return cutOff(connection, counting: why) }
-        exchanges[connection].reply = .none
+        exchanges[connection].endReply()
         if exchanges[connection].decodesChunks { return cutOff(connection, counting: why) }
         count(why, connection)
         // Something is missing: close_notify would say the contrary.

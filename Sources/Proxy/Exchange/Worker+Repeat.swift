@@ -108,13 +108,10 @@ extension Worker {
         exchanges[connection].isKept = false
         pool.join(&connections[connection].received, to: &whole)
         connections[connection].received = whole
-        exchanges[connection].owedCredit = 0
-        exchanges[connection].reply = .none
         connections[connection].isMidHead = false
-        exchanges[connection].past.handOvers = 0
-        exchanges[connection].past.phaseSince = now
-        exchanges[connection].lastProgress = now
-        if case .http = connections[connection].client.mode { exchanges[connection].request = .head }
+        let isRelay: Bool
+        if case .relay = connections[connection].client.mode { isRelay = true } else { isRelay = false }
+        exchanges[connection].startAnew(now: now, isRelay: isRelay)
         schedule(connection, at: now + pollingPeriod)
         queues.servable.append(connection)
     }

@@ -84,12 +84,9 @@ extension Worker {
         dropKept(connection)
         noteAnswered(connection)
         if scratch.responseHead.isSwitching || isTunnel(connection) { return unsafe passSwitch(connection, bytes) }
-        exchanges[connection].replyFraming = scratch.responseHead.framing
-        exchanges[connection].replyLeft = scratch.responseHead.contentLength
-        exchanges[connection].replyChunks = ChunkedReader()
-        exchanges[connection].decodesChunks = false
-        exchanges[connection].reply = .body
-        exchanges[connection].serviceKeepsStream = scratch.responseHead.keepAlive
+        exchanges[connection].beginReply(
+            scratch.responseHead.framing, length: scratch.responseHead.contentLength,
+            keepsStream: scratch.responseHead.keepAlive)
         decidePersistence(connection)
         let close = !exchanges[connection].keepsAlive
         unsafe sendHead(connection, bytes, close: close)
@@ -150,7 +147,7 @@ extension Worker {
 
     private mutating func becomeRelay(_ connection: Int32) {
         connections[connection].client.mode = .relay
-        exchanges[connection].reply = .none
+        exchanges[connection].endReply()
         timers.cancel(connection)
         feedReceived(connection)
     }

@@ -9,8 +9,7 @@ extension Worker {
         case .counted:
             let count = Int(min(UInt64(bytes.count), exchanges[connection].replyLeft))
             unsafe send(connection, UnsafeRawBufferPointer(rebasing: bytes[..<count]))
-            exchanges[connection].replyLeft -= UInt64(count)
-            if exchanges[connection].replyLeft == 0 { finishReply(connection) }
+            if exchanges[connection].passReply(counted: count) { finishReply(connection) }
             return count
         case .chunked: return unsafe takeReplyChunks(connection, bytes)
         case .untilClose:
@@ -59,8 +58,10 @@ extension Worker {
     /// The reply is complete. The stream has done its work, and the connection goes on or ends.
     @_noLocks
     mutating func finishReply(_ connection: Int32) {
+        // Its last bytes may have ended it.
+        guard !connections[connection].isClosing else { return }
         release(connection)
-        exchanges[connection].reply = .none
+        exchanges[connection].endReply()
         var isEarly = false
         if case .body = exchanges[connection].request { isEarly = true }
         if isEarly, exchanges[connection].keepsAlive {
@@ -72,7 +73,7 @@ extension Worker {
             connections[connection].closeAfterFlush()
             markDirty(connection: connection)
         } else {
-            exchanges[connection].request = .head
+            exchanges[connection].beginNext()
             becomeIdle(connection)
         }
     }
@@ -80,7 +81,7 @@ extension Worker {
     /// The reply was early and promised that the connection goes on: behind what is left of the body.
     @_noLocks
     mutating func skipRest(_ connection: Int32) {
-        exchanges[connection].request = .skipped
+        exchanges[connection].beginToSkip()
         exchanges[connection].past.phaseSince = now
         schedule(connection, at: now + pollingPeriod)
         queues.servable.append(connection)

@@ -157,7 +157,7 @@ extension Worker {
         if case .none = scratch.requestHead.framing, mayGoOn {
             reply(connection, why, close: false)
             stopWaiting(connection)
-            exchanges[connection].request = .head
+            exchanges[connection].beginNext()
             connections[connection].client.hasServed = true
             becomeIdle(connection)
             return scratch.requestHead.byteCount
@@ -196,10 +196,7 @@ extension Worker {
         let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[bodyStart...])
         connections[connection].isSettled = true
         connections[connection].client.hasServed = true
-        exchanges[connection].past.handOvers = 0
-        exchanges[connection].reply = .head
-        exchanges[connection].requestChunks = ChunkedReader()
-        setBodyPhase(connection)
+        exchanges[connection].start()
         // The head is never split by a window: a fresh stream has 256 KiB. One that is used again has what it has.
         let room = max(0, min(firstRoom(connection), DataPlaneLimits.frameBytes) - headCount)
         let bodyCount = unsafe takeBody(connection, rest, atMost: room)
@@ -208,13 +205,6 @@ extension Worker {
         unsafe offer(connection, head, UnsafeRawBufferPointer(rebasing: rest[..<bodyCount]))
         unsafe beginKeeping(connection, UnsafeRawBufferPointer(rebasing: bytes[..<(bodyStart + bodyCount)]))
         return bodyStart + bodyCount
-    }
-
-    private mutating func setBodyPhase(_ connection: Int32) {
-        switch exchanges[connection].requestFraming {
-        case .counted, .chunked: exchanges[connection].request = .body
-        case .none, .untilClose: exchanges[connection].request = .finished
-        }
     }
 
     private mutating func writeHead(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {

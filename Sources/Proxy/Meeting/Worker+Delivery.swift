@@ -52,10 +52,10 @@ extension Worker {
         exchanges[connection].lastProgress = now
         guard isReplyCounted(connection) else { return emptyPipe(connection) }
         let half = exchanges[connection].half
-        exchanges[connection].replyLeft -= UInt64(count)
+        let isEnd = exchanges[connection].passReply(counted: count)
         emptyPipe(connection)
         // The client may have vanished by it.
-        if half.isSame(as: exchanges[connection].half), exchanges[connection].replyLeft == 0 { finishReply(connection) }
+        if isEnd, half.isSame(as: exchanges[connection].half) { finishReply(connection) }
     }
 
     /// A reply's body ends with its length.

@@ -8,7 +8,7 @@ extension Worker {
     @_noLocks
     mutating func handOver(_ connection: Int32, to reactor: Int) {
         stopWaiting(connection)
-        if case .http = connections[connection].client.mode { exchanges[connection].request = .head }
+        if case .http = connections[connection].client.mode { exchanges[connection].endWait() }
         connections[connection].beginHandOver()
         connections[connection].target = UInt8(truncatingIfNeeded: reactor)
         timers.schedule(connection, at: now + pollingPeriod)

@@ -67,7 +67,7 @@ extension Worker {
 
     /// Makes room for a wait. False: there are too many, and the client has been told.
     private mutating func enterWait(_ connection: Int32, _ route: SoughtRoute) -> Bool {
-        if case .http = connections[connection].client.mode { exchanges[connection].request = .waiting }
+        if case .http = connections[connection].client.mode { exchanges[connection].beginWait() }
         if exchanges[connection].countsAsWaiting {
             moveShare(connection, to: route)
             return true
@@ -312,7 +312,7 @@ extension Worker {
         switch connections[connection].client.mode {
         case .relay: routeRaw(connection)
         case .http:
-            exchanges[connection].request = .head
+            exchanges[connection].endWait()
             feedReceived(connection)
         case .undecided: break
         }
