@@ -148,6 +148,19 @@ struct SecondKindTests {
         #expect(world.stepped.plane.sum(.connections) == 0)
     }
 
+    /// What we answer ourselves has waited no longer than until then, and the next request begins afresh.
+    @Test func anAnswerOfOurOwnEndsPatience() throws {
+        let world = try World(.http)
+        world.stepped.worker.beginPatience(world.client)
+        world.stepped.worker.patience[world.client].waitedSince = 1
+        world.stepped.worker.exchanges[world.client].past.attempts.begin()
+        world.say("OPTIONS / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n")
+        #expect(world.heard().hasPrefix("HTTP/1.1 200 OK\r\n"))
+        #expect(!world.stepped.worker.exchanges[world.client].isPatient)
+        #expect(world.stepped.worker.exchanges[world.client].past.attempts.areNone)
+        world.end()
+    }
+
     /// What came to nothing is sent again where it may be, to another half.
     @Test func whatIsLostIsSentAgain() throws {
         let world = try World(.http)

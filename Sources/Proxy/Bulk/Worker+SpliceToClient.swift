@@ -65,6 +65,7 @@ extension Worker {
         var left = DataPlaneLimits.splicedBytesPerTurn
         var hasSpliced = false
         while case .live = sessions[session].phase {
+            assert(sessions[session].reading.isSplicing, "rule 17: frame by frame is read what is spliced")
             guard left > 0 else { return queues.splicingReaders.append(session) }
             switch splicePayload(session) {
             case .moved(let count):
@@ -123,6 +124,7 @@ extension Worker {
         let pipe = connections[connection].pipe
         let count = pipes.fill(pipe, from: sessions[session].fd, atMost: wanted)
         guard count > 0 else { return emptyHanded(connection, count) }
+        assert(count <= wanted, "rule 17: no more is taken than the frame has")
         sessions[session].state.noteReceived(now: now)
         sessions[session].reading.narrowReads = DataPlaneLimits.narrowReads
         books.bump(.splicedToClients, by: UInt64(count))

@@ -33,6 +33,7 @@ extension Worker {
     /// The pipe is empty: what was copied behind it is sent as everything else.
     @_noLocks
     mutating func releasePipe(_ connection: Int32) {
+        assert(connections[connection].pipe >= 0, "rule 14: a pipe that is given back was borrowed")
         let pipe = connections[connection].pipe
         connections[connection].pipe = -1
         connections[connection].pipedBytes = 0

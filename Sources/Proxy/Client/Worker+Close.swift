@@ -21,6 +21,9 @@ extension Worker {
         abort(connection)
         dropKept(connection)
         connections[connection].beginClose(reset: reset)
+        assert(
+            !exchanges[connection].half.exists && !isWaiting(connection),
+            "rule 4: who has gone waits nowhere, and is not served")
         timers.cancel(connection)
         dropPipe(connection)
         pool.clear(&connections[connection].received)
@@ -85,6 +88,7 @@ extension Worker {
         tls.free(connections[connection].client.tls)
         connections[connection].client.tls = TLSState()
         connections[connection].end()
+        assert(exchanges[connection].kept.isEmpty, "rule 20: nothing is kept of who has gone")
         connectionLinks.append(connection, to: &queues.ended)
     }
 

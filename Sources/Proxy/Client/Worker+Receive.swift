@@ -40,6 +40,7 @@ extension Worker {
     /// Bytes of the client; they stay where they are only until this returns.
     @_noLocks
     mutating func took(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
+        assert(!connections[connection].isClosing, "rule 4: nobody hears who has gone")
         noteReceived(connection)
         if connections[connection].received.isEmpty, !connections[connection].isHandingOver {
             let used = unsafe feed(connection, bytes)
@@ -75,6 +76,9 @@ extension Worker {
     /// Passes on what lies aside, as far as it goes.
     @_noLocks
     mutating func feedReceived(_ connection: Int32) {
+        assert(
+            connections[connection].client.fd >= 0 || connections[connection].isClosing,
+            "rule 4: bytes lie aside for a client")
         while !connections[connection].isClosing, !connections[connection].isHandingOver {
             let chain = connections[connection].received
             guard !chain.isEmpty else { return }
@@ -161,6 +165,7 @@ extension Worker {
     /// The client is one of the raw routes'.
     @_noLocks
     mutating func becomeRaw(_ connection: Int32) {
+        assert(!isWaiting(connection) && !exchanges[connection].half.exists, "rule 29: a raw client begins unserved")
         connections[connection].client.mode = .relay
         timers.cancel(connection)
         routeRaw(connection)
@@ -202,6 +207,7 @@ extension Worker {
     /// Leaves the client's further bytes in the kernel, and asks to be told if it vanishes meanwhile.
     @_noLocks
     mutating func stopReceiving(_ connection: Int32) {
+        assert(!connections[connection].isClosing, "rule 5: who has gone is not watched")
         if case .armed = connections[connection].receive { cancelReceive(connection) }
         watchForReset(connection)
     }
@@ -226,6 +232,7 @@ extension Worker {
     mutating func pollCompleted(_ completion: Completion) {
         let connection = completion.token.index
         guard connections.generation(of: connection) == completion.token.generation else { return }
+        assert(connections[connection].isPolling, "rule 5: a poll that completes was armed")
         if !completion.hasMore { connections[connection].isPolling = false }
         // After our own FIN the client's is no fault, and shows as POLLHUP.
         let brokenEvents: Int32 = connections[connection].finishSent ? 0x08 : 0x08 | 0x10  // POLLERR, POLLHUP

@@ -60,6 +60,9 @@ extension Worker {
         guard !connections[connection].isClosing else { return }
         let chain = isTLS ? connections[connection].sealed : connections[connection].outgoing
         guard !chain.isEmpty else { return settle(connection) }
+        assert(
+            !connections[connection].isSending && !connections[connection].isClosing,
+            "rule 12: one send is under way on a socket")
         connections[connection].isSending = true
         let token = token(Operation.send, connection: connection)
         ring.send(connections[connection].client.fd, chain, of: pool, gathering: &gather, token)
@@ -97,6 +100,7 @@ extension Worker {
     mutating func sendCompleted(_ completion: Completion) {
         let connection = completion.token.index
         guard connections.generation(of: connection) == completion.token.generation else { return }
+        assert(connections[connection].isSending, "rule 12: a send that completes was under way")
         connections[connection].isSending = false
         if connections[connection].isClosing {
             finishClose(connection)
@@ -136,6 +140,7 @@ extension Worker {
     /// Forgets bytes that the kernel has taken. Returns how many of the stream's they were.
     @_noLocks
     mutating func dropSent(_ connection: Int32, _ count: Int) -> Int {
+        assert(count >= 0 && count <= connections[connection].unsentBytes, "rule 14: what is taken was there")
         guard connections[connection].client.tls.exists else {
             pool.drop(count, from: &connections[connection].outgoing)
             return count

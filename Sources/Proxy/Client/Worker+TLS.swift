@@ -18,6 +18,7 @@ extension Worker {
     /// A new client: until it says something there is nothing of TLS but the deadline.
     @_noLocks
     mutating func awaitHello(_ connection: Int32) {
+        assert(!speaksTLS(connection), "rule 27: a handshake begins once")
         connections[connection].isShaking = true
         schedule(connection, at: now + limits.handshakeTimeout)
     }
@@ -111,6 +112,7 @@ extension Worker {
     }
 
     private mutating func handshakeDone(_ connection: Int32) {
+        assert(connections[connection].isShaking, "rule 27: a handshake that is done was under way")
         leaveHandshake(connection)
         books.bump(.handshakes)
         let facts = tls.facts(connections[connection].client.tls)
@@ -137,6 +139,7 @@ extension Worker {
     /// add up.
     @_noLocks
     mutating func loseHandshake(_ connection: Int32, _ why: ListenerCounter?) {
+        assert(connections[connection].isShaking, "rule 27: a handshake fails once")
         let cause = why?.ofHandshake ?? .handshakeLeft
         count(cause, connection)
         books.bump(.handshakesFailed)
@@ -159,6 +162,7 @@ extension Worker {
     /// keys, goes out with the next bytes for it.
     @_noLocks
     mutating func tookRecords(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
+        assert(speaksTLS(connection), "rule 13: records are those of clients that speak TLS")
         noteReceived(connection)
         var input = unsafe bytes
         if connections[connection].isShaking {
@@ -208,6 +212,7 @@ extension Worker {
     /// Seals what is to be sent, up to a bound: what waits stays plain. False: it could not be.
     @_noLocks
     mutating func seal(_ connection: Int32) -> Bool {
+        assert(connections[connection].client.tls.exists, "rule 13: only who speaks TLS is sent records")
         while !connections[connection].outgoing.isEmpty,
             connections[connection].sealed.count < DataPlaneLimits.sealedBytes
         {
@@ -240,6 +245,7 @@ extension Worker {
 
     /// Seals what waits and these bytes, a record's together.
     private mutating func sealRecord(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Bool {
+        assert(connections[connection].client.tls.exists, "rule 13: only who speaks TLS is sent records")
         let state = connections[connection].client.tls
         let result: TLSResult
         if connections[connection].outgoing.isEmpty {
@@ -261,6 +267,9 @@ extension Worker {
     }
 
     private mutating func sealEnd(_ connection: Int32) {
+        assert(
+            connections[connection].client.tls.exists && !connections[connection].hasSaidEnd,
+            "rule 13: the end is said once")
         connections[connection].ownEnd = .said
         _ = tls.finish(connections[connection].client.tls, output: &connections[connection].sealed)
     }

@@ -9,6 +9,7 @@ extension Worker {
         let room = claimRoom(connection, wanted: bytes.count)
         guard room > 0 else { return 0 }
         let count = unsafe takeBody(connection, bytes, atMost: room)
+        assert(count <= room, "rule 18: no more is passed on than there is room for")
         // A broken chunk has ended the exchange: nothing of it goes on.
         guard exchanges[connection].half.exists else { return bytes.count }
         guard count > 0 else { return isInTrailers(connection) ? unsafe passTrailers(connection, bytes) : bytes.count }

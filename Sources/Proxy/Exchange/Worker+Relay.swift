@@ -22,6 +22,7 @@ extension Worker {
     }
 
     private mutating func startRelay(_ connection: Int32, _ session: Int32) {
+        assert(!isWaiting(connection) || exchanges[connection].isPatient, "rule 21: who waits has patience")
         guard meet(connection, session) else { return close(connection, reset: true, counting: .resetNoRoom) }
         books.bump(.requests)
         beginService(connection, session)

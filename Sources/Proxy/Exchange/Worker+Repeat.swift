@@ -19,6 +19,7 @@ extension Worker {
     /// The exchange begins: these bytes of the client have been passed on, or nothing yet.
     @_noLocks
     mutating func beginKeeping(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
+        assert(exchanges[connection].kept.isEmpty, "rule 20: nothing is kept of an exchange that begins")
         exchanges[connection].past.attempts.begin()
         exchanges[connection].isKept = true
         exchanges[connection].hasHeardInterim = false
@@ -85,6 +86,7 @@ extension Worker {
         let obstacle = obstacle(connection, isUndelivered: isUndelivered)
         if exchanges[connection].half.exists { tell(exchanges[connection].session, connection, obstacle) }
         abort(connection)
+        assert(!exchanges[connection].half.exists, "rule 29: what has come to nothing is not served")
         if case .none = obstacle { sendAgain(connection) } else { fail(connection, obstacle) }
     }
 
@@ -100,6 +102,9 @@ extension Worker {
 
     /// Puts the bytes that were passed on in front of those that were not; the end of the turn routes them anew.
     private mutating func sendAgain(_ connection: Int32) {
+        assert(
+            exchanges[connection].isKept && !exchanges[connection].half.exists,
+            "rule 20: what is sent again was kept, all of it")
         count(.sentAgain, connection)
         beginPatience(connection)
         var whole = exchanges[connection].kept

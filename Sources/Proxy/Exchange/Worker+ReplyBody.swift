@@ -90,6 +90,7 @@ extension Worker {
     /// Between requests.
     @_noLocks
     mutating func becomeIdle(_ connection: Int32) {
+        assert(!exchanges[connection].half.exists, "rule 29: who is idle is not served")
         exchanges[connection].past.phaseSince = now
         if !timers.isScheduled(connection) { schedule(connection, at: now + pollingPeriod) }
         queues.servable.append(connection)

@@ -96,6 +96,7 @@ extension Worker {
     /// A complete head, in `requestHead` and `bytes`: finds its route and a session, and passes it on. Returns the
     /// bytes taken: 0 when the request has to wait.
     private mutating func route(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
+        assert(!exchanges[connection].half.exists, "rule 29: a request is routed while nobody serves it")
         connections[connection].isMidHead = false
         guard let path = unsafe scratch.requestHead.routingPath(in: bytes, scratch: scratch.path) else {
             refuseHead(connection, .refusedPath)
@@ -156,7 +157,8 @@ extension Worker {
         if case .connect = scratch.requestHead.method { mayGoOn = false }
         if case .none = scratch.requestHead.framing, mayGoOn {
             reply(connection, why, close: false)
-            stopWaiting(connection)
+            endPatience(connection)
+            endKeeping(connection)
             exchanges[connection].beginNext()
             connections[connection].client.hasServed = true
             becomeIdle(connection)
@@ -204,6 +206,7 @@ extension Worker {
         let head = unsafe scratch.edited.first(headCount)
         unsafe offer(connection, head, UnsafeRawBufferPointer(rebasing: rest[..<bodyCount]))
         unsafe beginKeeping(connection, UnsafeRawBufferPointer(rebasing: bytes[..<(bodyStart + bodyCount)]))
+        assert(bodyStart + bodyCount <= bytes.count, "no more is passed on than was said")
         return bodyStart + bodyCount
     }
 
@@ -240,6 +243,7 @@ extension Worker {
 
     /// The client's address as text, and whether what it says of others is believed.
     private mutating func noteAddress(_ connection: Int32) {
+        assert(connections[connection].addressCount == 0, "an address is looked up once")
         var bytes = InlineArray<16, UInt8>(repeating: 0)
         var span = bytes.mutableSpan
         let fd = connections[connection].client.fd

@@ -119,6 +119,7 @@ extension Worker {
     /// not be taken back. Whatever the service still replies is passed on.
     @_noLocks
     mutating func passRequestEnd(_ connection: Int32) {
+        assert(connections[connection].clientFinished, "rule 8: only an end that has come is passed on")
         guard isAccepted(connection), canFinish(connection) else { return }
         finish(connection)
     }

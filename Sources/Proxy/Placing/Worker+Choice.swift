@@ -17,6 +17,9 @@ extension Worker {
     /// whose turn the connection has to wait for; one that is slow, here or elsewhere.
     @_noLocks
     mutating func choose(_ connection: Int32, route: Int32) -> Choice {
+        assert(
+            !exchanges[connection].half.exists && !isWaiting(connection),
+            "rule 21: who chooses does not wait, and is not served")
         let count = snapshot.route(route).sessionCount
         guard count > 0 else { return .nobody }
         let mine = snapshot.sessions(route, ofReactor: index)
@@ -154,6 +157,7 @@ extension Worker {
                 best = handle.reactor
             }
         }
+        assert(best != index, "a client goes to another reactor")
         return best
     }
 

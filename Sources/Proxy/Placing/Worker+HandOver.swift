@@ -7,6 +7,10 @@ extension Worker {
     /// The connection goes on at a reactor that owns a session for it: as soon as nothing of it is left in this ring.
     @_noLocks
     mutating func handOver(_ connection: Int32, to reactor: Int) {
+        assert(reactor != index && reactor < limits.reactors, "a client goes to another reactor")
+        assert(
+            !exchanges[connection].half.exists && !connections[connection].isSending
+                || !exchanges[connection].half.exists, "rule 29: who goes is not served here")
         stopWaiting(connection)
         if case .http = connections[connection].client.mode { exchanges[connection].endWait() }
         connections[connection].beginHandOver()
@@ -24,6 +28,7 @@ extension Worker {
     /// Sends the connection to its new reactor if the ring holds nothing of it any more.
     @_noLocks
     mutating func finishHandOver(_ connection: Int32) {
+        assert(connections[connection].isHandingOver, "rule 4: only who is to go goes")
         let record = connections[connection]
         guard record.client.fd >= 0, !record.isInKernel, !record.hasUnsent else { return }
         var command = Command(.handOver)
@@ -53,6 +58,7 @@ extension Worker {
     /// snapshot than its sender's, for there might be no route for it in that one.
     @_noLocks
     mutating func takeOver(_ command: Command) {
+        assert(Int(command.sender) != index, "a client comes from another reactor")
         snapshot = neighbours.mailbox.continueTurn()
         let sent = command.client
         var record = Connection(sent.client)

@@ -28,6 +28,13 @@ extension Worker {
         if patience[connection].patienceSince == 0 { patience[connection].patienceSince = now }
     }
 
+    /// It waits no more, and what comes next has not waited.
+    @_noLocks
+    mutating func endPatience(_ connection: Int32) {
+        stopWaiting(connection)
+        if exchanges[connection].isPatient { patience[connection].waitedSince = 0 }
+    }
+
     /// It waits for a route that nobody has registered.
     private func isUnrouted(_ connection: Int32) -> Bool {
         guard case .route = exchanges[connection].wait, case .unknown = patience[connection].route else { return false }
@@ -37,6 +44,7 @@ extension Worker {
     /// The route has no session: the client waits, with what it has said, until one comes or the time is over.
     @_noLocks
     mutating func waitForRoute(_ connection: Int32, _ route: SoughtRoute) {
+        assert(!isWaiting(connection), "rule 21: a connection waits once")
         guard !isDraining else { return turnAway(connection, .refusedDraining) }
         guard enterWait(connection, route) else { return }
         exchanges[connection].wait = .route
@@ -48,6 +56,7 @@ extension Worker {
     /// All sessions of the route have as many unaccepted streams as they may have: the client waits for this one.
     @_noLocks
     mutating func waitForSession(_ connection: Int32, _ session: Int32) {
+        assert(!isWaiting(connection), "rule 21: a connection waits once")
         guard enterWait(connection, .known(sessions[session].route)) else { return }
         exchanges[connection].wait = .session
         exchanges[connection].session = session
@@ -67,6 +76,7 @@ extension Worker {
 
     /// Makes room for a wait. False: there are too many, and the client has been told.
     private mutating func enterWait(_ connection: Int32, _ route: SoughtRoute) -> Bool {
+        assert(!exchanges[connection].half.exists, "rule 21: who waits has no stream")
         if case .http = connections[connection].client.mode { exchanges[connection].beginWait() }
         if exchanges[connection].countsAsWaiting {
             moveShare(connection, to: route)
@@ -98,6 +108,7 @@ extension Worker {
 
     /// It goes on waiting, perhaps for another route: one that nobody knew has been registered.
     private mutating func moveShare(_ connection: Int32, to route: SoughtRoute) {
+        assert(exchanges[connection].countsAsWaiting, "rule 22: only who is counted is counted elsewhere")
         let listener = Int(connections[connection].client.listener)
         let bytes = patience[connection].waitingBytes
         let before = sharePlace(connection)
@@ -131,6 +142,7 @@ extension Worker {
     /// Too many wait, or the proxy ends: come back later.
     @_noLocks
     mutating func turnAway(_ connection: Int32, _ why: ListenerCounter) {
+        assert(!connections[connection].isClosing, "rule 4: who has gone is not turned away")
         books.bump(.refused)
         count(.refused, connection)
         refuse(connection, why)
@@ -175,6 +187,7 @@ extension Worker {
         exchanges[connection].countsAsWaiting = false
         let listener = Int(connections[connection].client.listener)
         let place = sharePlace(connection)
+        assert(exchanges[connection].isPatient, "rule 22: who is counted has had to wait")
         waiting.leave(bytes: patience[connection].waitingBytes, place: place, listener: listener)
         patience[connection].waitingBytes = 0
     }
@@ -182,6 +195,7 @@ extension Worker {
     /// The session serves the connection from now on.
     @_noLocks
     mutating func beginService(_ connection: Int32, _ session: Int32) {
+        assert(exchanges[connection].half.exists, "rule 29: who is served has a half that serves it")
         let hasWaited = hasWaited(connection)
         let mayKill = exchanges[connection].past.attempts.mayKill
         if hasWaited || mayKill { notePaced(connection, hasWaited: hasWaited, mayKill: mayKill) }

@@ -94,6 +94,7 @@ extension Worker {
     mutating func sessionSendCompleted(_ completion: Completion) {
         let session = completion.token.index
         guard sessions[session].generation == completion.token.generation else { return }
+        assert(sessions[session].egress.isSending, "rule 12: a send that completes was under way")
         sessions[session].egress.isSending = false
         guard case .live = sessions[session].phase else { return finishSession(session) }
         switch completion.result {

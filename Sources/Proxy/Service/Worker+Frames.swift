@@ -24,6 +24,7 @@ extension Worker {
             }
             sessionBuffers.giveBack(completion.buffer)
         }
+        assert(isCurrent || completion.result <= 0 || completion.buffer >= 0, "rule 1: bytes come in buffers")
         guard isCurrent else { return }
         guard case .live = sessions[session].phase else { return finishSession(session) }
         switch completion.result {
@@ -151,6 +152,7 @@ extension Worker {
 
     /// The stream has a window again for what lies aside.
     private mutating func continueSending(_ connection: Int32) {
+        assert(exchanges[connection].half.exists, "rule 29: a window is that of a half that serves")
         exchanges[connection].lastProgress = now
         feedReceived(connection)
         settle(connection)
@@ -158,6 +160,7 @@ extension Worker {
 
     /// The service reset the stream, or refused it before it was accepted.
     private mutating func streamReset(_ session: Int32, _ stream: Int32, isRefused: Bool) {
+        assert(streams[stream].session == session, "rule 24: a frame is for a stream of its session")
         if isRefused {
             let refusal = sessions[session].state.refused(streams[stream].state.id)
             if refusal != .none { return breach(session, refusal) }

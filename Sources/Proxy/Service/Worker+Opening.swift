@@ -62,6 +62,7 @@ extension Worker {
     mutating func streamForRequest(_ connection: Int32, _ session: Int32) -> Int32 {
         if canReuse(session, for: connection) {
             let stream = unusedLinks.removeFirst(from: &sessions[session].streams.idle)
+            assert(streams[stream].isIdle, "rule 23: a stream that is used again was idle")
             streams[stream].use = .serving
             streams[stream].connection = connection
             streams[stream].parts.headEnd = HeadEndFinder()

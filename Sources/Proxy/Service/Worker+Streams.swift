@@ -9,6 +9,7 @@ extension Worker {
     mutating func retire(_ connection: Int32) {
         let stream = exchanges[connection].stream
         leaveSessionQueue(connection)
+        assert(streams[stream].connection == connection, "rule 4: a stream and its connection know of each other")
         returnCredit(connection, stream)
         endKeeping(connection)
         exchanges[connection].stream = -1
@@ -52,6 +53,7 @@ extension Worker {
     }
 
     private mutating func keep(_ stream: Int32) {
+        assert(streams[stream].connection < 0, "rule 23: an idle stream serves nobody")
         streams[stream].use = .idle
         let credit = streams[stream].state.consumed(0, mayAnnounce: !memory.isOverLimit)
         let session = streams[stream].session
@@ -65,6 +67,7 @@ extension Worker {
 
     /// The stream waits for the service's FIN, with a bound on how many do.
     private mutating func linger(_ stream: Int32) {
+        assert(streams[stream].connection < 0, "rule 23: a stream that lingers serves nobody")
         let session = streams[stream].session
         streams[stream].use = .lingering
         unusedLinks.append(stream, to: &sessions[session].streams.lingering)
@@ -118,6 +121,7 @@ extension Worker {
         returnExtraCredit(streams[stream].state.receiveWindowGrowth, number)
         pool.clear(&streams[stream].parts.head)
         table.remove(session: number, id: streams[stream].state.id, slot: stream)
+        assert(sessions[number].streams.all.count > 0, "rule 24: a session's list has all of its streams")
         streamLinks.remove(stream, from: &sessions[number].streams.all)
         streams.remove(stream)
         books.set(.streams, to: streams.count)
@@ -127,6 +131,7 @@ extension Worker {
     /// The service ended a stream that serves nobody.
     @_noLocks
     mutating func finishUnused(_ stream: Int32) {
+        assert(streams[stream].connection < 0, "rule 23: only who serves nobody is unused")
         if streams[stream].state.canSendFin { sendFin(stream) }
         if streams[stream].state.isFinished { free(stream) }
     }
@@ -152,6 +157,7 @@ extension Worker {
     /// - Parameter mayWait: the service does nothing but forget the stream by it, so it goes with what is sent next.
     @_noLocks
     mutating func sendFin(_ stream: Int32, mayWait: Bool = false) {
+        assert(streams[stream].state.canSendFin, "rule 8: a stream ends once")
         let flags = streams[stream].state.flagsForNextFrame().union(.fin)
         streams[stream].state.sendFin()
         let header = FrameHeader.windowUpdate(streams[stream].state.id, 0, flags: flags)
@@ -165,6 +171,7 @@ extension Worker {
 
     @_noLocks
     mutating func retireIdle(_ stream: Int32) {
+        assert(streams[stream].isIdle, "rule 23: only an idle stream is retired as one")
         let session = streams[stream].session
         unusedLinks.remove(stream, from: &sessions[session].streams.idle)
         streams[stream].use = .lingering

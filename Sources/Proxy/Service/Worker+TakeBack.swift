@@ -15,6 +15,9 @@ extension Worker {
     mutating func takeBack(
         _ session: Int32, openedBefore time: UInt64, provesDelivery: Bool, endsSpent: Bool = false
     ) {
+        assert(
+            !sessions[session].isDraining || hasWillingSibling(session), "rule 9: after GoAway only for who can take it"
+        )
         var barrier: UInt32?
         var stream = sessions[session].streams.all.first
         while stream >= 0 {
@@ -40,6 +43,7 @@ extension Worker {
     /// session can take what it has not accepted, or until nobody would wait any longer.
     @_noLocks
     mutating func takeBackFromDraining(_ session: Int32) {
+        assert(sessions[session].isDraining, "rule 9: only after GoAway")
         let end = sessions[session].draining.since + limits.hold
         sessions[session].draining.takeBackAt = .max
         guard sessions[session].state.liveStreams > 0 else { return }
@@ -115,6 +119,7 @@ extension Worker {
 
     /// Resets the stream and keeps it until the service shows what it has seen of it.
     private mutating func wait(for barrier: UInt32, _ stream: Int32) {
+        assert(!streams[stream].isTakenBack, "rule 23: a stream is taken back once")
         let session = streams[stream].session
         leaveSessionQueue(streams[stream].connection)
         streams[stream].state.sendReset()
@@ -145,6 +150,7 @@ extension Worker {
     /// The service had accepted a stream that we took back: it may have seen all of it.
     @_noLocks
     mutating func takenBackTooLate(_ stream: Int32, _ session: Int32) {
+        assert(streams[stream].isTakenBack, "rule 23: only what was taken back comes too late")
         sessions[session].state.acknowledgedLate(streams[stream].state.id)
         let connection = streams[stream].connection
         if connection >= 0 { loseExchange(connection, isUndelivered: false) } else { free(stream) }

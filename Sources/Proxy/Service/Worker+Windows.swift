@@ -55,6 +55,7 @@ extension Worker {
     /// Others may have what a stream had beyond the window that every stream has.
     @_noLocks
     mutating func returnExtraCredit(_ extra: UInt32, _ session: Int32) {
+        precondition(extra <= sessions[session].extraCredit, "rule 18: credit that comes back was given")
         sessions[session].extraCredit -= extra
         memory.extraCredit -= Int(extra)
     }

@@ -47,6 +47,9 @@ extension Worker {
         if !put(header, in: &sessions[session].egress.frames) { exhausted(session) }
         sessions[session].egress.written += UInt64(FrameHeader.byteCount)
         sessions[session].egress.lateBytes += FrameHeader.byteCount
+        assert(
+            sessions[session].egress.lateBytes <= sessions[session].egress.frames.count + FrameHeader.byteCount,
+            "rule 19: what is late waits")
         scheduleLate(session)
     }
 

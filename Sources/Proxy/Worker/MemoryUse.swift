@@ -2,6 +2,9 @@ import Memory
 
 /// What the reactor holds in blocks beyond what its pool knows, and whether the process holds too much.
 struct MemoryUse: ~Copyable {
+    // First, because the thread sanitizer takes the first word of a value for the address that an addressor changes.
+    /// What the sessions hold, in KiB; only while memory is scarce.
+    let heldBySession: FixedArray<Int32>
     /// Blocks in use up to which bytes that pass through may have more, and up to which another stream may be opened:
     /// sums of limits, at hand for each request.
     let blocksForBytes: Int
@@ -18,9 +21,8 @@ struct MemoryUse: ~Copyable {
     var isOverLimit = false
     /// More than a half of the limit is in use: what a session holds is looked at before it gets another stream.
     var isScarce = false
-    /// When that was weighed last, and what the sessions hold, in KiB; only while it is scarce.
+    /// When that was weighed last.
     var weighedAt: UInt64 = 0
-    let heldBySession: FixedArray<Int32>
 
     init(_ limits: DataPlaneLimits) {
         blocksForBytes = limits.blocksPerReactor - limits.sparedBlocks

@@ -29,6 +29,8 @@ struct PeerView {
 /// waits here until the next turn.
 @safe
 struct Neighbours: ~Copyable {
+    // First, because the thread sanitizer takes the first word of a value for the address that an addressor changes.
+    private let returns: FixedArray<Return>
     private let own: Int
     private let peers: UnsafeMutablePointer<PeerView>
     private let count: Int
@@ -45,7 +47,6 @@ struct Neighbours: ~Copyable {
         var reactor: Int32
     }
 
-    private let returns: FixedArray<Return>
     private(set) var returnCount = 0
 
     /// Every queue of every reactor full of hand-overs at once.

@@ -15,6 +15,7 @@ extension Worker {
 
     /// Clients between requests go, the others when their reply is out.
     mutating func drain() {
+        assert(isDraining, "rule 3: the end is looked at after it was announced")
         drainsInTurn = false
         // Whoever connects is refused from here on, and may try a successor that takes the port over.
         for listener in 0..<Int32(accepting.listenerCount) where accepting.listeners[listener].fd >= 0 {

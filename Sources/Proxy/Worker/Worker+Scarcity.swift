@@ -49,6 +49,7 @@ extension Worker {
 
     /// Whoever waits for a session that holds too much is worth more than who has taken nothing of it for a second.
     private mutating func makeWay() {
+        assert(memory.isScarce, "rule 10: way is made while memory is scarce")
         let share = shareOfSession
         for session in 0..<Int32(limits.sessions) where !sessions[session].waiters.openers.isEmpty {
             let excess = Int(memory.heldBySession[session]) << 10 - share
@@ -78,6 +79,7 @@ extension Worker {
     /// - Parameter session: only those whose bytes are of this one; -1: of any.
     @_noLocks @inline(never)
     mutating func resetStalled(_ excess: Int, of session: Int32 = -1, leastStillness: Int = 1) {
+        assert(excess > 0, "rule 10: somebody ends only for bytes that are to come back")
         let stillness = stillnessToEnd(excess, of: session, least: leastStillness)
         guard stillness >= leastStillness else { return }
         var least = Int.max

@@ -42,8 +42,10 @@ extension Worker {
     /// Completions are counted before the snapshot is loaded: none is judged by one that was older when it came.
     @_noLocks
     mutating func beginTurn() {
+        let before = nowMicroseconds
         nowMicroseconds = Sockets.nowMicroseconds()
         now = nowMicroseconds / 1_000
+        assert(nowMicroseconds >= before, "rule 6: time goes forwards")
         date.update(now: now)
         completionsInTurn = ring.completionCount()
         snapshot = neighbours.mailbox.beginTurn()
