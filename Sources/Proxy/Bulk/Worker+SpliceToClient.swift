@@ -152,6 +152,4 @@ extension Worker {
         if !isFull { releasePipe(connection) }
         return !isFull && result == Int(KernelError.wouldBlock) ? .dry : .copied
     }
-
-    // MARK: the client's side
 }

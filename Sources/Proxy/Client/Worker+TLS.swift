@@ -58,16 +58,14 @@ extension Worker {
             return close(connection, reset: true, counting: .handshakeNoMemory)
         }
         let count = unsafe pool.copy(connections[connection].received, to: scratch.assembly)
-        switch unsafe RequestSniffer.judge(scratch.assembly.first(count))
-        {
+        switch unsafe RequestSniffer.judge(scratch.assembly.first(count)) {
         case .undecided: break
         case .notHTTP: handshakeFailed(connection, .handshakeNoTLS)
         case .http:
             books.bump(.handshakesOfNoTLS)
             books.bump(.handshakesFailed)
             leaveHandshake(connection)
-            _ = unsafe scratch.requestHead.scan(
-                scratch.assembly.first(count), limits: headLimits)
+            _ = unsafe scratch.requestHead.scan(scratch.assembly.first(count), limits: headLimits)
             exchanges[connection].method = scratch.requestHead.method
             refuse(connection, .refusedPlain)
         }

@@ -38,8 +38,7 @@ extension Worker {
     @_noLocks
     mutating func refuseLateHead(_ connection: Int32) {
         let count = unsafe pool.copy(connections[connection].received, to: scratch.assembly)
-        _ = unsafe scratch.requestHead.scan(
-            scratch.assembly.first(count), limits: headLimits)
+        _ = unsafe scratch.requestHead.scan(scratch.assembly.first(count), limits: headLimits)
         refuseHead(connection, .refusedLateHead)
     }
 

@@ -92,8 +92,7 @@ extension Worker {
     /// Whether what lies aside, behind which nothing comes, is for no service: empty lines, a part of a head, what is
     /// none, and everything behind a request that ends the connection. What lies behind CONNECT or an upgrade is for
     /// the tunnel.
-    @inline(never)
-    @_noLocks
+    @_noLocks @inline(never)
     mutating func hasNothingBehind(_ connection: Int32) -> Bool {
         guard !exchanges[connection].isUpgrade, !isConnect(connection) else { return false }
         guard exchanges[connection].keepsAlive else { return true }

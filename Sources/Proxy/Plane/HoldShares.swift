@@ -1,7 +1,7 @@
 import Memory
 
 /// How much waits, by route, by listener and in the process, and how much may. Where a listener or the process is full,
-/// a route that has less waiting than another one takes a place from it (`Worker.pushOut`), so that one whose service
+/// a route that has less waiting than another one takes a place from it (`Worker.enter`), so that one whose service
 /// is stuck does not keep the others from restarting theirs. The last sixteenth of a listener and the last eighth of
 /// the process are for routes that have hardly anything waiting.
 public struct HoldShares: Sendable {

@@ -23,8 +23,7 @@ extension Worker {
     }
 
     /// The ids have gone round, or the next one rests, or the queue of the service looks full.
-    @inline(never)
-    @_noLocks
+    @_noLocks @inline(never)
     mutating func makeReadyByOddID(_ session: Int32) -> Bool {
         if sessions[session].state.hasGoneRound { passOverIDsInUse(session) }
         if sessions[session].state.awaitsPongForIDs { askForIDs(session) }

@@ -223,6 +223,4 @@ extension Worker {
         if case .skipped = exchanges[connection].request { return discard(connection) }
         close(connection, reset: false, counting: .endedByDrain)
     }
-
-    // MARK: sessions
 }
