@@ -132,6 +132,7 @@ extension Worker {
 
     /// Takes what the client's socket has into a pipe and writes the header for it. Returns how many bytes that were.
     private mutating func beginFrame(_ session: Int32, _ connection: Int32) -> Int {
+        assert(exchanges[connection].half.exists, "rule 16: who has bulk for a session is served by it")
         let stream = exchanges[connection].stream
         let pipe = pipes.take()
         guard pipe >= 0 else {

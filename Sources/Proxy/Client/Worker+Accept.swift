@@ -97,6 +97,7 @@ extension Worker {
     /// A new connection is looked at for the first time.
     @_noLocks
     mutating func begin(_ connection: Int32) {
+        assert(!connections[connection].isClosing, "rule 4: who has just come is there")
         if listenerView(of: connection).speaksTLS { awaitHello(connection) } else { beginTraffic(connection) }
         guard !connections[connection].isClosing else { return }
         if isDraining { schedule(connection, at: now + pollingPeriod) }
@@ -106,6 +107,7 @@ extension Worker {
     /// What the client says from here on is for a service.
     @_noLocks
     mutating func beginTraffic(_ connection: Int32) {
+        assert(!exchanges[connection].half.exists, "rule 29: who has said nothing is not served")
         let view = listenerView(of: connection)
         switch (view.hasHTTP, view.hasRaw) {
         case (false, true):

@@ -7,6 +7,9 @@ extension Worker {
     /// §9.6).
     @_noLocks
     mutating func sayFarewell(_ connection: Int32) {
+        assert(
+            !connections[connection].isClosing && !connections[connection].hasUnsent,
+            "rule 14: all has been sent before the end")
         let record = connections[connection]
         if !record.lingers || !record.finishSent {
             if !record.finishSent { Sockets.finish(record.client.fd) }

@@ -48,6 +48,7 @@ struct Attempts: BitwiseCopyable {
     @_noLocks
     mutating func begin() {
         if counted < Self.limit { counted += 1 }
+        assert(counted <= Self.limit, "more attempts count than there are")
     }
 
     /// The attempt under way has come to nothing, through no fault of the exchange.

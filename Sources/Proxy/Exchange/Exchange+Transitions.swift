@@ -60,6 +60,7 @@ extension Exchange {
     /// begin.
     @_noLocks
     mutating func skip(_ available: Int) -> Int {
+        assert(isUnanswered && requestLeft > 0, "rule 7: what is skipped is the rest of a body")
         let count = Int(min(UInt64(available), requestLeft))
         requestLeft -= UInt64(count)
         if requestLeft == 0 { request = .head }

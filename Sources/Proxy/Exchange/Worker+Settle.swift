@@ -48,6 +48,9 @@ extension Worker {
 
     @_noLocks
     mutating func settleHTTP(_ connection: Int32) {
+        assert(
+            !connections[connection].isClosing && !connections[connection].isHandingOver,
+            "rule 4: who has gone is left alone")
         let record = connections[connection]
         if record.clientFinished {
             // Unless it is sent again, for then the client's end came behind it.

@@ -12,6 +12,7 @@ struct Choosing {
 
     @_noLocks
     mutating func note(_ session: Int32, forRoute route: UInt32) {
+        assert(session >= 0, "somebody has been chosen")
         recentSession = session
         recentRoute = route
     }
@@ -23,6 +24,7 @@ struct Choosing {
     /// Below `count`. xorshift64: which of two sessions is looked at needs no better.
     @_noLocks @inline(__always)
     mutating func any(of count: Int) -> Int {
+        assert(count > 0, "somebody is there to be chosen")
         random ^= random << 13
         random ^= random >> 7
         random ^= random << 17

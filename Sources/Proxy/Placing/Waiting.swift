@@ -17,6 +17,7 @@ struct Waiting: ~Copyable {
     /// One that is counted is counted elsewhere.
     @_noLocks
     func move(bytes count: Int, from before: Int, to after: Int, listener: Int) {
+        assert(before != after && count >= 0, "rule 22: who is counted elsewhere was counted here")
         leave(bytes: count, place: before, listener: listener)
         clients.enterAgain(1, place: after, listener: listener)
         bytes.enterAgain(UInt64(count), place: after, listener: listener)

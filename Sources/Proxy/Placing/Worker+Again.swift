@@ -13,6 +13,7 @@ extension Worker {
     /// favour; else one here that it waits for.
     @_noLocks @inline(never)
     mutating func chooseAgain(_ connection: Int32, route: Int32, mine: Range<Int>, count: Int) -> Choice {
+        assert(!exchanges[connection].past.attempts.areNone, "rule 20: only what came to nothing comes again")
         let local = bestHere(connection, route: route, mine: mine)
         if mine.count < count {
             let other = bestElsewhere(connection, route: route, count: count)

@@ -31,6 +31,7 @@ extension Worker {
 
     @_noLocks
     mutating func becomeSlow(_ session: Int32) {
+        assert(!sessions[session].isDraining, "rule 9: who has said GoAway is not tried again")
         let ping = sessions[session].state.barrierPing()
         sessions[session].acceptance.becomeSlow(ping: ping, now: now)
         writePing(ping, session)
@@ -45,6 +46,7 @@ extension Worker {
 
     @_noLocks
     mutating func reportWilling(_ session: Int32) {
+        assert(!sessions[session].acceptance.isSlow, "a session that is slow says so")
         guard !sessions[session].isDraining else { return }
         let state = sessions[session].standing.hasAnswered ? SessionWord.proven : SessionWord.live
         report(session, SessionWord.make(state, generation: sessions[session].generation))

@@ -70,6 +70,7 @@ extension Worker {
 
     /// Passes on a quantum of what lies aside, then queues again if there is more and a window for it.
     private mutating func takeTurn(_ connection: Int32, _ session: Int32) {
+        assert(exchanges[connection].half.exists, "rule 16: who has bytes for a session is served by it")
         let before = sessions[session].egress.frames.count
         while sessions[session].egress.frames.count - before < DataPlaneLimits.quantumBytes {
             let chain = connections[connection].received
@@ -117,6 +118,7 @@ extension Worker {
     /// connection queues up; when the stream has no window, its opening will call.
     @_noLocks
     mutating func claimStreamRoom(_ connection: Int32, _ stream: Int32, wanted: Int) -> Int {
+        assert(streams[stream].connection == connection, "rule 4: a stream and its connection know of each other")
         guard !streams[stream].isTakenBack else { return 0 }
         let window = Int(streams[stream].state.sendWindow)
         guard window > 0 else { return 0 }

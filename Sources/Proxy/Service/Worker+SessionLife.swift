@@ -42,6 +42,7 @@ extension Worker {
             let response = unsafe UnsafeRawBufferPointer(start: bytes, count: command.count)
             if unsafe pool.append(response, to: &first) {
                 pool.join(&first, to: &sessions[session].egress.flight)
+                assert(!sessions[session].egress.isAnnounced, "a session is announced once")
                 sessions[session].egress.isAnnounced = true
                 markDirty(session: session)
             } else {
@@ -171,6 +172,7 @@ extension Worker {
             sessions[session].streams.all.count - sessions[session].streams.unusedCount
         if sessions[session].isDraining { drainingSessions -= 1 }
         while !sessions[session].streams.isEmpty { loseStream(sessions[session].streams.all.first) }
+        assert(drainingSessions >= 0, "rule 9: sessions that have said GoAway are counted")
         books.store(sessions[session].tally, ofSession: session)
         report(
             session,
@@ -207,6 +209,8 @@ extension Worker {
         else {
             return
         }
+        assert(sessions[session].streams.isEmpty, "rule 24: a session ends with its streams")
+        assert(sessions[session].waiters.isEmpty, "rule 21: nobody waits for a session that has ended")
         pool.clear(&sessions[session].egress.control)
         pool.clear(&sessions[session].egress.frames)
         pool.clear(&sessions[session].egress.flight)

@@ -107,6 +107,7 @@ extension Worker {
     /// The session has accepted nothing since the stream was opened, and somebody else could.
     @_noLocks
     func mayBeTakenBack(stream: Int32) -> Bool {
+        assert(streams[stream].connection >= 0, "rule 23: what is taken back serves somebody")
         let session = streams[stream].session
         guard sessions[session].acceptance.last <= streams[stream].openedAt else { return false }
         return hasWillingSibling(session)

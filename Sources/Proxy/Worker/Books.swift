@@ -84,6 +84,7 @@ struct Books: ~Copyable {
     @_noLocks
     func release(session: Int32) {
         let gone = sessionWords.load(Int(session))
+        assert(gone & 0xFF == SessionWord.gone, "rule 4: a slot is given out again when its session is gone")
         report(gone & ~0xFF | SessionWord.released, ofSession: session)
     }
 

@@ -20,6 +20,7 @@ extension Worker {
     }
 
     private mutating func add(_ counter: ListenerCounter, ofListener listener: Int32, generation: UInt32) {
+        assert(listener >= 0 && Int(listener) < limits.listeners, "a client has come to a listener")
         let isOpen = accepting.listeners[listener].generation == generation
         let slot = isOpen ? Int(listener) : limits.listeners
         books.bump(counter, ofSlot: slot)
