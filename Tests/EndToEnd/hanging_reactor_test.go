@@ -90,9 +90,12 @@ func (p *proxy) fillQueue() {
 	p.t.Helper()
 	port := freePort(p.t)
 	for sent := 0; sent < 2000; sent++ {
+		// So many have filled the queue. From then on nobody else is let in, and a dial may wait in vain.
+		if sent > 200 && strings.Contains(p.stderr.whole(), "does not take commands") {
+			return
+		}
 		connection, err := service.Dial(p.control)
 		if failure, ok := err.(net.Error); ok && failure.Timeout() {
-			// The control thread has its hands full with those before, and its listener's queue may be full.
 			continue
 		}
 		if err != nil {
@@ -101,9 +104,6 @@ func (p *proxy) fillQueue() {
 		p.t.Cleanup(func() { connection.Close() })
 		if _, err := connection.Write(raw(port).Encode()); err != nil {
 			p.t.Fatal(err)
-		}
-		if sent > 200 && strings.Contains(p.stderr.whole(), "does not take commands") {
-			return
 		}
 		if sent > 400 {
 			time.Sleep(10 * time.Millisecond)
