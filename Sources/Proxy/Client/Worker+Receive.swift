@@ -76,9 +76,6 @@ extension Worker {
     /// Passes on what lies aside, as far as it goes.
     @_noLocks
     mutating func feedReceived(_ connection: Int32) {
-        assert(
-            connections[connection].client.fd >= 0 || connections[connection].isClosing,
-            "rule 4: bytes lie aside for a client")
         while !connections[connection].isClosing, !connections[connection].isHandingOver {
             let chain = connections[connection].received
             guard !chain.isEmpty else { return }

@@ -48,7 +48,6 @@ struct Attempts: BitwiseCopyable {
     @_noLocks
     mutating func begin() {
         if counted < Self.limit { counted += 1 }
-        assert(counted <= Self.limit, "more attempts count than there are")
     }
 
     /// The attempt under way has come to nothing, through no fault of the exchange.

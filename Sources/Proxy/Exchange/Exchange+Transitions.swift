@@ -118,7 +118,7 @@ extension Exchange {
 
     /// What was passed on of it has come to nothing, and stands in front of what the client says next.
     @_noLocks
-    mutating func startAnew(now: UInt64, isRelay: Bool) {
+    mutating func startAnew(now: UInt64) {
         assert(isUnanswered || awaitsReply, "rule 20: what the client has heard of is not sent again")
         assert(!half.exists, "rule 29: what comes again is not served")
         owedCredit = 0
@@ -126,7 +126,8 @@ extension Exchange {
         past.handOvers = 0
         past.phaseSince = now
         lastProgress = now
-        if !isRelay { request = .head }
+        // That of a relay has never been anything else: what has become one by its reply is not sent again.
+        request = .head
     }
 
     // MARK: where it is

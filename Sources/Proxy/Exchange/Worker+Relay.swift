@@ -22,7 +22,7 @@ extension Worker {
     }
 
     private mutating func startRelay(_ connection: Int32, _ session: Int32) {
-        assert(!isWaiting(connection) || exchanges[connection].isPatient, "rule 21: who waits has patience")
+        assert(!isWaiting(connection), "rule 21: who has chosen does not wait")
         guard meet(connection, session) else { return close(connection, reset: true, counting: .resetNoRoom) }
         books.bump(.requests)
         beginService(connection, session)

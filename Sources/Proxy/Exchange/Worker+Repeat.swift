@@ -86,7 +86,6 @@ extension Worker {
         let obstacle = obstacle(connection, isUndelivered: isUndelivered)
         if exchanges[connection].half.exists { tell(exchanges[connection].session, connection, obstacle) }
         abort(connection)
-        assert(!exchanges[connection].half.exists, "rule 29: what has come to nothing is not served")
         if case .none = obstacle { sendAgain(connection) } else { fail(connection, obstacle) }
     }
 
@@ -114,9 +113,7 @@ extension Worker {
         pool.join(&connections[connection].received, to: &whole)
         connections[connection].received = whole
         connections[connection].isMidHead = false
-        let isRelay: Bool
-        if case .relay = connections[connection].client.mode { isRelay = true } else { isRelay = false }
-        exchanges[connection].startAnew(now: now, isRelay: isRelay)
+        exchanges[connection].startAnew(now: now)
         schedule(connection, at: now + pollingPeriod)
         queues.servable.append(connection)
     }

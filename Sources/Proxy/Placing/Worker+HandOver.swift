@@ -8,9 +8,7 @@ extension Worker {
     @_noLocks
     mutating func handOver(_ connection: Int32, to reactor: Int) {
         assert(reactor != index && reactor < limits.reactors, "a client goes to another reactor")
-        assert(
-            !exchanges[connection].half.exists && !connections[connection].isSending
-                || !exchanges[connection].half.exists, "rule 29: who goes is not served here")
+        assert(!exchanges[connection].half.exists, "rule 29: who goes is not served here")
         stopWaiting(connection)
         if case .http = connections[connection].client.mode { exchanges[connection].endWait() }
         connections[connection].beginHandOver()

@@ -200,11 +200,10 @@ extension Worker {
         let mayKill = exchanges[connection].past.attempts.mayKill
         if hasWaited || mayKill { notePaced(connection, hasWaited: hasWaited, mayKill: mayKill) }
         if hasWaited {
-            patience[connection].waitedSince = 0
             books.bump(.released)
             count(.released, connection)
         }
-        stopWaiting(connection)
+        endPatience(connection)
         exchanges[connection].session = session
         // The time of the wait is not the service's.
         exchanges[connection].past.phaseSince = now

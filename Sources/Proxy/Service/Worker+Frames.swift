@@ -24,7 +24,7 @@ extension Worker {
             }
             sessionBuffers.giveBack(completion.buffer)
         }
-        assert(isCurrent || completion.result <= 0 || completion.buffer >= 0, "rule 1: bytes come in buffers")
+        assert(completion.result <= 0 || completion.buffer >= 0, "rule 1: bytes come in buffers")
         guard isCurrent else { return }
         guard case .live = sessions[session].phase else { return finishSession(session) }
         switch completion.result {

@@ -64,7 +64,6 @@ extension Worker {
             assert(streams[stream].isIdle, "rule 23: a stream that is used again was idle")
             streams[stream].use = .serving
             streams[stream].connection = connection
-            streams[stream].parts.headEnd = HeadEndFinder()
             return stream
         }
         return openStream(connection, session)

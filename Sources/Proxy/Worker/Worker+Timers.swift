@@ -28,11 +28,9 @@ extension Worker {
         noteProgress(connection)
         guard !connections[connection].isHandingOver else { return handOverExpired(connection) }
         var deadline = deadline(of: connection)
-        if now >= deadline.time {
-            // What lies in the kernel is said: its receive has found no buffer, or is told of in the next turn.
-            if case .silence = deadline.end, Sockets.hasBytes(connections[connection].client.fd) {
-                deadline = self.deadline(of: connection, hasSpoken: true)
-            }
+        // What lies in the kernel is said: its receive has found no buffer, or is told of in the next turn.
+        if case .silence = deadline.end, now >= deadline.time, Sockets.hasBytes(connections[connection].client.fd) {
+            deadline = self.deadline(of: connection, hasSpoken: true)
         }
         if now >= deadline.time {
             expire(connection, deadline.end)
