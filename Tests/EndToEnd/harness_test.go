@@ -57,6 +57,7 @@ func (v variant) with(flags []string) []string {
 func TestMain(m *testing.M) {
 	if factor, err := strconv.ParseFloat(os.Getenv("E2E_PATIENCE"), 64); err == nil {
 		patience = time.Duration(float64(patience) * factor)
+		standstill = time.Duration(float64(standstill) * factor)
 	}
 	reactors := os.Getenv("E2E_REACTORS")
 	if reactors == "" {

@@ -140,8 +140,8 @@ func (k relayKind) mustOpen(t *testing.T, port int, command string) *relayClient
 	return c
 }
 
-// standstill is how long nothing goes until nothing goes any more.
-const standstill = 200 * time.Millisecond
+// standstill is how long nothing goes until nothing goes any more. E2E_PATIENCE scales it, too.
+var standstill = 300 * time.Millisecond
 
 // fill sends until nothing has gone for a while, or so many bytes are out. Returns how many are. What the stream's window
 // holds goes in any case, however long it takes.

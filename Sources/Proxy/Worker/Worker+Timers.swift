@@ -154,7 +154,8 @@ extension Worker {
             deadline = deadline.sooner(
                 Deadline(exchanges[connection].lastProgress + limits.stallTimeout, .relayedBytes))
         }
-        guard record.clientFinished, canFinish(connection) else { return deadline }
+        // Its end comes behind its bytes: while those wait, nobody can pass it on.
+        guard record.clientFinished, canFinish(connection), !isWaitingForService(connection) else { return deadline }
         return deadline.sooner(
             Deadline(exchanges[connection].past.phaseSince + DataPlaneLimits.finHoldMilliseconds, .acceptance))
     }
