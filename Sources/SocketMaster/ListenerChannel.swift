@@ -147,6 +147,8 @@ final class ListenerChannel<Output: Sendable>: @unchecked Sendable {
         quiet.futureResult.whenComplete { _ in self.finish() }
         let ended = eventLoop.makePromise(of: Void.self)
         ended.futureResult.whenComplete { _ in
+            // A session that is lost meanwhile may have ended before it could say that it is quiet.
+            self.finish()
             self.phase = .closed
             self.removeHandlers(pipeline: self.pipeline)
             promise?.succeed()

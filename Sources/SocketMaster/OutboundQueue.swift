@@ -40,23 +40,33 @@ struct OutboundQueue {
         return part.map { Piece(bytes: $0, promise: nil) }
     }
 
+    // What is given up is returned, for whoever has written it to be told when the queue is at rest: that is code of
+    // the application, which may use the channel and with it the queue.
+
     /// Gives up what has not been flushed.
-    mutating func failUnflushed(_ error: any Error) {
+    mutating func removeUnflushed() -> MarkedCircularBuffer<Piece> {
         var kept = MarkedCircularBuffer<Piece>(initialCapacity: 4)
         while pieces.hasMark { kept.append(pieces.removeFirst()) }
         if !kept.isEmpty { kept.mark() }
         let rest = pieces
         pieces = kept
         byteCount = flushedBytes
-        for piece in rest { piece.promise?.fail(error) }
+        return rest
     }
 
     /// Gives up everything.
-    mutating func failAll(_ error: any Error) {
+    mutating func removeAll() -> MarkedCircularBuffer<Piece> {
         let all = pieces
         pieces = MarkedCircularBuffer(initialCapacity: 1)
         byteCount = 0
         flushedBytes = 0
-        for piece in all { piece.promise?.fail(error) }
+        return all
+    }
+}
+
+extension Sequence where Element == OutboundQueue.Piece {
+    /// Tells whoever has written them.
+    func fail(_ error: any Error) {
+        for piece in self { piece.promise?.fail(error) }
     }
 }

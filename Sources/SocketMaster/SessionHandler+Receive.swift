@@ -103,6 +103,9 @@ extension SessionHandler {
         touched.append(stream)
     }
 
+    /// Whether its FIN has come, and not yet all of the bytes beside it.
+    func isAwaitingLastBytes(of stream: StreamChannel) -> Bool { finishesAfterPayload && payloadStream === stream }
+
     private func endPayload() {
         if finishesAfterPayload, let payloadStream { finish(payloadStream) }
         payloadStream = nil
@@ -133,13 +136,20 @@ extension SessionHandler {
         let streams = touched
         touched.removeAll(keepingCapacity: true)
         for stream in streams {
-            if stream.phase == .queued, settings.bringsClientAddress, !stream.knowsClient { findClient(of: stream) }
+            if lacksClient(stream) { findClient(of: stream) }
             if case .failed(let error) = stream.remoteEnd {
                 stream.fail(error)
             } else {
                 stream.tryRead()
             }
         }
+    }
+
+    /// Whether a stream waits for its client to be known. One that is over by now does not: among those that wait to be
+    /// accepted nobody would look for it.
+    private func lacksClient(_ stream: StreamChannel) -> Bool {
+        settings.bringsClientAddress && stream.phase == .queued && !stream.knowsClient && stream.session === self
+            && phase == .open
     }
 
     /// Reads the header in front of the client's bytes.

@@ -99,6 +99,8 @@ extension SessionHandler {
         if available > 0 {
             let count = stream.state.sendFrame(maximum: UInt32(clamping: available), payloadLimit: limit)
             guard count > 0 else { return false }
+            // An initializer that writes has it: this acknowledges the stream, and nobody else can serve it any more.
+            stream.mayHaveBeenSeen = true
             let flags = stream.state.flagsForNextFrame()
             put(FrameHeader(type: .data, flags: flags, streamID: stream.state.id, length: count))
             writePayload(stream, Int(count))
@@ -132,7 +134,8 @@ extension SessionHandler {
         put(.windowUpdate(stream.state.id, 0, flags: flags))
         completions.append(.fin(stream))
         stream.output = .closed
-        if stream.state.isFinished { forget(stream) }
+        // The last bytes of the other side may still be on their way behind their FIN: their end forgets the stream.
+        if stream.state.isFinished, !isAwaitingLastBytes(of: stream) { forget(stream) }
     }
 
     /// Tells the proxy that the application has the stream, unless a frame has done so.

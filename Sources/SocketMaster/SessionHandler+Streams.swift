@@ -89,7 +89,9 @@ extension SessionHandler {
         switch stream.phase {
         case .queued: stream.discard()
         case .initializing: stream.endUnseen(StreamChannel.resetError)
-        case .active, .closed: stream.endOutput(ChannelError.ioOnClosedChannel)
+        case .active, .closed:
+            stream.remoteEnd = .failed(StreamChannel.resetError)
+            stream.endOutput(ChannelError.ioOnClosedChannel)
         }
     }
 

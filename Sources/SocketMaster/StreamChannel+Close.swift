@@ -48,7 +48,7 @@ extension StreamChannel {
         isReadPending = false
         if let promise { closeWaiters.append(promise) }
         session?.consumed(self, inbound.removeAll(), mayAnnounce: false)
-        outbound.failUnflushed(ChannelError.ioOnClosedChannel)
+        outbound.removeUnflushed().fail(ChannelError.ioOnClosedChannel)
         finishOutput(wasActive: wasActive, error: error)
         if wasActive { pipeline.fireChannelInactive() }
         eventLoop.execute { self.removeHandlers(pipeline: self.pipeline) }
@@ -74,12 +74,18 @@ extension StreamChannel {
 
     /// Nothing more can be sent.
     func endOutput(_ error: any Error) {
+        giveUpOutput(error)
+        if phase == .closed { endClose() }
+    }
+
+    /// Whoever is told of it may use the channel: all is as it shall be before.
+    func giveUpOutput(_ error: any Error) {
         output = .closed
         isFinWritten = true
-        outbound.failAll(error)
-        outputPromise?.fail(error)
+        let promise = outputPromise
         outputPromise = nil
-        if phase == .closed { endClose() }
+        outbound.removeAll().fail(error)
+        promise?.fail(error)
     }
 
     /// The session has put FIN behind everything else.
@@ -94,8 +100,9 @@ extension StreamChannel {
     func finWritten(_ result: Result<Void, any Error>) {
         guard !isFinWritten else { return }
         isFinWritten = true
-        outputPromise?.completeWith(result)
+        let promise = outputPromise
         outputPromise = nil
+        promise?.completeWith(result)
         if phase == .closed { endClose() }
     }
 
@@ -104,6 +111,7 @@ extension StreamChannel {
         guard phase == .queued else { return }
         phase = .closed
         session = nil
+        _ = inbound.removeAll()
         removeHandlers(pipeline: pipeline)
         endClose()
     }
@@ -111,9 +119,9 @@ extension StreamChannel {
     private func endClose() {
         guard !hasClosed else { return }
         hasClosed = true
-        closePromise.succeed()
         let waiters = closeWaiters
         closeWaiters = []
+        closePromise.succeed()
         for waiter in waiters { waiter.succeed() }
     }
 }

@@ -66,6 +66,7 @@ extension StreamChannel {
     /// though nobody has asked for it, then the error.
     func fail(_ error: any Error) {
         session = nil
+        remoteEnd = .failed(error)
         switch phase {
         case .queued: discard()
         case .initializing: endUnseen(error)
@@ -82,13 +83,14 @@ extension StreamChannel {
     }
 
     private func failActive(_ error: any Error) {
-        output = .closed
-        isFinWritten = true
         isReadPending = false
-        outbound.failAll(error)
-        outputPromise?.fail(error)
-        outputPromise = nil
-        if !inbound.isEmpty, !isInputClosed { deliver(limit: .max) }
+        giveUpOutput(error)
+        if !inbound.isEmpty, !isInputClosed {
+            // This answers whatever is asked for meanwhile: a read within a read would get the later bytes first.
+            isDelivering = true
+            deliver(limit: .max)
+            isDelivering = false
+        }
         guard phase == .active else { return }
         pipeline.fireErrorCaught(error)
         if phase == .active { closeAll(error: error, promise: nil) }

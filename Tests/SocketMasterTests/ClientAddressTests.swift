@@ -77,3 +77,20 @@ private let ipv6: [UInt8] =
     #expect(recorder.received == ipv4)
     #expect(stream.remoteAddress?.port == 9999)
 }
+
+/// Clients that come and go behind one whom the application lets wait are not kept, or they would fill the memory.
+@Test func `a stream that ends with its header is forgotten, and is not kept among those that wait`() throws {
+    var settings = SessionSettings()
+    settings.bringsClientAddress = true
+    let fixture = try Fixture(settings)
+    fixture.acceptor.isWilling = false
+    fixture.send(fixture.proxy.open(ipv4))
+    for _ in 0..<100 {
+        let id = fixture.proxy.nextID
+        fixture.send(fixture.proxy.open(ipv4 + pattern(1_000)), fixture.proxy.reset(id))
+    }
+    #expect(fixture.handler.queued.count == 1 && fixture.handler.streams.count == 1)
+    // Nor what comes with the end of the session.
+    fixture.deliver(fixture.proxy.open(ipv4) + [1] + [UInt8](repeating: 0, count: 11))
+    #expect(fixture.events.count == 1 && fixture.handler.queued.isEmpty)
+}

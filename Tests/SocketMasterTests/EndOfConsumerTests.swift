@@ -51,6 +51,12 @@ private final class WholeFixture<Output: Sendable>: @unchecked Sendable {
         settle()
     }
 
+    /// The initializer says something.
+    func write(_ bytes: [UInt8], _ index: Int = 0) {
+        initializing.started[index].channel.writeAndFlush(ByteBuffer(bytes: bytes), promise: nil)
+        settle()
+    }
+
     func settle() {
         fixture.exchange()
         loop.run()
@@ -140,4 +146,19 @@ private final class Counter: ChannelInboundHandler {
     connection = nil
     fixture.exchange()
     #expect(fixture.proxy.streams[id]?.isReset == true && !stream.isActive)
+}
+
+/// Its bytes have reached the client: nobody else can serve it.
+@Test func `a stream whose initializer has written goes on when the service is withdrawn`() throws {
+    let whole = try WholeFixture { _ in 1 }
+    let id = try whole.open([1])
+    whole.write([7])
+    #expect(whole.fixture.proxy.streams[id]?.received == [7])
+    _ = whole.fixture.handler.withdraw()
+    whole.settle()
+    whole.fixture.handler.giveBack()
+    whole.settle()
+    #expect(whole.fixture.proxy.streams[id]?.isReset == false)
+    whole.initialize()
+    #expect(whole.recorder(0).received == [1] && whole.recorder(0).events == ["active"])
 }

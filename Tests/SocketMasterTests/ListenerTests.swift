@@ -164,6 +164,21 @@ private final class ListenerFixture: @unchecked Sendable {
     #expect(fixture.recorder.events.isEmpty)
 }
 
+/// The last session may be lost while it is asked to be quiet.
+@Test func `sessions that end before they are quiet leave nothing undone`() throws {
+    let fixture = try ListenerFixture(autoRead: false)
+    try fixture.publish()
+    fixture.receive(0..<5)
+    let outcome = fixture.close()
+    fixture.ending[0].ended.succeed()
+    fixture.loop.run()
+    #expect(fixture.recorder.numbers == Array(0..<5) && !fixture.listener.isActive && outcome() != nil)
+    #expect(fixture.recorder.events == ["active", "inactive after 5"])
+    fixture.ending[0].quiet.succeed()
+    fixture.loop.run()
+    #expect(fixture.recorder.events.count == 2)
+}
+
 @Test func `what comes when nobody is left to take it is ended, and not kept`() throws {
     let fixture = try ListenerFixture(autoRead: false)
     try fixture.publish()

@@ -244,3 +244,70 @@ import Yamux
     #expect(fixture.proxy.streams[1]?.isReset == true && fixture.proxy.streams[1]?.state.isAcknowledged == false)
     #expect(fixture.handler.streams.isEmpty)
 }
+
+@Test(arguments: ["reset", "loss", "close", "reset of the service's own"])
+func `who is told that a write has failed may use the connection, and close it`(end: String) throws {
+    let fixture = try Fixture()
+    let (id, stream, recorder) = try fixture.open()
+    var buffered: [Int] = []
+    for _ in 0..<2 {
+        let write = stream.eventLoop.makePromise(of: Void.self)
+        write.futureResult.assumeIsolated().whenFailure { _ in
+            buffered.append((try? stream.syncOptions?.getOption(.bufferedWritableBytes)) ?? -1)
+            stream.writeAndFlush(ByteBuffer(bytes: [1]), promise: nil)
+            stream.close(promise: nil)
+        }
+        stream.write(ByteBuffer(bytes: pattern(10)), promise: write)
+    }
+    switch end {
+    case "reset": fixture.send(fixture.proxy.reset(id))
+    case "loss": fixture.channel.close(promise: nil)
+    case "close": stream.close(promise: nil)
+    default: stream.triggerUserOutboundEvent(ResetConnection(), promise: nil)
+    }
+    fixture.exchange()
+    #expect(buffered == [0, 0] && recorder.events.last == "inactive" && stream.closeFuture.isFulfilled)
+}
+
+/// A peer may say FIN beside data, though the proxy does not.
+@Test func `an end that comes with bytes is told behind them, even if the service has ended before they came`() throws {
+    let fixture = try Fixture()
+    fixture.acceptor.prepare = { stream, _ in
+        try stream.syncOptions?.setOption(.allowRemoteHalfClosure, value: true)
+    }
+    let (id, stream, recorder) = try fixture.open()
+    let header = FrameHeader(type: .data, flags: .fin, streamID: id, length: 1_000)
+    fixture.deliver(header.bytes + pattern(500))
+    stream.close(mode: .output, promise: nil)
+    fixture.exchange()
+    fixture.deliver(Array(pattern(1_000)[500...]))
+    fixture.exchange()
+    #expect(recorder.received == pattern(1_000) && recorder.events.suffix(2) == ["input closed", "inactive"])
+    #expect(fixture.handler.streams.isEmpty)
+}
+
+/// A handler that asks for more before it looks at what it has.
+private final class EagerReader: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    var received: [UInt8] = []
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        context.read()
+        received += Self.unwrapInboundIn(data).bytes
+    }
+}
+
+@Test func `bytes that a reset leaves are delivered in their order, whenever the next are asked for`() throws {
+    let fixture = try Fixture()
+    let reader = EagerReader()
+    fixture.acceptor.prepare = { stream, _ in
+        try stream.syncOptions?.setOption(.autoRead, value: false)
+        try stream.pipeline.syncOperations.addHandler(reader, position: .first)
+    }
+    let (id, _, recorder) = try fixture.open()
+    for place in 0..<10 {
+        fixture.send(fixture.proxy.data(id, Array(pattern(10_000)[place * 1_000..<(place + 1) * 1_000])))
+    }
+    fixture.send(fixture.proxy.reset(id))
+    #expect(reader.received == pattern(10_000) && recorder.events.last == "inactive")
+}
