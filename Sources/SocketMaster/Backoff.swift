@@ -18,6 +18,7 @@ struct Backoff {
     /// each time, so that many services do not come back in the same moment.
     /// - Parameter chance: 0 to 1.
     mutating func next(chance: Double) -> TimeAmount {
+        assert(0...1 ~= chance, "chance is a part of one")
         let doublings = min(failures, 20)
         failures += 1
         let (product, overflow) = minimum.nanoseconds.multipliedReportingOverflow(by: 1 << Int64(doublings))
@@ -27,6 +28,7 @@ struct Backoff {
 
     /// A session has ended. A proxy that drains is replaced at once, unless that has just been tried.
     mutating func sessionEnded(after lifetime: TimeAmount, isDrain: Bool, chance: Double) -> TimeAmount {
+        assert(lifetime >= .zero, "a session ends after it has begun")
         if lifetime >= Self.successAfter { failures = 0 }
         if isDrain, failures == 0 {
             failures = 1

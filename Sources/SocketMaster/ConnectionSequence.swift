@@ -50,6 +50,7 @@ private final class ConnectionSink: ChannelDuplexHandler {
     }
 
     func read(context: ChannelHandlerContext) {
+        assert(!isWanted || !isReadHeld, "no read is held while connections are wanted")
         if isWanted { context.read() } else { isReadHeld = true }
     }
 

@@ -17,6 +17,7 @@ struct InboundQueue {
 
     mutating func append(_ piece: ByteBuffer, allocator: ByteBufferAllocator) {
         guard piece.readableBytes > 0 else { return }
+        defer { checkInvariants() }
         byteCount += piece.readableBytes
         if piece.readableBytes * Self.slack >= piece.storageCapacity {
             pieces.append(piece)
@@ -37,11 +38,13 @@ struct InboundQueue {
         guard let piece = pieces.popFirst() else { return nil }
         byteCount -= piece.readableBytes
         if pieces.isEmpty { lastIsOpen = false }
+        checkInvariants()
         return piece
     }
 
     /// Takes the first bytes away, which have to be there.
     mutating func drop(_ count: Int) {
+        precondition(0...byteCount ~= count, "only what has come is dropped")
         var left = count
         while left > 0, let first = pieces.first {
             if first.readableBytes > left {
@@ -56,6 +59,7 @@ struct InboundQueue {
 
     /// The first bytes in one piece, as many as there are up to a limit. For headers in front of the data.
     func peek(limit: Int) -> ByteBuffer {
+        assert(limit > 0, "a limit has room for a byte")
         var result = ByteBuffer()
         for piece in pieces {
             let count = min(limit - result.readableBytes, piece.readableBytes)
@@ -71,5 +75,17 @@ struct InboundQueue {
         pieces.removeAll()
         lastIsOpen = false
         return byteCount
+    }
+
+    /// Up to so many pieces are counted every time.
+    private static let piecesLookedAt = 32
+
+    func checkInvariants() {
+        #if DEBUG
+        assert(pieces.isEmpty == (byteCount == 0), "no piece is empty, and none is left out of the count")
+        assert(!lastIsOpen || !pieces.isEmpty, "only a piece that there is has room for more")
+        guard pieces.count <= Self.piecesLookedAt else { return }
+        assert(byteCount == pieces.reduce(0) { $0 + $1.readableBytes }, "bytes that wait to be read are counted")
+        #endif
     }
 }

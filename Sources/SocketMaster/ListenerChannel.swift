@@ -8,7 +8,7 @@ import Synchronization
 ///
 /// Its state is touched on its event loop alone, but for what is atomic or locked; that makes it `Sendable`.
 final class ListenerChannel<Output: Sendable>: @unchecked Sendable {
-    private enum Phase {
+    private enum Phase: Comparable {
         /// The service is not published yet.
         case idle
         case active
@@ -35,7 +35,9 @@ final class ListenerChannel<Output: Sendable>: @unchecked Sendable {
     private let address = Mutex<SocketAddress?>(nil)
     private let closePromise: EventLoopPromise<Void>
 
-    private var phase = Phase.idle
+    private var phase = Phase.idle {
+        didSet { assert(phase > oldValue, "a listener that closes does not open again") }
+    }
     private var autoRead = true
     private var isReadPending = false
     private var isDelivering = false
@@ -75,6 +77,7 @@ final class ListenerChannel<Output: Sendable>: @unchecked Sendable {
         activity.store(true, ordering: .releasing)
         pipeline.fireChannelActive()
         if autoRead, phase == .active { pipeline.read() }
+        checkInvariants()
     }
 
     /// The port that is listened on may change when a proxy returns that chooses it itself.
@@ -82,11 +85,13 @@ final class ListenerChannel<Output: Sendable>: @unchecked Sendable {
 
     func addSession(_ session: UntakenStreams, wake: @escaping @Sendable () -> Void) {
         eventLoop.assertInEventLoop()
+        assert(wakers[ObjectIdentifier(session)] == nil, "a session is added once")
         wakers[ObjectIdentifier(session)] = wake
         if isWilling { wake() }
     }
 
     func removeSession(_ session: UntakenStreams) {
+        eventLoop.assertInEventLoop()
         wakers[ObjectIdentifier(session)] = nil
     }
 
@@ -98,10 +103,12 @@ final class ListenerChannel<Output: Sendable>: @unchecked Sendable {
         case .idle, .active, .closing: deliver()
         case .quiet, .closed: abandonAll()
         }
+        checkInvariants()
     }
 
     /// Nobody will read those that are left.
     private func abandonAll() {
+        assert(!isOpen && !isDelivering, "a connection is abandoned when nobody takes any more")
         while let connection = connections.popFirst() {
             _ = connection.session.remove()
             connection.initialized.abandon()
@@ -126,6 +133,7 @@ final class ListenerChannel<Output: Sendable>: @unchecked Sendable {
         } else {
             willingness.store(false, ordering: .releasing)
         }
+        checkInvariants()
     }
 
     private var isOpen: Bool { phase == .active || phase == .closing }
@@ -149,6 +157,7 @@ final class ListenerChannel<Output: Sendable>: @unchecked Sendable {
         ended.futureResult.whenComplete { _ in
             // A session that is lost meanwhile may have ended before it could say that it is quiet.
             self.finish()
+            assert(self.phase == .quiet, "a listener is closed when no more connections come")
             self.phase = .closed
             self.removeHandlers(pipeline: self.pipeline)
             promise?.succeed()
@@ -160,7 +169,9 @@ final class ListenerChannel<Output: Sendable>: @unchecked Sendable {
     /// Nothing more comes. Connections that were accepted while the application had its hands full are still its: the
     /// proxy has been told that they are.
     private func finish() {
+        eventLoop.assertInEventLoop()
         guard phase == .closing else { return }
+        assert(!isDelivering, "a listener becomes quiet in a turn of its own")
         phase = .quiet
         activity.store(false, ordering: .releasing)
         isReadPending = false
@@ -172,6 +183,19 @@ final class ListenerChannel<Output: Sendable>: @unchecked Sendable {
         }
         pipeline.fireChannelReadComplete()
         pipeline.fireChannelInactive()
+        checkInvariants()
+    }
+
+    /// What holds while none of its functions runs.
+    private func checkInvariants() {
+        #if DEBUG
+        guard !isDelivering else { return }
+        eventLoop.assertInEventLoop()
+        assert(!isWilling || (phase == .active && isReadPending), "connections are wanted while somebody reads")
+        assert(!isReadPending || isOpen, "nobody waits for connections that do not come")
+        assert(isOpen == isActive, "a listener is active until no more connections come")
+        assert(connections.isEmpty || phase < .quiet, "no connection stays when nobody takes it")
+        #endif
     }
 }
 
@@ -240,6 +264,7 @@ extension ListenerChannel: ChannelCore {
             return
         }
         for wake in wakers.values { wake() }
+        checkInvariants()
     }
 
     func close0(error: any Error, mode: CloseMode, promise: EventLoopPromise<Void>?) {

@@ -15,9 +15,12 @@ struct OutboundQueue {
     /// Whether there is something flushed, be it an empty write that only wants to know when its turn has come.
     var hasFlushed: Bool { pieces.hasMark }
 
+    var isEmpty: Bool { pieces.isEmpty }
+
     mutating func append(_ bytes: ByteBuffer, promise: EventLoopPromise<Void>?) {
         byteCount += bytes.readableBytes
         pieces.append(Piece(bytes: bytes, promise: promise))
+        checkInvariants()
     }
 
     mutating func flush() {
@@ -29,12 +32,14 @@ struct OutboundQueue {
     /// Takes the next bytes out of the first flushed piece, at most `limit` of them, and its promise if the piece ends
     /// with them. An empty piece gives 0 bytes; `nil` if nothing is flushed, or `limit` is used up.
     mutating func next(limit: Int) -> Piece? {
+        assert(limit >= 0, "a frame has no room below zero")
         guard pieces.hasMark, let first = pieces.first else { return nil }
         let available = first.bytes.readableBytes
         guard available == 0 || limit > 0 else { return nil }
         let count = min(available, limit)
         byteCount -= count
         flushedBytes -= count
+        defer { checkInvariants() }
         if count == available { return pieces.removeFirst() }
         let part = pieces[pieces.startIndex].bytes.readSlice(length: count)
         return part.map { Piece(bytes: $0, promise: nil) }
@@ -51,6 +56,7 @@ struct OutboundQueue {
         let rest = pieces
         pieces = kept
         byteCount = flushedBytes
+        checkInvariants()
         return rest
     }
 
@@ -61,6 +67,19 @@ struct OutboundQueue {
         byteCount = 0
         flushedBytes = 0
         return all
+    }
+
+    /// Up to so many pieces are counted every time.
+    private static let piecesLookedAt = 32
+
+    func checkInvariants() {
+        #if DEBUG
+        assert(0...byteCount ~= flushedBytes, "only what was written has been flushed")
+        assert(flushedBytes == 0 || pieces.hasMark, "flushed bytes stand before a mark")
+        assert(byteCount == 0 || !pieces.isEmpty, "bytes that wait to be sent are in pieces")
+        guard pieces.count <= Self.piecesLookedAt else { return }
+        assert(byteCount == pieces.reduce(0) { $0 + $1.bytes.readableBytes }, "bytes that wait to be sent are counted")
+        #endif
     }
 }
 

@@ -30,6 +30,7 @@ struct Registrar: Sendable {
         makeAcceptor: @escaping @Sendable () -> any StreamAcceptor,
         onEvent: @escaping @Sendable (SessionEvent) -> Void
     ) -> Attempt {
+        assert(0...Int(UInt16.max) ~= port, "a definition is checked before it is sent")
         let promise = eventLoop.makePromise(of: AcceptedRegistration.self)
         var definition = definition
         definition.port = port

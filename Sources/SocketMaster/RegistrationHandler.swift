@@ -100,6 +100,7 @@ extension RegistrationHandler: ChannelInboundHandler, RemovableChannelHandler {
     typealias OutboundOut = ByteBuffer
 
     func channelActive(context: ChannelHandlerContext) {
+        assert(registration != nil && deadline == nil, "a connection registers once")
         if let bytes = registration?.exposed {
             context.writeAndFlush(Self.wrapOutboundOut(context.channel.allocator.buffer(bytes: bytes)), promise: nil)
         }
@@ -116,6 +117,7 @@ extension RegistrationHandler: ChannelInboundHandler, RemovableChannelHandler {
         bytes.moveReaderIndex(forwardBy: count)
         switch decoder.state {
         case .needsMore:
+            assert(bytes.readableBytes == 0, "all that has come belongs to the answer")
             guard decoder.isAccepted, attributesDeadline == nil else { return }
             attributesDeadline = failure(.attributesUnknown, after: Self.attributesTimeout, context)
         case .broken(let refusal):
@@ -136,6 +138,7 @@ extension RegistrationHandler: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     private func succeed(_ response: RegistrationResponse, _ context: ChannelHandlerContext) {
+        assert(registration == nil && promise != nil, "an answer comes behind its question, and once")
         guard let handler = makeSession(response.attributes) else { return fail(.clientAddressUnknown, context) }
         do {
             try context.pipeline.syncOperations.addHandler(handler, position: .after(self))

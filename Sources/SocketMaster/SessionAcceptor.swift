@@ -21,6 +21,8 @@ final class SessionAcceptor<Output: Sendable>: StreamAcceptor {
     var isWilling: Bool { listener.isWilling }
 
     func initialize(_ stream: StreamChannel, of session: SessionHandler) {
+        stream.eventLoop.assertInEventLoop()
+        assert(stream.phase == .initializing, "a stream leaves the queue before its initializer runs")
         let initializer = initializer
         let initialized =
             options.map { options in
@@ -39,6 +41,7 @@ final class SessionAcceptor<Output: Sendable>: StreamAcceptor {
     }
 
     func passOn(from session: SessionHandler) {
+        assert(!session.isTakingApart, "the application does not run while bytes are taken apart")
         guard !outputs.isEmpty else { return }
         let batch = outputs
         let untaken = session.untaken

@@ -28,6 +28,7 @@ extension SessionHandler {
         // The proxy opens no more of them, and may have forgotten the session.
         let isLeft = state.goAwayReceived && streams.isEmpty
         if isLeft, let idleSince, now - idleSince > settings.lingerTimeout { drain(timeout: .zero) }
+        checkInvariants(isTick: true)
     }
 
     /// Takes no more streams, lets those go on that the application has, and then ends the session.
@@ -36,6 +37,7 @@ extension SessionHandler {
         drainDeadline = min(drainDeadline ?? .distantFuture, context.eventLoop.now + timeout)
         if !state.goAwaySent { sayGoAway(now: context.eventLoop.now) }
         giveBack()
+        checkInvariants()
     }
 
     /// Takes no more streams. The application's may go on for as long as they take; the others are still here until
@@ -46,6 +48,7 @@ extension SessionHandler {
         sayGoAway(now: context.eventLoop.now)
         let ping = state.barrierPing()
         put(.ping(ping))
+        assert(withdrawal == nil, "a session is withdrawn once")
         let promise = context.eventLoop.makePromise(of: Void.self)
         withdrawal = Withdrawal(ping: ping, promise: promise)
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
@@ -71,12 +74,14 @@ extension SessionHandler {
 
     /// Gives back what the application has not seen. After GoAway: the proxy would bring it here once more.
     func giveBack() {
+        assert(phase != .open || state.goAwaySent, "nothing is given back before GoAway")
         for stream in streams.values where !stream.mayHaveBeenSeen { reset(stream) }
         queued.removeAll()
     }
 
     /// The time is over.
     private func endDrain() {
+        assert(state.goAwaySent, "a drain begins with GoAway")
         for stream in streams.values {
             reset(stream)
             stream.fail(SocketMasterError.sessionLost(reason: "the listener was closed"))
@@ -91,6 +96,7 @@ extension SessionHandler {
             let context
         else { return }
         guard mayFinish(context) else { return }
+        assert(completions.isEmpty && queuedCount == 0, "nobody waits when all is said")
         phase = .finishing
         context.close(mode: .output, promise: nil)
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
@@ -144,6 +150,8 @@ extension SessionHandler {
         queued.removeAll()
         acknowledgements.removeAll()
         payloadStream = nil
+        // What is left of the bytes is nobody's.
+        isTakingApart = false
         deliverTouched()
         // The end of the read cycle may not be told any more.
         isInReadCycle = false
@@ -153,5 +161,6 @@ extension SessionHandler {
         for stream in lost { stream.fail(error) }
         context?.close(promise: nil)
         onEvent(.ended(reason: isOrderly ? "all was said" : reason))
+        checkInvariants()
     }
 }

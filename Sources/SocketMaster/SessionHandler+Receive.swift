@@ -6,6 +6,9 @@ extension SessionHandler {
     /// Takes what has arrived apart. No code of the application runs in here: streams only note what they got.
     func take(_ bytes: ByteBuffer) {
         guard let context else { return }
+        assert(isInReadCycle && !isTakingApart, "what has been received is taken apart once")
+        isTakingApart = true
+        defer { isTakingApart = false }
         let now = milliseconds(context.eventLoop.now)
         state.noteReceived(now: now)
         var offset = 0
@@ -69,6 +72,7 @@ extension SessionHandler {
         guard queuedCount < settings.backlog, streams.count < settings.configuration.maximumStreams else {
             return act(state.refuseStream(id, now: now), header, now: now)
         }
+        assert(streams[id] == nil, "an id belongs to one stream")
         let channel = context.channel
         let stream = StreamChannel(
             state: StreamState(acceptedID: id), session: self, eventLoop: context.eventLoop, parent: acceptor.channel,
@@ -114,6 +118,7 @@ extension SessionHandler {
 
     /// The proxy's direction has ended.
     private func finish(_ stream: StreamChannel) {
+        assert(stream.session === self, "only a stream of this session ends")
         stream.remoteEnd = .finished
         touched.append(stream)
         if stream.state.isFinished { forget(stream) }
@@ -132,6 +137,7 @@ extension SessionHandler {
 
     /// Streams that have got something deliver it, if they are read.
     func deliverTouched() {
+        assert(!isTakingApart, "the application does not run while bytes are taken apart")
         guard !touched.isEmpty else { return }
         let streams = touched
         touched.removeAll(keepingCapacity: true)
@@ -154,6 +160,7 @@ extension SessionHandler {
 
     /// Reads the header in front of the client's bytes.
     private func findClient(of stream: StreamChannel) {
+        assert(!stream.mayHaveBeenSeen, "the client is known before the application has the stream")
         switch ProxyProtocolHeader.parse(stream.inbound.peek(limit: ProxyProtocolHeader.maximumBytes)) {
         case .needsMore:
             if case .finished = stream.remoteEnd { reset(stream) }

@@ -26,6 +26,7 @@ extension SessionHandler {
     /// The stream may have something to send. It goes out at the end of this turn.
     func hasSomething(_ stream: StreamChannel) {
         guard stream.session === self, phase == .open else { return }
+        assert(stream.phase != .queued, "nobody writes to a stream that waits")
         if stream.outbound.flushedBytes > 0 {
             guard stream.state.sendWindow > 0 else { return }
         } else {
@@ -68,9 +69,11 @@ extension SessionHandler {
     func flush() {
         isFlushScheduled = false
         guard isSendDue, phase == .open, let context else { return }
+        assert(!isTakingApart, "the application does not run while bytes are taken apart")
         isSendDue = false
         var served: [StreamChannel] = []
         while context.channel.isWritable, let stream = ready.popFirst() {
+            assert(stream.isReady, "a stream stands among those that send once")
             stream.isReady = false
             guard stream.session === self else { continue }
             served.append(stream)
@@ -91,6 +94,7 @@ extension SessionHandler {
         context.flush()
         tellServed(served)
         finishIfDrained()
+        if !isInReadCycle { checkInvariants() }
     }
 
     /// - Returns: whether the stream could send more at once.
@@ -99,9 +103,7 @@ extension SessionHandler {
         if available > 0 {
             let count = stream.state.sendFrame(maximum: UInt32(clamping: available), payloadLimit: limit)
             guard count > 0 else { return false }
-            // An initializer that writes has it: this acknowledges the stream, and nobody else can serve it any more.
-            stream.mayHaveBeenSeen = true
-            let flags = stream.state.flagsForNextFrame()
+            let flags = flagsOfNextFrame(stream)
             put(FrameHeader(type: .data, flags: flags, streamID: stream.state.id, length: count))
             writePayload(stream, Int(count))
         }
@@ -110,6 +112,13 @@ extension SessionHandler {
         if stream.outbound.flushedBytes > 0 { return stream.state.sendWindow > 0 }
         if stream.output == .closing, stream.state.canSendFin { writeFin(stream) }
         return false
+    }
+
+    /// An initializer that writes, or ends the output, has the stream: its first frame acknowledges it, and nobody else
+    /// can serve it any more.
+    private func flagsOfNextFrame(_ stream: StreamChannel) -> FrameFlags {
+        stream.mayHaveBeenSeen = true
+        return stream.state.flagsForNextFrame()
     }
 
     private func writePayload(_ stream: StreamChannel, _ count: Int) {
@@ -129,7 +138,8 @@ extension SessionHandler {
     }
 
     private func writeFin(_ stream: StreamChannel) {
-        let flags = stream.state.flagsForNextFrame().union(.fin)
+        assert(stream.outbound.isEmpty, "FIN comes behind everything that was written")
+        let flags = flagsOfNextFrame(stream).union(.fin)
         stream.state.sendFin()
         put(.windowUpdate(stream.state.id, 0, flags: flags))
         completions.append(.fin(stream))
@@ -140,12 +150,16 @@ extension SessionHandler {
 
     /// Tells the proxy that the application has the stream, unless a frame has done so.
     func acknowledge(_ stream: StreamChannel) {
+        assert(stream.mayHaveBeenSeen, "what nobody has seen is not acknowledged")
+        assert(stream.session === self, "nothing is said of a stream that is over")
         guard !stream.state.isAnnounced, !stream.state.isReset else { return }
         put(.windowUpdate(stream.state.id, 0, flags: stream.state.flagsForNextFrame()))
     }
 
     /// Puts a header behind what goes out next.
     func put(_ header: FrameHeader) {
+        assert(phase == .open, "nothing is said behind the last word")
+        assert(!(header.type == .data && header.flags.contains(.fin)), "FIN never stands beside data")
         egress.writeMultipleIntegers(
             UInt32(header.type.rawValue) << 16 | UInt32(header.flags.rawValue), header.streamID, header.length)
     }

@@ -5,6 +5,7 @@ import Yamux
 extension SessionHandler {
     /// Gives the application what it wants of those that wait, oldest first.
     func acceptQueued() {
+        assert(!isTakingApart, "the application does not run while bytes are taken apart")
         while phase == .open, !state.goAwaySent, let stream = queued.first {
             guard stream.phase == .queued else {
                 queued.removeFirst()
@@ -13,6 +14,7 @@ extension SessionHandler {
             guard !untaken.isFull, acceptor.isWilling else { return }
             queued.removeFirst()
             queuedCount -= 1
+            assert(queued.count <= queuedCount && stream.session === self, "who waits is counted, and has not ended")
             untaken.add()
             stream.phase = .initializing
             acceptor.initialize(stream, of: self)
@@ -21,6 +23,8 @@ extension SessionHandler {
 
     /// The application has set the stream's channel up. From now on it may see what is received.
     func initialized(_ stream: StreamChannel) {
+        stream.eventLoop.assertInEventLoop()
+        assert(stream.phase != .queued && stream.phase != .active, "a stream is initialized once")
         if stream.session === self {
             stream.mayHaveBeenSeen = true
             if !stream.state.isAnnounced {
@@ -34,6 +38,8 @@ extension SessionHandler {
 
     /// The application could not set it up, and has seen nothing of it.
     func initializationFailed(_ stream: StreamChannel, _ error: any Error) {
+        stream.eventLoop.assertInEventLoop()
+        assert(stream.phase != .queued && stream.phase != .active, "a stream is initialized once")
         // What has been given back in the meantime is nobody's loss.
         if stream.session === self { warnOfInitialization(error) }
         if untaken.remove() { acceptQueued() }
@@ -54,6 +60,7 @@ extension SessionHandler {
     /// - Parameter mayAnnounce: whether the proxy may send as much again.
     func consumed(_ stream: StreamChannel, _ count: Int, mayAnnounce: Bool) {
         guard count > 0, phase == .open, let context else { return }
+        assert(stream.session === self, "a stream that is over has no window")
         let now = microseconds(context.eventLoop.now)
         let configuration = settings.configuration
         let ofStream = configuration.maximumWindow - Int(StreamState.initialWindow + stream.state.receiveWindowGrowth)
@@ -61,6 +68,7 @@ extension SessionHandler {
             UInt32(count), of: &stream.state, isDry: stream.inbound.isEmpty, roundTrip: roundTrip,
             room: min(ofStream, configuration.maximumExtraWindow - extraWindow), mayAnnounce: mayAnnounce, now: now)
         extraWindow += Int(credit.growth)
+        assert(credit.reduction == 0, "no window becomes smaller: nobody here says that bytes pile up")
         guard credit.bytes > 0 else { return }
         if roundTrip.isDue(now: now) { measureRoundTrip(now: now) }
         put(.windowUpdate(stream.state.id, credit.bytes, flags: stream.state.flagsForNextFrame()))
@@ -77,6 +85,7 @@ extension SessionHandler {
     /// Ends a stream in both directions, and gives up what it still had to send.
     func reset(_ stream: StreamChannel) {
         guard stream.session === self else { return }
+        stream.eventLoop.assertInEventLoop()
         if phase == .open {
             if stream.mayHaveBeenSeen { acknowledge(stream) }
             if stream.state.canSendReset {
@@ -98,12 +107,15 @@ extension SessionHandler {
     /// The stream is over, or its channel does without the session.
     func forget(_ stream: StreamChannel) {
         guard stream.session === self else { return }
+        assert(streams[stream.state.id] === stream || phase == .ended, "a stream is found by its id")
         streams[stream.state.id] = nil
         stream.session = nil
         extraWindow -= Int(stream.state.receiveWindowGrowth)
+        assert(extraWindow >= 0, "a window gives back no more than it has grown by")
         if payloadStream === stream { payloadStream = nil }
         if stream.phase == .queued {
             queuedCount -= 1
+            assert(queuedCount >= 0, "a stream waits once")
             // It is one of a backlog at most, and must not be kept by an application that takes nothing.
             queued.removeAll { $0 === stream }
         }
@@ -116,6 +128,7 @@ extension SessionHandler {
     /// A stream whose channel has been closed: it has a while to send what is left and to get the proxy's end.
     func linger(_ stream: StreamChannel) {
         guard let context else { return }
+        assert(stream.phase == .closed && stream.session === self, "only a closed stream of this session has to end")
         let timeout = state.goAwaySent ? settings.drainingLingerTimeout : settings.lingerTimeout
         stream.lingerDeadline = context.eventLoop.now + timeout
     }

@@ -52,7 +52,7 @@ struct SessionSettings: Sendable {
 /// of them and goes out once per turn of the event loop, or when a read cycle ends: control frames first, then the
 /// streams in turns. Everything here happens on the channel's event loop.
 final class SessionHandler {
-    enum Phase {
+    enum Phase: Comparable {
         case open
         /// All is said; the proxy's end is awaited.
         case finishing
@@ -64,6 +64,15 @@ final class SessionHandler {
         case none
         case sent(UInt32)
         case answered
+
+        /// How far it has come.
+        var stage: Int {
+            switch self {
+            case .none: 0
+            case .sent: 1
+            case .answered: 2
+            }
+        }
     }
 
     struct Withdrawal {
@@ -77,7 +86,9 @@ final class SessionHandler {
     let log: Logger
     let onEvent: @Sendable (SessionEvent) -> Void
 
-    var phase = Phase.open
+    var phase = Phase.open {
+        didSet { assert(phase > oldValue, "a session that ends does not begin again") }
+    }
     var context: ChannelHandlerContext?
     var state: SessionState
     var reader = FrameReader()
@@ -87,7 +98,9 @@ final class SessionHandler {
     var finishTask: Scheduled<Void>?
     /// The application has withdrawn, and the proxy has not answered yet.
     var withdrawal: Withdrawal?
-    var farewell = Farewell.none
+    var farewell = Farewell.none {
+        didSet { assert(farewell.stage >= oldValue.stage, "the last ping is sent once") }
+    }
     /// A session on which the proxy has said GoAway, and since when nothing has been under way on it.
     var idleSince: NIODeadline?
 
@@ -97,6 +110,8 @@ final class SessionHandler {
     /// Streams that have got something in this read.
     var touched: [StreamChannel] = []
     var isInReadCycle = false
+    /// Received bytes are being taken apart: no code of the application may run.
+    var isTakingApart = false
     var queued = CircularBuffer<StreamChannel>()
     /// How many wait, those included whose client is not known yet.
     var queuedCount = 0
@@ -143,6 +158,7 @@ extension SessionHandler: ChannelInboundHandler {
     typealias OutboundOut = ByteBuffer
 
     func handlerAdded(context: ChannelHandlerContext) {
+        assert(self.context == nil && phase == .open, "a session has one connection")
         self.context = context
         if context.channel.isActive { begin(context) }
     }
@@ -176,6 +192,7 @@ extension SessionHandler: ChannelInboundHandler {
         isInReadCycle = false
         acceptor.passOn(from: self)
         flush()
+        checkInvariants()
         context.fireChannelReadComplete()
     }
 

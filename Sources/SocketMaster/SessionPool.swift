@@ -97,9 +97,11 @@ final class SessionPool: @unchecked Sendable {
         let promise = eventLoop.makePromise(of: Void.self)
         eventLoop.execute {
             guard self.endPromise == nil else { return promise.fail(SocketMasterError.closed) }
+            assert(self.hooks == nil && self.slots.isEmpty, "a pool is started once")
             self.hooks = hooks
             self.firstPromise = promise
             self.resize(to: 1)
+            self.checkInvariants()
         }
         return promise.futureResult
     }
@@ -110,6 +112,7 @@ final class SessionPool: @unchecked Sendable {
     ///   - ended: Fulfilled when all of them have ended.
     func shutDown(quiet: EventLoopPromise<Void>, ended: EventLoopPromise<Void>) {
         eventLoop.execute {
+            assert(self.endPromise == nil, "a pool is shut down once")
             self.endPromise = ended
             self.firstPromise?.fail(SocketMasterError.closed)
             self.firstPromise = nil
@@ -122,6 +125,7 @@ final class SessionPool: @unchecked Sendable {
             }
             EventLoopFuture.andAllComplete(drains, on: self.eventLoop).cascade(to: quiet)
             self.endIfEmpty()
+            self.checkInvariants()
         }
     }
 
@@ -130,6 +134,7 @@ final class SessionPool: @unchecked Sendable {
     ///   again.
     func setWithdrawn(_ isWithdrawn: Bool, promise: EventLoopPromise<Void>?) {
         eventLoop.execute {
+            defer { self.checkInvariants() }
             guard self.endPromise == nil else {
                 promise?.fail(ChannelError.alreadyClosed)
                 return
@@ -149,6 +154,7 @@ final class SessionPool: @unchecked Sendable {
     }
 
     private func withdraw() -> EventLoopFuture<Void> {
+        assert(endPromise == nil && withdrawal == nil, "what is withdrawn is not withdrawn again")
         for index in slots.indices {
             if case .waiting(let task) = slots[index].phase { task.cancel() }
             slots[index].phase = .surplus
@@ -169,6 +175,7 @@ final class SessionPool: @unchecked Sendable {
 
     private func endIfEmpty() {
         guard let endPromise, sessions.isEmpty, attempts.isEmpty else { return }
+        assert(firstPromise == nil, "nobody waits for a session of a pool that has ended")
         // They hold the listener, which holds us.
         hooks = nil
         slots = []
@@ -177,6 +184,8 @@ final class SessionPool: @unchecked Sendable {
 
     /// The proxy may have come back with another number of reactors.
     private func resize(to count: Int) {
+        assert(1...Self.sessionsMaximum ~= count, "there is a session, and not one too many")
+        assert(endPromise == nil, "a pool that ends wants no sessions")
         while slots.count < count {
             let loop = slots.isEmpty ? eventLoop : group.next()
             let backoff = Backoff(
@@ -200,6 +209,7 @@ final class SessionPool: @unchecked Sendable {
 
     private func connect(_ index: Int) {
         guard let hooks, endPromise == nil, !isWithdrawn else { return }
+        assert(!isTaken(slots[index]), "a slot has one session, or one attempt at it")
         sessionCount += 1
         let id = sessionCount
         slots[index].phase = .connecting(attempt: id)
@@ -216,10 +226,12 @@ final class SessionPool: @unchecked Sendable {
             case .success(let accepted): pool.registered(index, id, accepted)
             case .failure(let failure): pool.failed(index, id, failure)
             }
+            pool.checkInvariants()
         }
     }
 
     private func registered(_ index: Int, _ id: Int, _ accepted: AcceptedRegistration) {
+        assert(sessions[id] == nil && attempts[id] == nil, "an attempt comes to one session")
         sessions[id] = Session(reference: accepted.session, slot: index, since: eventLoop.now)
         guard endPromise == nil else {
             accepted.session.drain(timeout: .zero)
@@ -234,6 +246,7 @@ final class SessionPool: @unchecked Sendable {
         slots[index].phase = .open(session: id)
         slots[index].lastFailure = ""
         hasToldOfAttributes = false
+        assert(!isWithdrawn, "a slot waits for nothing while the service is withdrawn")
         chosenPort = registrar.publicPort(accepted.attributes)
         hooks?.added(accepted.session)
         hooks?.registered(accepted.attributes)
@@ -295,10 +308,14 @@ final class SessionPool: @unchecked Sendable {
     }
 
     private func wait(_ index: Int, _ pause: TimeAmount) {
+        assert(pause >= .zero, "no pause is over before it begins")
+        assert(endPromise == nil && !isWithdrawn, "nothing is tried again that nobody wants")
         slots[index].phase = .waiting(eventLoop.scheduleTask(in: pause) { self.connect(index) })
     }
 
     private func happened(_ event: SessionEvent, to id: Int) {
+        eventLoop.assertInEventLoop()
+        defer { checkInvariants() }
         guard let session = sessions[id] else { return }
         switch event {
         case .draining:
@@ -324,4 +341,43 @@ final class SessionPool: @unchecked Sendable {
             after: eventLoop.now - session.since, isDrain: isDrain, chance: .random(in: 0...1))
         wait(session.slot, pause)
     }
+
+    private func isTaken(_ slot: Slot) -> Bool {
+        switch slot.phase {
+        case .connecting(let attempt): attempts[attempt] != nil
+        case .open: true
+        case .waiting, .surplus: false
+        }
+    }
+
+    /// What holds while none of its functions runs.
+    private func checkInvariants() {
+        #if DEBUG
+        eventLoop.assertInEventLoop()
+        assert(slots.count <= Self.sessionsMaximum, "there are no more slots than sessions may be")
+        assert(endPromise == nil || firstPromise == nil, "whoever waits for the first session learns of the end")
+        guard endPromise == nil else { return }
+        assert(hooks != nil || (slots.isEmpty && sessions.isEmpty), "sessions are for a listener")
+        for index in slots.indices { check(slots[index], index) }
+        for (id, session) in sessions {
+            if case .open(id) = slots[session.slot].phase { continue }
+            assert(session.isDraining, "a session without a slot is on its way out")
+        }
+        #endif
+    }
+
+    #if DEBUG
+    private func check(_ slot: Slot, _ index: Int) {
+        switch slot.phase {
+        case .connecting(let attempt): assert(attempts[attempt] != nil, "who waits for an attempt hears of it")
+        case .open(let session):
+            assert(sessions[session]?.slot == index, "a slot and its session know of each other")
+            assert(sessions[session]?.isDraining == false, "a session on its way out has lost its slot")
+            assert(firstPromise == nil, "whoever waits for the first session learns of it")
+        case .waiting: assert(!isWithdrawn, "nothing is tried again while the service is withdrawn")
+        case .surplus: break
+        }
+        assert(!isWithdrawn || !isTaken(slot), "a service that is withdrawn has no slot in use")
+    }
+    #endif
 }

@@ -11,6 +11,7 @@ extension StreamChannel {
             promise?.fail(ChannelError.outputClosed)
             return
         }
+        assert(outputPromise == nil, "an output is closed once")
         outbound.flush()
         output = .closing
         outputPromise = promise
@@ -29,10 +30,11 @@ extension StreamChannel {
         }
         isInputClosed = true
         isReadPending = false
-        session?.consumed(self, inbound.removeAll(), mayAnnounce: true)
+        giveUpInput(mayAnnounce: true)
         promise?.succeed()
         pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
         if output == .closed { closeAll(error: ChannelError.eof, promise: nil) }
+        checkInvariants()
     }
 
     /// The application is done. What it has flushed still goes out, as it would from the kernel's buffer of a socket,
@@ -42,16 +44,25 @@ extension StreamChannel {
             promise?.fail(ChannelError.alreadyClosed)
             return
         }
+        eventLoop.assertInEventLoop()
+        assert(phase != .queued, "nobody has a channel that waits")
         let wasActive = phase == .active
         phase = .closed
         setActive(false)
         isReadPending = false
         if let promise { closeWaiters.append(promise) }
-        session?.consumed(self, inbound.removeAll(), mayAnnounce: false)
+        giveUpInput(mayAnnounce: false)
         outbound.removeUnflushed().fail(ChannelError.ioOnClosedChannel)
         finishOutput(wasActive: wasActive, error: error)
         if wasActive { pipeline.fireChannelInactive() }
         eventLoop.execute { self.removeHandlers(pipeline: self.pipeline) }
+        checkInvariants()
+    }
+
+    /// With a session or without one: nobody will read it.
+    private func giveUpInput(mayAnnounce: Bool) {
+        let count = inbound.removeAll()
+        session?.consumed(self, count, mayAnnounce: mayAnnounce)
     }
 
     private func finishOutput(wasActive: Bool, error: any Error) {
@@ -90,7 +101,7 @@ extension StreamChannel {
 
     /// The session has put FIN behind everything else.
     func outputFinished() {
-        output = .closed
+        assert(output == .closed, "FIN has been put where it belongs")
         guard phase == .active else { return }
         pipeline.fireUserInboundEventTriggered(ChannelEvent.outputClosed)
         if isInputClosed, phase == .active { closeAll(error: ChannelError.eof, promise: nil) }
@@ -98,17 +109,21 @@ extension StreamChannel {
 
     /// FIN has been written to the session's connection, or never will be.
     func finWritten(_ result: Result<Void, any Error>) {
+        eventLoop.assertInEventLoop()
         guard !isFinWritten else { return }
+        assert(output == .closed, "FIN is written where the output ends")
         isFinWritten = true
         let promise = outputPromise
         outputPromise = nil
         promise?.completeWith(result)
         if phase == .closed { endClose() }
+        checkInvariants()
     }
 
     /// It came to nothing before anybody accepted it.
     func discard() {
         guard phase == .queued else { return }
+        assert(outbound.isEmpty && closeWaiters.isEmpty, "nobody waits for a stream that nobody has")
         phase = .closed
         session = nil
         _ = inbound.removeAll()
@@ -118,6 +133,7 @@ extension StreamChannel {
 
     private func endClose() {
         guard !hasClosed else { return }
+        assert(phase == .closed && outbound.isEmpty && outputPromise == nil, "a close is told behind all else")
         hasClosed = true
         let waiters = closeWaiters
         closeWaiters = []

@@ -39,6 +39,7 @@ extension StreamChannel: ChannelCore {
             promise?.fail(ChannelError.operationUnsupported)
             return
         }
+        assert(phase != .queued, "nobody has a channel that waits")
         outbound.append(bytes, promise: promise)
         updateWritability()
     }
@@ -85,6 +86,7 @@ extension StreamChannel: ChannelCore {
 extension StreamChannel {
     /// Tells the pipeline when the bytes that wait pass one of the two marks.
     func updateWritability() {
+        eventLoop.assertInEventLoop()
         let isWritable: Bool
         switch outbound.byteCount {
         case (options.waterMark.high + 1)...: isWritable = false

@@ -8,7 +8,7 @@ import Yamux
 /// for the window. Everything but the two flags and the addresses is touched on the event loop alone, which is what
 /// makes the type `Sendable`; `Channel` asks for the rest from anywhere.
 final class StreamChannel: @unchecked Sendable {
-    enum Phase {
+    enum Phase: Comparable {
         /// It waits to be accepted.
         case queued
         /// The application's initializer runs.
@@ -23,9 +23,18 @@ final class StreamChannel: @unchecked Sendable {
         case open
         case finished
         case failed(any Error)
+
+        /// How far it has come.
+        var stage: Int {
+            switch self {
+            case .open: 0
+            case .finished: 1
+            case .failed: 2
+            }
+        }
     }
 
-    enum Output {
+    enum Output: Comparable {
         case open
         /// FIN follows what has been flushed.
         case closing
@@ -52,21 +61,28 @@ final class StreamChannel: @unchecked Sendable {
     /// Nothing once the stream is over for the session.
     var session: SessionHandler?
     var state: StreamState
-    var phase = Phase.queued
+    var phase = Phase.queued {
+        didSet { assert(phase > oldValue, "a stream goes from waiting to closed and not back") }
+    }
 
     var inbound = InboundQueue()
-    var remoteEnd = RemoteEnd.open
+    var remoteEnd = RemoteEnd.open {
+        didSet { assert(remoteEnd.stage >= oldValue.stage, "an end is the end") }
+    }
     var isReadPending = false
     var isDelivering = false
     var isInputClosed = false
     var window = WindowGrowth()
 
     var outbound = OutboundQueue()
-    var output = Output.open
+    var output = Output.open {
+        didSet { assert(output >= oldValue, "an output that was closed does not open again") }
+    }
     var outputPromise: EventLoopPromise<Void>?
     /// It stands in the session's queue of those that have something to send.
     var isReady = false
-    /// The application has had the chance to see something of it: it has to be acknowledged before it ends.
+    /// The application has had the chance to see something of it, or has written to it: it has to be acknowledged
+    /// before it ends.
     var mayHaveBeenSeen = false
     /// The header in front of the client's bytes has been read.
     var knowsClient = false

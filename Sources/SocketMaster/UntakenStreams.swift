@@ -10,10 +10,15 @@ final class UntakenStreams: Sendable {
 
     var isFull: Bool { count.load(ordering: .acquiring) >= Self.maximum }
 
-    func add() { count.add(1, ordering: .acquiringAndReleasing) }
+    func add() {
+        let before = count.add(1, ordering: .acquiringAndReleasing).oldValue
+        assert(0..<Self.maximum ~= before, "no stream is initialized beyond the bound")
+    }
 
     /// - Returns: whether there is room again after there was none.
     func remove() -> Bool {
-        count.subtract(1, ordering: .acquiringAndReleasing).oldValue == Self.maximum
+        let before = count.subtract(1, ordering: .acquiringAndReleasing).oldValue
+        assert(before > 0, "a stream is taken once")
+        return before == Self.maximum
     }
 }

@@ -57,6 +57,11 @@ private final class WholeFixture<Output: Sendable>: @unchecked Sendable {
         settle()
     }
 
+    func endOutput(_ index: Int = 0) {
+        initializing.started[index].channel.close(mode: .output, promise: nil)
+        settle()
+    }
+
     func settle() {
         fixture.exchange()
         loop.run()
@@ -149,11 +154,15 @@ private final class Counter: ChannelInboundHandler {
 }
 
 /// Its bytes have reached the client: nobody else can serve it.
-@Test func `a stream whose initializer has written goes on when the service is withdrawn`() throws {
+@Test(arguments: [[7], []])
+func `a stream whose initializer has written goes on when the service is withdrawn`(bytes: [UInt8]) throws {
     let whole = try WholeFixture { _ in 1 }
     let id = try whole.open([1])
-    whole.write([7])
-    #expect(whole.fixture.proxy.streams[id]?.received == [7])
+    whole.write(bytes)
+    // The end alone says as much.
+    if bytes.isEmpty { whole.endOutput() }
+    #expect(whole.fixture.proxy.streams[id]?.received == bytes)
+    #expect(whole.fixture.proxy.streams[id]?.isFinished == bytes.isEmpty)
     _ = whole.fixture.handler.withdraw()
     whole.settle()
     whole.fixture.handler.giveBack()

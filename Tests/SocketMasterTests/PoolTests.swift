@@ -3,6 +3,7 @@ import NIOCore
 import NIOEmbedded
 import Registration
 import Testing
+import TestSupport
 
 @testable import SocketMaster
 
@@ -392,4 +393,46 @@ private let twoReactors = ["port": "80", "reactors": "2"]
     _ = fixture.setWithdrawn(true)
     fixture.shutDown()
     #expect(fixture.hasEnded)
+}
+
+/// Whatever the proxy and the service do, in any order: no rule of the pool that is asserted breaks, and it ends.
+@Test func `no order of losses, drains, withdrawals and answers makes a pool trap, or keeps it from its end`() throws {
+    let seed = UInt64.random(in: 0 ... .max)
+    var random = SeededGenerator(seed: seed)
+    for _ in 0..<60 {
+        let fixture = PoolFixture(port: Bool.random(using: &random) ? 0 : 80) { $0.waitsForProxy = true }
+        fixture.change(&random)
+        if Bool.random(using: &random) { _ = fixture.setWithdrawn(true) }
+        fixture.start()
+        for _ in 0..<40 { try fixture.step(&random) }
+        fixture.shutDown()
+        fixture.advance(by: .seconds(40))
+        #expect(fixture.isQuiet && fixture.hasEnded && fixture.live == 0, "seed \(seed)")
+    }
+}
+
+extension PoolFixture {
+    /// What the proxy says from now on.
+    fileprivate func change(_ random: inout SeededGenerator) {
+        complaint = Int.random(in: 0..<5, using: &random) == 0 ? .attributesUnknown : nil
+        switch Int.random(in: 0..<8, using: &random) {
+        case 0: answer = nil
+        case 1: answer = .failure(RegistrationFailure.broken("refused"))
+        case 2: answer = .failure(RegistrationFailure.refused("taken"))
+        default: answer = .success(["port": "80", "reactors": "\(Int.random(in: 0...6, using: &random))"])
+        }
+    }
+
+    fileprivate func step(_ random: inout SeededGenerator) throws {
+        let index = open.randomElement(using: &random)
+        switch Int.random(in: 0..<10, using: &random) {
+        case 0, 1: change(&random)
+        case 2: if let index { lose(index) }
+        case 3: if let index { try receive(goAway, on: index) }
+        case 4: if let index { try receive(sessions[index].proxy.open([1]), on: index) }
+        case 5: _ = setWithdrawn(Bool.random(using: &random))
+        case 6: _ = setWithdrawn(false)
+        default: advance(by: .milliseconds(Int64.random(in: 0...3_000, using: &random)))
+        }
+    }
 }
