@@ -1,5 +1,6 @@
 import Memory
 import Reactor
+import Synchronization
 
 /// What a reactor tells the control thread and the others: its figures, and what has become of its sessions and of its
 /// listeners. It alone writes these words, but for the sums of the process.
@@ -12,6 +13,8 @@ struct Books: ~Copyable {
     private let listenerWords: SharedWords
     private let finished: SharedWords
     private let controlBell: ControlBell
+    /// Makes it a value with an address, as `Worker` is one: a call would copy all of it.
+    private let place = Atomic<UInt8>(0)
     /// When the control thread last heard that something failed.
     private var failureToldAt: UInt64 = 0
 
@@ -64,7 +67,7 @@ struct Books: ~Copyable {
     func removeConnection() { _ = totals.subtract(1, at: Plane.Total.connections.place) }
 
     /// Blocks in use in the whole process, when this reactor has so many more than it last told.
-    @_noLocks
+    @_noLocks @inline(__always)
     func blocks(addingHere change: Int) -> Int {
         let place = Plane.Total.blocks.place
         guard change != 0 else { return Int(truncatingIfNeeded: totals.loadRelaxed(place)) }

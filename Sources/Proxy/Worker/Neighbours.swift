@@ -1,6 +1,7 @@
 import Memory
 import Reactor
 import Routing
+import Synchronization
 
 /// What a worker needs of another one, flat, so that reaching it counts no references.
 struct PeerView {
@@ -48,6 +49,8 @@ struct Neighbours: ~Copyable {
     }
 
     private(set) var returnCount = 0
+    /// Makes it a value with an address, as `Worker` is one: a call would copy all of it.
+    private let place = Atomic<UInt8>(0)
 
     /// Every queue of every reactor full of hand-overs at once.
     private static var returnsCapacity: Int { @_noLocks get { 1 << 20 } }
