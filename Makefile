@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 
 # How long each fuzzer runs, in seconds.
 FUZZ_SECONDS ?= 60
-FUZZERS := FuzzHTTP1 FuzzRegistration FuzzYamux
+FUZZERS := FuzzExchanges FuzzHTTP1 FuzzRegistration FuzzYamux
 
 # The program brings Swift's runtime along, so that it runs on machines without one.
 release := swift build -c release --static-swift-stdlib --product socketmaster

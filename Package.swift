@@ -56,19 +56,21 @@ let package = Package(
         .target(name: "HTTP1"),
         .target(name: "Yamux"),
         .target(name: "Registration"),
-        // Layer 2: the routing table, one thread's ring, TLS over buffers.
+        // Layer 2: how a request with its reply goes on, the routing table, one thread's ring, TLS over buffers.
+        .target(name: "Exchanges", dependencies: ["HTTP1"]),
         .target(name: "Routing", dependencies: ["Registration"]),
         .target(name: "Reactor", dependencies: ["CKernel", "Memory"]),
         .target(name: "TLS", dependencies: ["CTLS", "Memory"]),
         // Layer 3: the data plane.
         .target(
-            name: "Proxy", dependencies: ["HTTP1", "Memory", "Reactor", "Routing", "TLS", "Yamux"],
+            name: "Proxy", dependencies: ["Exchanges", "HTTP1", "Memory", "Reactor", "Routing", "TLS", "Yamux"],
             swiftSettings: [secondKind]),
         // Layer 4: the control plane.
         .target(
             name: "Control",
             dependencies: [
-                "CKernel", "Memory", "Proxy", "Reactor", "Registration", "Routing", "TLS", "Yamux", logging,
+                "CKernel", "Exchanges", "Memory", "Proxy", "Reactor", "Registration", "Routing", "TLS", "Yamux",
+                logging,
             ]),
         // Layer 5: the program.
         .executableTarget(name: "socketmaster", dependencies: ["Control", "Registration", argumentParser]),
@@ -120,13 +122,16 @@ let package = Package(
         .target(name: "TestSupport", path: "Tests/TestSupport"),
         .testTarget(name: "MemoryTests", dependencies: ["Memory", "TestSupport"]),
         .testTarget(name: "HTTP1Tests", dependencies: ["HTTP1", "TestSupport"]),
+        .testTarget(name: "ExchangesTests", dependencies: ["Exchanges", "HTTP1", "TestSupport"]),
         .testTarget(name: "YamuxTests", dependencies: ["TestSupport", "Yamux"]),
         .testTarget(name: "RegistrationTests", dependencies: ["Registration", "TestSupport"]),
         .testTarget(name: "RoutingTests", dependencies: ["Registration", "Routing", "TestSupport"]),
         .testTarget(name: "ReactorTests", dependencies: ["CKernel", "Memory", "Reactor"]),
         .testTarget(
             name: "ProxyTests",
-            dependencies: ["CKernel", "Proxy", "Reactor", "Routing", "TLS", "TestSupport", "Yamux"],
+            dependencies: [
+                "CKernel", "Exchanges", "HTTP1", "Proxy", "Reactor", "Routing", "TLS", "TestSupport", "Yamux",
+            ],
             swiftSettings: [secondKind]),
         .testTarget(
             name: "ControlTests",
@@ -150,11 +155,11 @@ let package = Package(
 
 // Fuzzers are built by `make fuzz` alone: they need a flag that ordinary builds must not have.
 if Context.environment["SOCKETMASTER_FUZZ"] != nil {
-    for core in ["HTTP1", "Yamux", "Registration"] {
+    for core in ["Exchanges", "HTTP1", "Yamux", "Registration"] {
         package.targets.append(
             .executableTarget(
                 name: "Fuzz\(core)",
-                dependencies: [.byName(name: core)],
+                dependencies: core == "Exchanges" ? ["Exchanges", "HTTP1"] : [.byName(name: core)],
                 path: "Tests/Fuzz/Fuzz\(core)",
                 exclude: core == "HTTP1" ? ["http1.dict"] : [],
                 swiftSettings: [.unsafeFlags(["-parse-as-library"])]

@@ -1,4 +1,5 @@
-internal import Proxy
+internal import Exchanges
+import Proxy
 internal import Routing
 
 /// Everything that the flags say, with the defaults. Those of the data plane are taken from its own limits.
@@ -30,9 +31,9 @@ public struct Settings: Sendable {
     /// Clients that wait in the kernel to be accepted, for each reactor's socket of a listener.
     public var backlog = 4096
     public var headLimit = ByteCount(bytes: defaults.headBytes)
-    public var headTimeout = TimeSpan(milliseconds: defaults.headTimeout)
-    public var idleTimeout = TimeSpan(milliseconds: defaults.idleTimeout)
-    public var stallTimeout = TimeSpan(milliseconds: defaults.stallTimeout)
+    public var headTimeout = TimeSpan(milliseconds: defaults.timeouts.head)
+    public var idleTimeout = TimeSpan(milliseconds: defaults.timeouts.idle)
+    public var stallTimeout = TimeSpan(milliseconds: defaults.timeouts.stall)
     /// How long a service may take until its reply begins. Nil: as long as it likes.
     public var replyTimeout: TimeSpan?
     /// How long a relay may be without a byte either way. Nil: as long as its ends like.
@@ -42,7 +43,7 @@ public struct Settings: Sendable {
 
     /// The oldest version of TLS that clients may come with.
     public var tlsMinimum = TLSMinimum.tls12
-    public var tlsHandshakeTimeout = TimeSpan(milliseconds: defaults.handshakeTimeout)
+    public var tlsHandshakeTimeout = TimeSpan(milliseconds: defaults.timeouts.handshake)
     /// Handshakes at once. Nil: as the data plane has by default, or what a memory limit allows.
     public var tlsHandshakes: Int?
 
@@ -164,13 +165,13 @@ extension Settings {
         limits.pipes = budget.pipes
         limits.pipeBytes = pipeSize.bytes
         limits.headBytes = headLimit.bytes
-        limits.handshakeTimeout = tlsHandshakeTimeout.milliseconds
+        limits.timeouts.handshake = tlsHandshakeTimeout.milliseconds
         limits.handshakes = tlsHandshakes ?? limits.handshakes
-        limits.headTimeout = headTimeout.milliseconds
-        limits.idleTimeout = idleTimeout.milliseconds
-        limits.stallTimeout = stallTimeout.milliseconds
-        limits.replyTimeout = replyTimeout?.milliseconds ?? 0
-        limits.relayIdleTimeout = relayIdleTimeout?.milliseconds ?? 0
+        limits.timeouts.head = headTimeout.milliseconds
+        limits.timeouts.idle = idleTimeout.milliseconds
+        limits.timeouts.stall = stallTimeout.milliseconds
+        limits.timeouts.reply = replyTimeout?.milliseconds ?? 0
+        limits.timeouts.relayIdle = relayIdleTimeout?.milliseconds ?? 0
         limits.hold = hold.milliseconds
         limits.holdLimit = holdLimit
         limits.holdBytes = holdBytes.bytes

@@ -10,7 +10,7 @@
 /// replies alone blanks may stand between a size and the end of its line: some services pad their sizes.
 @frozen public struct ChunkedReader: Sendable, BitwiseCopyable {
     /// What the bytes so far came to.
-    public enum Status: UInt8, Sendable {
+    public enum Status: UInt8, Sendable, BitwiseCopyable {
         /// The body goes on.
         case more
         /// The body has ended, trailer fields included.

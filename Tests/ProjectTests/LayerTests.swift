@@ -19,17 +19,20 @@ private let targets: [String: Target] = [
     "HTTP1": Target(layer: 1, others: ["Synchronization"]),
     "Yamux": Target(layer: 1),
     "Registration": Target(layer: 1),
+    "Exchanges": Target(layer: 2, ours: ["HTTP1"]),
     "Routing": Target(layer: 2, ours: ["Memory", "Registration"], others: ["Synchronization"]),
     "Reactor": Target(layer: 2, ours: ["CKernel", "Memory"], others: ["Synchronization"]),
     "TLS": Target(layer: 2, ours: ["CTLS", "Memory"]),
     "Proxy": Target(
         layer: 3,
-        ours: ["HTTP1", "Memory", "Reactor", "Registration", "Routing", "TLS", "Yamux"],
+        ours: ["Exchanges", "HTTP1", "Memory", "Reactor", "Registration", "Routing", "TLS", "Yamux"],
         others: ["Glibc", "Synchronization"]
     ),
     "Control": Target(
         layer: 4,
-        ours: ["CKernel", "HTTP1", "Memory", "Proxy", "Reactor", "Registration", "Routing", "TLS", "Yamux"],
+        ours: [
+            "CKernel", "Exchanges", "HTTP1", "Memory", "Proxy", "Reactor", "Registration", "Routing", "TLS", "Yamux",
+        ],
         others: ["Glibc", "Logging", "Synchronization"]
     ),
     "socketmaster": Target(

@@ -4,6 +4,7 @@ import Routing
 import Testing
 import Yamux
 
+@testable import Exchanges
 @testable import Proxy
 @testable import Reactor
 
@@ -127,8 +128,8 @@ private enum Breakage: String, CaseIterable, Codable {
         case .strayStream:
             world.stepped.worker.exchanges[client].stream = -1
             world.stepped.worker.streams[stream].connection = -1
-        case .progressToCome: world.stepped.worker.exchanges[client].lastProgress = .max
-        case .skippedWithStream: world.stepped.worker.exchanges[client].request = .skipped
+        case .progressToCome: world.stepped.worker.exchanges[client].state.lastProgress = .max
+        case .skippedWithStream: world.stepped.worker.exchanges[client].state.request = .skipped
         case .finTooEarly: world.stepped.worker.sendFin(stream)
         case .sparedBlocksUsed: useSparedBlocks(&world)
         case .streamNotInTable:
@@ -196,7 +197,7 @@ private enum Breakage: String, CaseIterable, Codable {
         case .keptInPart: append(to: &world.stepped.worker.exchanges[client].kept, world)
         case .keptUncounted: world.stepped.worker.memory.keptBlocks += 1
         case .waitsElsewhere: world.stepped.worker.exchanges[waiter].session = 1
-        case .doubtfulAmongOpeners: world.stepped.worker.exchanges[waiter].past.attempts.loseUnproven()
+        case .doubtfulAmongOpeners: world.stepped.worker.exchanges[waiter].state.past.attempts.loseUnproven()
         case .waitersUncounted: world.stepped.worker.waiting.forSessions = 0
         case .routeWaitersUncounted: world.stepped.worker.exchanges[waiter].wait = .route
         case .inNoList: world.stepped.worker.connectionLinks.append(client, to: &world.stray)
@@ -217,7 +218,7 @@ private enum Breakage: String, CaseIterable, Codable {
         case .closingUncounted: world.stepped.worker.memory.closingBytes = 1
         case .shakingUncounted: world.stepped.worker.connectionLinks.append(client, to: &world.stepped.worker.shaking)
         case .replyOfNothing:
-            world.stepped.worker.exchanges[client].beginReply(.untilClose, length: 0, keepsStream: false)
+            world.stepped.worker.exchanges[client].state.beginReply(.untilClose, length: 0, keepsStream: false)
         case .metTwice: _ = world.stepped.worker.meet(client, 0)
         case .parkedBeyondAll:
             for number in 0...Int32(ParkedClients.capacity) {

@@ -6,6 +6,7 @@ import Routing
 import Testing
 import Yamux
 
+@testable import Exchanges
 @testable import Proxy
 @testable import Reactor
 
@@ -156,11 +157,11 @@ struct SecondKindTests {
         let world = try World(.http)
         world.stepped.worker.beginPatience(world.client)
         world.stepped.worker.patience[world.client].waitedSince = 1
-        world.stepped.worker.exchanges[world.client].past.attempts.begin()
+        world.stepped.worker.exchanges[world.client].state.past.attempts.begin()
         world.say("OPTIONS / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n")
         #expect(world.heard().hasPrefix("HTTP/1.1 200 OK\r\n"))
         #expect(!world.stepped.worker.exchanges[world.client].isPatient)
-        #expect(world.stepped.worker.exchanges[world.client].past.attempts.areNone)
+        #expect(world.stepped.worker.exchanges[world.client].state.past.attempts.areNone)
         world.end()
     }
 

@@ -2,6 +2,7 @@ import Memory
 import Routing
 import TLS
 
+@testable import Exchanges
 @testable import Proxy
 @testable import Reactor
 

@@ -1,3 +1,4 @@
+import Exchanges
 import HTTP1
 import Memory
 import Reactor
@@ -42,8 +43,8 @@ extension Worker {
         case .relay: return true
         case .undecided: return false
         case .http:
-            guard case .body = exchanges[connection].reply else { return false }
-            switch exchanges[connection].replyFraming {
+            guard case .body = exchanges[connection].state.reply else { return false }
+            switch exchanges[connection].state.replyFraming {
             case .counted, .untilClose: return true
             case .none, .chunked: return false
             }
@@ -119,7 +120,7 @@ extension Worker {
         let stream = sessions[session].reading.stream
         let connection = streams[stream].connection
         let isCounted = isReplyCounted(connection)
-        if isCounted { wanted = Int(min(UInt64(wanted), exchanges[connection].replyLeft)) }
+        if isCounted { wanted = Int(min(UInt64(wanted), exchanges[connection].state.replyLeft)) }
         guard wanted >= smallest, borrowPipe(connection) else { return .copied }
         let pipe = connections[connection].pipe
         let count = pipes.fill(pipe, from: sessions[session].fd, atMost: wanted)

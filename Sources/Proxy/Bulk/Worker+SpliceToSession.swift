@@ -1,3 +1,4 @@
+import Exchanges
 import HTTP1
 import Memory
 import Reactor
@@ -33,15 +34,15 @@ extension Worker {
 
     /// A body whose length is known to be worth it.
     private func isBodyLong(_ connection: Int32) -> Bool {
-        guard case .http = connections[connection].client.mode, case .body = exchanges[connection].request else {
+        guard case .http = connections[connection].client.mode, case .body = exchanges[connection].state.request else {
             return false
         }
-        return exchanges[connection].requestLeft >= DataPlaneLimits.bulkBodyBytes
+        return exchanges[connection].state.requestLeft >= DataPlaneLimits.bulkBodyBytes
     }
 
     /// Whether what the client sends next can go through a pipe. What is kept, to be sent again, has to be seen.
     private func maySplice(_ connection: Int32) -> Bool {
-        guard pipes.count > 0, !connections[connection].client.tls.exists, !exchanges[connection].isKept else {
+        guard pipes.count > 0, !connections[connection].client.tls.exists, !exchanges[connection].state.isKept else {
             return false
         }
         let stream = exchanges[connection].stream
@@ -51,9 +52,10 @@ extension Worker {
         case .relay: return true
         case .undecided: return false
         case .http:
-            guard case .body = exchanges[connection].request, case .counted = exchanges[connection].requestFraming
+            guard case .body = exchanges[connection].state.request,
+                case .counted = exchanges[connection].state.requestFraming
             else { return false }
-            return exchanges[connection].requestLeft >= UInt64(DataPlaneLimits.smallestSplice)
+            return exchanges[connection].state.requestLeft >= UInt64(DataPlaneLimits.smallestSplice)
         }
     }
 
@@ -150,10 +152,10 @@ extension Worker {
             return 0
         }
         if case .http = connections[connection].client.mode {
-            let taken = exchanges[connection].takeCounted(count)
+            let taken = exchanges[connection].state.takeCounted(count)
             precondition(taken == count, "no more than the body was taken")
         }
-        exchanges[connection].lastProgress = now
+        exchanges[connection].state.lastProgress = now
         books.bump(.splicedToSessions, by: UInt64(count))
         offer(connection, piped: count, in: pipe)
         return count
@@ -183,7 +185,7 @@ extension Worker {
     private func roomForFrame(_ connection: Int32, _ stream: Int32) -> Int {
         let room = min(Int(streams[stream].state.sendWindow), DataPlaneLimits.splicedFrameBytes)
         guard case .http = connections[connection].client.mode else { return room }
-        return Int(min(UInt64(room), exchanges[connection].requestLeft))
+        return Int(min(UInt64(room), exchanges[connection].state.requestLeft))
     }
 
     /// Sends what is left of a frame that has begun, if there is one. False: the session takes no more now, or is lost.

@@ -1,15 +1,7 @@
+import Exchanges
 import HTTP1
 import Memory
 import TLS
-
-/// What a client's bytes are.
-enum ConnectionMode {
-    /// The port has HTTP and raw routes, and the client has not said enough.
-    case undecided
-    case http
-    /// Raw from the beginning, or after an upgrade or CONNECT: bytes both ways, half-closes and all.
-    case relay
-}
 
 /// Whether the kernel may bring bytes of the client.
 enum ReceivePhase {

@@ -1,3 +1,4 @@
+import Exchanges
 import Memory
 import Reactor
 import Routing
@@ -120,7 +121,7 @@ extension Worker {
             }
         case (true, true):
             connections[connection].client.mode = .undecided
-            schedule(connection, at: now + DataPlaneLimits.sniffMilliseconds)
+            schedule(connection, at: now + Timeouts.sniff)
         default:
             connections[connection].client.mode = .http
             schedule(connection, at: now + pollingPeriod)

@@ -1,3 +1,4 @@
+import Exchanges
 import Memory
 import Reactor
 
@@ -15,20 +16,20 @@ extension Worker {
             if !record.finishSent { Sockets.finish(record.client.fd) }
             connections[connection].ownEnd = .finished
             connections[connection].linger()
-            if case .discarded = exchanges[connection].request {} else { discardRest(connection) }
+            if case .discarded = exchanges[connection].state.request {} else { discardRest(connection) }
             pool.clear(&connections[connection].received)
-            exchanges[connection].past.phaseSince = now
+            exchanges[connection].state.past.phaseSince = now
             connections[connection].unacknowledged = UInt16.max
-            schedule(connection, at: now + min(pollingPeriod, DataPlaneLimits.closingMilliseconds))
+            schedule(connection, at: now + min(pollingPeriod, Timeouts.closing))
         }
-        guard exchanges[connection].requestLeft > 0 else { return }
+        guard exchanges[connection].state.requestLeft > 0 else { return }
         if case .idle = record.receive, !queues.starvedConnections.contains(connection) { armReceive(connection) }
     }
 
     /// What the client still sends is nobody's. It is read, within a bound, so that no reset overtakes its reply.
     @_noLocks
     mutating func discardRest(_ connection: Int32) {
-        exchanges[connection].discardRequest(atMost: DataPlaneLimits.discardedBytes)
+        exchanges[connection].state.discardRequest(atMost: DataPlaneLimits.discardedBytes)
     }
 
     /// A client that has finished waits in vain: it gets what it was sent before, and its request is nobody's.
@@ -53,10 +54,10 @@ extension Worker {
         pool.clear(&connections[connection].received)
         connections[connection].isMidHead = false
         discardRest(connection)
-        exchanges[connection].endReply()
+        exchanges[connection].state.endReply()
         connections[connection].linger()
-        exchanges[connection].past.phaseSince = now
-        schedule(connection, at: now + limits.stallTimeout)
+        exchanges[connection].state.past.phaseSince = now
+        schedule(connection, at: now + limits.timeouts.stall)
         markDirty(connection: connection)
     }
 }

@@ -1,3 +1,4 @@
+import Exchanges
 import Memory
 import Reactor
 
@@ -45,7 +46,7 @@ extension Worker {
         if accepting.idle.isEmpty { findIdle() }
         while let client = accepting.idle.longest {
             let connection = client.connection
-            if connections.isTaken(connection), exchanges[connection].past.phaseSince == client.since,
+            if connections.isTaken(connection), exchanges[connection].state.past.phaseSince == client.since,
                 isIdle(connection)
             {
                 return client
@@ -59,9 +60,11 @@ extension Worker {
     private func isIdle(_ connection: Int32) -> Bool {
         let record = connections[connection]
         guard mayBeIdle(connection), !record.isHandingOver, !record.isShaking, !record.isSending, !record.hasUnsent,
-            !record.isMidHead, case .none = exchanges[connection].reply, !Sockets.hasBytes(record.client.fd)
+            !record.isMidHead, case .none = exchanges[connection].state.reply, !Sockets.hasBytes(record.client.fd)
         else { return false }
-        if case .discarded = exchanges[connection].request { return Sockets.unacknowledged(record.client.fd) == 0 }
+        if case .discarded = exchanges[connection].state.request {
+            return Sockets.unacknowledged(record.client.fd) == 0
+        }
         return true
     }
 
@@ -72,7 +75,8 @@ extension Worker {
         for _ in 0..<min(count, Self.connectionsLookedAt) {
             let connection = accepting.idle.nextToLookAt(of: count)
             guard connections.isTaken(connection), mayBeIdle(connection) else { continue }
-            accepting.idle.insert(IdleClient(connection: connection, since: exchanges[connection].past.phaseSince))
+            accepting.idle.insert(
+                IdleClient(connection: connection, since: exchanges[connection].state.past.phaseSince))
         }
     }
 
@@ -81,7 +85,7 @@ extension Worker {
     /// What can be seen without asking the kernel.
     private func mayBeIdle(_ connection: Int32) -> Bool {
         guard case .http = connections[connection].client.mode, !connections[connection].isClosing else { return false }
-        switch exchanges[connection].request {
+        switch exchanges[connection].state.request {
         case .head: return connections[connection].client.hasServed && connections[connection].received.isEmpty
         case .discarded: return connections[connection].finishSent
         case .waiting, .body, .finished, .skipped: return false

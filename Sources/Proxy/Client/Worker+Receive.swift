@@ -1,3 +1,4 @@
+import Exchanges
 import HTTP1
 import Memory
 import Reactor
@@ -56,8 +57,8 @@ extension Worker {
     /// says a little now and then could wait for ever for a service that takes nothing.
     @_noLocks
     mutating func noteReceived(_ connection: Int32) {
-        if case .discarded = exchanges[connection].request { return }
-        if connections[connection].received.isEmpty { exchanges[connection].lastProgress = now }
+        if case .discarded = exchanges[connection].state.request { return }
+        if connections[connection].received.isEmpty { exchanges[connection].state.lastProgress = now }
     }
 
     /// Puts bytes aside that cannot go on now.
@@ -84,7 +85,7 @@ extension Worker {
                 guard unsafe sniff(connection, pool.front(of: chain)) else { return }
                 continue
             }
-            if case .http = connections[connection].client.mode, case .head = exchanges[connection].request {
+            if case .http = connections[connection].client.mode, case .head = exchanges[connection].state.request {
                 guard feedHead(connection) else { return }
                 continue
             }
@@ -122,7 +123,7 @@ extension Worker {
     }
 
     private mutating func feedHTTP(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
-        switch exchanges[connection].request {
+        switch exchanges[connection].state.request {
         case .head: unsafe beginRequest(connection, bytes)
         case .waiting, .finished: 0
         case .body: unsafe passBody(connection, bytes)
@@ -134,14 +135,14 @@ extension Worker {
     /// Bytes of a body whose reply is out already. Returns how many belong to it; behind the last one the next request
     /// may begin.
     private mutating func skip(_ connection: Int32, _ available: Int) -> Int {
-        let count = exchanges[connection].skip(available)
-        if case .head = exchanges[connection].request { becomeIdle(connection) }
+        let count = exchanges[connection].state.skip(available)
+        if case .head = exchanges[connection].state.request { becomeIdle(connection) }
         return count
     }
 
     /// Bytes that are nobody's. Who sends too many of them is not read any more.
     private mutating func drop(_ connection: Int32, _ count: Int) -> Int {
-        if exchanges[connection].drop(count) { stopReceiving(connection) }
+        if exchanges[connection].state.drop(count) { stopReceiving(connection) }
         return count
     }
 
@@ -151,7 +152,7 @@ extension Worker {
         switch unsafe RequestSniffer.judge(bytes) {
         case .http:
             connections[connection].client.mode = .http
-            exchanges[connection].past.phaseSince = now
+            exchanges[connection].state.past.phaseSince = now
             schedule(connection, at: now + pollingPeriod)
         case .notHTTP: becomeRaw(connection)
         case .undecided: return false
@@ -248,7 +249,7 @@ extension Worker {
     /// still lies in the kernel.
     private func mayHaveLeft(_ connection: Int32) -> Bool {
         guard case .http = connections[connection].client.mode, isWaiting(connection) else { return false }
-        return exchanges[connection].past.attempts.areNone
+        return exchanges[connection].state.past.attempts.areNone
     }
 
     /// The client sends no more (FIN).
@@ -259,13 +260,13 @@ extension Worker {
         guard !connections[connection].isHandingOver else { return }
         switch connections[connection].client.mode {
         case .relay:
-            exchanges[connection].past.phaseSince = now
+            exchanges[connection].state.past.phaseSince = now
             // A client that has said nothing and waits is gone; what it has said is delivered, and its end after it.
             if isWaiting(connection), connections[connection].received.isEmpty {
                 close(connection, reset: false, counting: .clientLeftWaiting)
             }
         case .undecided:
-            exchanges[connection].past.phaseSince = now
+            exchanges[connection].state.past.phaseSince = now
             // The beginning of a method and nothing behind it is no request.
             if connections[connection].received.isEmpty {
                 close(connection, reset: false, counting: nil)
@@ -273,7 +274,7 @@ extension Worker {
                 becomeRaw(connection)
             }
         case .http:
-            switch exchanges[connection].request {
+            switch exchanges[connection].state.request {
             // What lies aside may be the rest of the body; `settle` sees when it was not.
             case .finished, .body, .skipped, .discarded: break
             case .head where connections[connection].hasUnsent || connections[connection].isSending:

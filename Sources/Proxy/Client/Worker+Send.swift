@@ -1,3 +1,4 @@
+import Exchanges
 import Memory
 import Reactor
 import TLS
@@ -14,7 +15,7 @@ extension Worker {
             return close(connection, reset: true, counting: .resetNoMemory)
         }
         // The client's time to take them begins. What only comes to lie behind other bytes is no progress.
-        if !connections[connection].hasUnsent { exchanges[connection].lastProgress = now }
+        if !connections[connection].hasUnsent { exchanges[connection].state.lastProgress = now }
         if connections[connection].client.tls.exists, unsafe !sealWhole(connection, &bytes) {
             return close(connection, reset: true, counting: .resetNoMemory)
         }
@@ -72,9 +73,9 @@ extension Worker {
     @_noLocks
     func endsWithUnsent(_ connection: Int32) -> Bool {
         guard connections[connection].closesAfterFlush, case .http = connections[connection].client.mode,
-            case .none = exchanges[connection].reply
+            case .none = exchanges[connection].state.reply
         else { return false }
-        switch exchanges[connection].request {
+        switch exchanges[connection].state.request {
         case .discarded: return true
         case .head: return connections[connection].received.isEmpty
         case .waiting, .body, .finished, .skipped: return false
@@ -125,11 +126,11 @@ extension Worker {
     /// The client's socket has taken so many of the stream's bytes.
     @_noLocks
     mutating func creditSent(_ connection: Int32, _ taken: Int) {
-        exchanges[connection].lastProgress = now
+        exchanges[connection].state.lastProgress = now
         let isFlowing = !connections[connection].hasUnsent
         // It is idle from when it has its reply.
-        if isFlowing, case .head = exchanges[connection].request, !connections[connection].isMidHead {
-            exchanges[connection].past.phaseSince = now
+        if isFlowing, case .head = exchanges[connection].state.request, !connections[connection].isMidHead {
+            exchanges[connection].state.past.phaseSince = now
         }
         let owed = exchanges[connection].owedCredit
         let credit = isFlowing ? owed : min(owed, UInt32(truncatingIfNeeded: taken))

@@ -1,3 +1,4 @@
+import Exchanges
 import HTTP1
 import Memory
 import Reactor
@@ -20,7 +21,7 @@ extension Worker {
     mutating func awaitHello(_ connection: Int32) {
         assert(!speaksTLS(connection), "rule 27: a handshake begins once")
         connections[connection].isShaking = true
-        schedule(connection, at: now + limits.handshakeTimeout)
+        schedule(connection, at: now + limits.timeouts.handshake)
     }
 
     /// The client's first bytes. False: it does not speak TLS, or says too little to tell.
@@ -66,7 +67,7 @@ extension Worker {
             books.bump(.handshakesFailed)
             leaveHandshake(connection)
             _ = unsafe scratch.requestHead.scan(scratch.assembly.first(count), limits: headLimits)
-            exchanges[connection].method = scratch.requestHead.method
+            exchanges[connection].state.method = scratch.requestHead.method
             refuse(connection, .refusedPlain)
         }
     }
@@ -117,7 +118,7 @@ extension Worker {
         if facts.isResumed { books.bump(.resumed) }
         // At 1.2 the last word is ours. At 1.3 it is the client's, and a ticket goes out with the first bytes for it.
         if !connections[connection].sealed.isEmpty { markDirty(connection: connection) }
-        exchanges[connection].past.phaseSince = now
+        exchanges[connection].state.past.phaseSince = now
         beginTraffic(connection)
     }
 
@@ -129,7 +130,7 @@ extension Worker {
     /// Its time is over, or the proxy ends and does not wait for so long.
     @_noLocks
     mutating func handshakeExpired(_ connection: Int32) {
-        let isLate = now >= exchanges[connection].past.phaseSince + limits.handshakeTimeout
+        let isLate = now >= exchanges[connection].state.past.phaseSince + limits.timeouts.handshake
         handshakeFailed(connection, isLate ? .handshakeLate : .handshakeDrained)
     }
 

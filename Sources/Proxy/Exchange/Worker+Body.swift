@@ -1,3 +1,4 @@
+import Exchanges
 import HTTP1
 import Memory
 
@@ -5,15 +6,17 @@ extension Worker {
     /// Passes on bytes of a request's body. Returns how many were taken.
     @_noLocks
     mutating func passBody(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
-        if isInTrailers(connection) { return unsafe passTrailers(connection, bytes) }
+        if exchanges[connection].state.isInTrailers { return unsafe passTrailers(connection, bytes) }
         let room = claimRoom(connection, wanted: bytes.count)
         guard room > 0 else { return 0 }
         let count = unsafe takeBody(connection, bytes, atMost: room)
         assert(count <= room, "rule 18: no more is passed on than there is room for")
         // A broken chunk has ended the exchange: nothing of it goes on.
         guard exchanges[connection].half.exists else { return bytes.count }
-        guard count > 0 else { return isInTrailers(connection) ? unsafe passTrailers(connection, bytes) : bytes.count }
-        exchanges[connection].lastProgress = now
+        guard count > 0 else {
+            return exchanges[connection].state.isInTrailers ? unsafe passTrailers(connection, bytes) : bytes.count
+        }
+        exchanges[connection].state.lastProgress = now
         let passed = unsafe UnsafeRawBufferPointer(rebasing: bytes[..<count])
         unsafe offer(connection, passed)
         unsafe keepPassed(connection, passed)
@@ -24,44 +27,10 @@ extension Worker {
     /// the connection, for what follows it must not be taken for a request.
     @_noLocks
     mutating func takeBody(_ connection: Int32, _ bytes: UnsafeRawBufferPointer, atMost room: Int) -> Int {
-        guard case .body = exchanges[connection].request else { return 0 }
-        let limit = min(room, bytes.count)
-        switch exchanges[connection].requestFraming {
-        case .counted:
-            let count = exchanges[connection].takeCounted(limit)
-            noteBody(connection, count)
-            return count
-        case .chunked:
-            guard limit > 0 else { return 0 }
-            noteBody(connection, limit)
-            return unsafe takeChunks(connection, UnsafeRawBufferPointer(rebasing: bytes[..<limit]))
-        case .none, .untilClose: return 0
-        }
-    }
-
-    /// The body has begun: the client does not wait for 100, or not any more.
-    private func noteBody(_ connection: Int32, _ count: Int) {
-        if count > 0 { exchanges[connection].expectsContinue = false }
-    }
-
-    private mutating func takeChunks(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
-        var consumed = 0
-        switch unsafe exchanges[connection].requestChunks.advance(bytes, consumed: &consumed) {
-        case .more: break
-        case .finished: exchanges[connection].finishRequest()
-        case .broken: giveUp(connection, .refusedChunks)
-        }
-        return consumed
-    }
-
-    /// Whether what the client sends next is trailer fields, which are not all the service's.
-    @_noLocks
-    func isInTrailers(_ connection: Int32) -> Bool {
-        guard case .chunked = exchanges[connection].requestFraming, case .body = exchanges[connection].request
-        else {
-            return false
-        }
-        return exchanges[connection].requestChunks.isInTrailers
+        guard exchanges[connection].state.isInBody else { return 0 }
+        let piece = unsafe exchanges[connection].state.takeBody(bytes, atMost: room)
+        if piece.isBroken { giveUp(connection, .refusedChunks) }
+        return piece.count
     }
 
     /// Passes on trailer fields but those that only the head may carry. Returns how many bytes were taken. A window too
@@ -72,23 +41,18 @@ extension Worker {
         let room = claimRoom(connection, wanted: bytes.count + TrailerFilter.longestHeld)
         guard room > TrailerFilter.longestHeld else { return 0 }
         let piece = unsafe bytes[..<(min(room, scratch.edited.count) - TrailerFilter.longestHeld)]
-        var consumed = 0
-        let status = unsafe exchanges[connection].requestChunks.advanceTrailers(
-            UnsafeRawBufferPointer(rebasing: piece), consumed: &consumed)
-        switch status {
-        case .more: break
-        case .finished: exchanges[connection].finishRequest()
-        case .broken:
+        let section = unsafe exchanges[connection].state.takeTrailers(UnsafeRawBufferPointer(rebasing: piece))
+        guard !section.isBroken else {
             giveUp(connection, .refusedChunks)
             return bytes.count
         }
-        let taken = unsafe UnsafeRawBufferPointer(rebasing: piece[..<consumed])
+        let taken = unsafe UnsafeRawBufferPointer(rebasing: piece[..<section.count])
         var parts = parts(connection)
         let count = unsafe parts.trailers.pass(taken, to: scratch.edited)
         set(parts, connection)
         if count > 0 { unsafe offer(connection, scratch.edited.first(count)) }
-        exchanges[connection].lastProgress = now
+        exchanges[connection].state.lastProgress = now
         unsafe keepPassed(connection, taken)
-        return consumed
+        return section.count
     }
 }

@@ -1,3 +1,4 @@
+import Exchanges
 import HTTP1
 import Memory
 
@@ -8,7 +9,7 @@ extension Worker {
     @_noLocks
     mutating func failExchange(_ connection: Int32, _ why: ListenerCounter) {
         abort(connection)
-        if case .head = exchanges[connection].reply {
+        if exchanges[connection].state.awaitsReply {
             refuse(connection, why)
         } else {
             cut(connection, counting: .cutBrokenChunks)
@@ -24,19 +25,17 @@ extension Worker {
     /// Gives an exchange up that the client or the clock has ended: with a status if nothing of a reply was passed on.
     @_noLocks
     mutating func giveUp(_ connection: Int32, _ why: ListenerCounter) {
-        let isUntouched: Bool
-        if case .body = exchanges[connection].reply { isUntouched = false } else { isUntouched = true }
+        let hasBegun = exchanges[connection].state.hasBegunReply
         abort(connection)
-        if isUntouched { refuse(connection, why) } else { cut(connection, counting: why.ofBegunReply) }
+        if hasBegun { cut(connection, counting: why.ofBegunReply) } else { refuse(connection, why) }
     }
 
     /// Ends a connection in the middle of a reply. Where the length says that bytes are missing a plain end will do,
     /// and what was sent arrives; a reply that ends with its connection can only be cut by a reset.
     @_noLocks
     mutating func cut(_ connection: Int32, counting why: ListenerCounter) {
-        if case .untilClose = exchanges[connection].replyFraming { return cutOff(connection, counting: why) }
-        exchanges[connection].endReply()
-        if exchanges[connection].decodesChunks { return cutOff(connection, counting: why) }
+        if exchanges[connection].state.endsByClosing { return cutOff(connection, counting: why) }
+        exchanges[connection].state.endReply()
         count(why, connection)
         // Something is missing: close_notify would say the contrary.
         connections[connection].ownEnd = .said
@@ -61,7 +60,7 @@ extension Worker {
     @_noLocks
     mutating func reply(_ connection: Int32, _ why: ListenerCounter, close: Bool) {
         var bodyless = false
-        if case .head = exchanges[connection].method { bodyless = true }
+        if case .head = exchanges[connection].state.method { bodyless = true }
         let status = why.status
         let count = unsafe CannedReply.write(
             status: status, cause: why.replyCause, retryAfterSeconds: status == 503 ? 1 : 0, close: close,

@@ -1,3 +1,4 @@
+import Exchanges
 import Memory
 import Reactor
 import Routing
@@ -29,7 +30,7 @@ extension Worker {
         timers.cancel(connection)
         connections[connection].isSettled = true
         connections[connection].client.hasServed = true
-        exchanges[connection].past.handOvers = 0
+        exchanges[connection].state.past.handOvers = 0
         let none = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
         unsafe beginKeeping(connection, none)
         if sessions[session].options.tellsClientAddress { writeClientAddress(connection) }
@@ -51,7 +52,7 @@ extension Worker {
         let passed = unsafe UnsafeRawBufferPointer(rebasing: bytes[..<count])
         unsafe offer(connection, passed)
         unsafe keepPassed(connection, passed)
-        exchanges[connection].lastProgress = now
+        exchanges[connection].state.lastProgress = now
         return count
     }
 
@@ -81,12 +82,12 @@ extension Worker {
     private mutating func passClientEnd(_ connection: Int32) {
         let record = connections[connection]
         guard record.clientFinished, record.received.isEmpty, canFinish(connection) else { return }
-        let due = exchanges[connection].past.phaseSince + DataPlaneLimits.finHoldMilliseconds
+        let due = exchanges[connection].state.past.phaseSince + Timeouts.finHold
         guard !isAccepted(connection) else { return finish(connection) }
         guard now >= due else { return schedule(connection, at: due) }
         // What has been told of its end cannot be taken back.
-        if exchanges[connection].isKept, mayBeTakenBack(connection) {
-            return schedule(connection, at: now + due - exchanges[connection].past.phaseSince)
+        if exchanges[connection].state.isKept, mayBeTakenBack(connection) {
+            return schedule(connection, at: now + due - exchanges[connection].state.past.phaseSince)
         }
         finish(connection)
     }

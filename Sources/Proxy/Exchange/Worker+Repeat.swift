@@ -1,17 +1,5 @@
+import Exchanges
 import Memory
-
-/// Why an exchange that has come to nothing is not sent again.
-enum Obstacle {
-    case none
-    /// A part of the reply has been passed on.
-    case replyBegun
-    /// It may have been executed, and may not be executed twice.
-    case mayHaveRun
-    /// It was too large to be kept, or too much was kept already.
-    case notKept
-    /// It has been tried often enough, or for as long as anybody waits.
-    case spent
-}
 
 // Sending again what was passed on and has come to nothing. Until the client has heard anything, what it said is kept
 // beside what was passed on; put back in front of what it says next, it is routed like everything else.
@@ -20,9 +8,7 @@ extension Worker {
     @_noLocks
     mutating func beginKeeping(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
         assert(exchanges[connection].kept.isEmpty, "rule 20: nothing is kept of an exchange that begins")
-        exchanges[connection].past.attempts.begin()
-        exchanges[connection].isKept = true
-        exchanges[connection].hasHeardInterim = false
+        exchanges[connection].state.beginAttempt()
         unsafe keepPassed(connection, bytes)
     }
 
@@ -30,7 +16,7 @@ extension Worker {
     /// repeatable.
     @_noLocks
     mutating func keepPassed(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
-        guard exchanges[connection].isKept, bytes.count > 0 else { return }
+        guard exchanges[connection].state.isKept, bytes.count > 0 else { return }
         let before = Self.blocks(exchanges[connection].kept.count)
         let size = exchanges[connection].kept.count + bytes.count
         guard size <= DataPlaneLimits.keptBytes, memory.keptBlocks < limits.keptBlocks, !memory.isOverLimit,
@@ -44,7 +30,7 @@ extension Worker {
     /// What was kept is not needed any more: the client has heard of the service, or will never.
     @_noLocks
     mutating func dropKept(_ connection: Int32) {
-        exchanges[connection].isKept = false
+        exchanges[connection].state.forgetKept()
         guard !exchanges[connection].kept.isEmpty else { return }
         memory.keptBlocks -= Self.blocks(exchanges[connection].kept.count)
         pool.clear(&exchanges[connection].kept)
@@ -54,8 +40,7 @@ extension Worker {
     @_noLocks
     mutating func endKeeping(_ connection: Int32) {
         dropKept(connection)
-        exchanges[connection].past.attempts = Attempts()
-        exchanges[connection].past.loser = 0
+        exchanges[connection].state.endAttempts()
         guard exchanges[connection].isPatient else { return }
         patience[connection].patienceSince = 0
         exchanges[connection].isPatient = hasWaited(connection)
@@ -67,15 +52,10 @@ extension Worker {
     /// Whether anything stands in the way of sending the connection's exchange again.
     @_noLocks
     func obstacle(_ connection: Int32, isUndelivered: Bool) -> Obstacle {
-        if case .body = exchanges[connection].reply { return .replyBegun }
-        let isRelay: Bool
-        if case .relay = connections[connection].client.mode { isRelay = true } else { isRelay = false }
-        if !isUndelivered, isRelay || !exchanges[connection].isIdempotent { return .mayHaveRun }
-        if exchanges[connection].hasHeardInterim { return .mayHaveRun }
-        guard exchanges[connection].isKept else { return .notKept }
         let since = patienceSince(connection)
-        if exchanges[connection].past.attempts.areSpent || since > 0 && now >= since + limits.hold { return .spent }
-        return .none
+        return exchanges[connection].state.obstacle(
+            as: connections[connection].client.mode, isUndelivered: isUndelivered,
+            isLate: since > 0 && now >= since + limits.hold)
     }
 
     /// The connection's exchange has come to nothing. It is sent again if that is safe, else its client learns of it.
@@ -101,19 +81,17 @@ extension Worker {
 
     /// Puts the bytes that were passed on in front of those that were not; the end of the turn routes them anew.
     private mutating func sendAgain(_ connection: Int32) {
-        assert(
-            exchanges[connection].isKept && !exchanges[connection].half.exists,
-            "rule 20: what is sent again was kept, all of it")
+        assert(!exchanges[connection].half.exists, "rule 29: what comes again is not served")
         count(.sentAgain, connection)
         beginPatience(connection)
         var whole = exchanges[connection].kept
         memory.keptBlocks -= Self.blocks(whole.count)
         exchanges[connection].kept = Chain()
-        exchanges[connection].isKept = false
+        exchanges[connection].owedCredit = 0
         pool.join(&connections[connection].received, to: &whole)
         connections[connection].received = whole
         connections[connection].isMidHead = false
-        exchanges[connection].startAnew(now: now)
+        exchanges[connection].state.startAnew(now: now)
         schedule(connection, at: now + pollingPeriod)
         queues.servable.append(connection)
     }

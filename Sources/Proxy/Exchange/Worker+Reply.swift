@@ -1,3 +1,4 @@
+import Exchanges
 import HTTP1
 import Memory
 
@@ -6,7 +7,8 @@ extension Worker {
     @_noLocks
     mutating func takeReplyHead(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
         guard !hasHeadInPieces(connection) else { return unsafe continueReplyHead(connection, bytes) }
-        switch unsafe scratch.responseHead.scan(bytes, limits: headLimits, request: exchanges[connection].method) {
+        switch unsafe scratch.responseHead.scan(bytes, limits: headLimits, request: exchanges[connection].state.method)
+        {
         case .complete:
             unsafe passReplyHead(connection, bytes)
             return scratch.responseHead.byteCount
@@ -52,7 +54,7 @@ extension Worker {
     }
 
     private mutating func takeWholeHead(_ connection: Int32, _ whole: UnsafeRawBufferPointer) {
-        let method = exchanges[connection].method
+        let method = exchanges[connection].state.method
         switch unsafe scratch.responseHead.scan(whole, limits: headLimits, request: method) {
         case .complete where scratch.responseHead.byteCount == whole.count:
             return unsafe passReplyHead(connection, whole)
@@ -71,28 +73,22 @@ extension Worker {
 
     /// A complete head, in `responseHead` and `bytes`, goes to the client as it must look there.
     private mutating func passReplyHead(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
-        if scratch.responseHead.isInterim, !scratch.responseHead.isSwitching {
-            // A client of HTTP/1.0 knows no interim replies.
-            guard !exchanges[connection].isHTTP10 else { return skipInterim(connection) }
-            dropKept(connection)
-            exchanges[connection].hasHeardInterim = true
-            if scratch.responseHead.status == 100 { exchanges[connection].expectsContinue = false }
-            unsafe sendHead(connection, bytes, close: false)
-            return
+        let step = exchanges[connection].state.take(scratch.responseHead, isLast: isDraining)
+        switch step {
+        case .unknownInterim: return skipInterim(connection)
+        // From now on the client knows of the service.
+        case .interim, .relay, .unaskedRelay, .reply: dropKept(connection)
         }
-        // From now on the client knows of the service's answer.
-        dropKept(connection)
+        if case .interim = step { return unsafe sendHead(connection, bytes, close: false) }
         noteAnswered(connection)
-        if scratch.responseHead.isSwitching || isTunnel(connection) { return unsafe passSwitch(connection, bytes) }
-        exchanges[connection].beginReply(
-            scratch.responseHead.framing, length: scratch.responseHead.contentLength,
-            keepsStream: scratch.responseHead.keepAlive)
-        decidePersistence(connection)
-        let close = !exchanges[connection].keepsAlive
-        unsafe sendHead(connection, bytes, close: close)
-        switch scratch.responseHead.framing {
-        case .none: finishReply(connection)
-        case .counted, .chunked, .untilClose: break
+        switch step {
+        case .relay:
+            unsafe sendHead(connection, bytes, close: false)
+            becomeRelay(connection)
+        case .unaskedRelay: failExchange(connection, .failedUnaskedSwitch)
+        case .reply, .interim, .unknownInterim:
+            unsafe sendHead(connection, bytes, close: !exchanges[connection].state.keepsAlive)
+            if case .none = scratch.responseHead.framing { finishReply(connection) }
         }
     }
 
@@ -104,50 +100,10 @@ extension Worker {
         credit(connection, owed, isFlowing: true)
     }
 
-    /// Whether the client's connection outlives this reply.
-    private mutating func decidePersistence(_ connection: Int32) {
-        switch scratch.responseHead.framing {
-        case .untilClose: exchanges[connection].keepsAlive = false
-        case .chunked where exchanges[connection].isHTTP10:
-            exchanges[connection].decodesChunks = true
-            exchanges[connection].keepsAlive = false
-        case .none, .counted, .chunked: break
-        }
-        if case .body = exchanges[connection].request, !maySkipRest(connection) {
-            exchanges[connection].keepsAlive = false
-        }
-        // RFC 9931 §6: what follows a CONNECT was meant for its tunnel, and is no request.
-        if isConnect(connection) { exchanges[connection].keepsAlive = false }
-        if isDraining { exchanges[connection].keepsAlive = false }
-    }
-
-    /// The reply comes before the end of the request. Whether what is left of the body is so little, and so certain to
-    /// come, that the connection can go on behind it; who is told to go on must not be left.
-    private func maySkipRest(_ connection: Int32) -> Bool {
-        // Who was promised 100-continue and gets something else may send its body or not: nobody can tell.
-        guard case .counted = exchanges[connection].requestFraming, !exchanges[connection].expectsContinue else {
-            return false
-        }
-        return exchanges[connection].requestLeft <= DataPlaneLimits.skippedBytes
-    }
-
-    /// A successful reply to CONNECT: what follows is a relay.
-    private func isTunnel(_ connection: Int32) -> Bool {
-        isConnect(connection) && scratch.responseHead.status / 100 == 2
-    }
-
-    /// 101, which only an upgrade may get, or a 2xx to CONNECT: what follows is a relay. Within trailer fields there is
-    /// no place where the other protocol could begin.
-    private mutating func passSwitch(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
-        let isAsked = exchanges[connection].isUpgrade || !scratch.responseHead.isSwitching
-        guard isAsked, !isInTrailers(connection) else { return failExchange(connection, .failedUnaskedSwitch) }
-        unsafe sendHead(connection, bytes, close: false)
-        becomeRelay(connection)
-    }
-
+    /// 101, or a 2xx to CONNECT, has gone on.
     private mutating func becomeRelay(_ connection: Int32) {
         connections[connection].client.mode = .relay
-        exchanges[connection].endReply()
+        exchanges[connection].state.endReply()
         timers.cancel(connection)
         feedReceived(connection)
     }
@@ -155,16 +111,10 @@ extension Worker {
     private mutating func sendHead(_ connection: Int32, _ bytes: UnsafeRawBufferPointer, close: Bool) {
         let edit = ResponseEdit(
             close: close,
-            clientMinorVersion: exchanges[connection].isHTTP10 ? 0 : 1
+            clientMinorVersion: exchanges[connection].state.isHTTP10 ? 0 : 1
         )
         let count = unsafe scratch.responseHead.writeEdited(
             from: bytes, edit: edit, date: UnsafeRawBufferPointer(date.bytes), to: scratch.edited)
         unsafe send(connection, scratch.edited.first(count))
-    }
-
-    @_noLocks
-    func isConnect(_ connection: Int32) -> Bool {
-        if case .connect = exchanges[connection].method { return true }
-        return false
     }
 }

@@ -1,3 +1,4 @@
+import Exchanges
 import HTTP1
 import Memory
 import Reactor
@@ -23,7 +24,7 @@ extension Worker {
 
     /// The head in `requestHead` cannot go on. What its method is may be known: replies to HEAD have no content.
     private mutating func refuseHead(_ connection: Int32, _ why: ListenerCounter) {
-        exchanges[connection].method = scratch.requestHead.method
+        exchanges[connection].state.method = scratch.requestHead.method
         refuse(connection, why)
     }
 
@@ -44,18 +45,16 @@ extension Worker {
 
     /// Requests of a pipeline begin one after the other, and not before the client takes its replies.
     private func mayBegin(_ connection: Int32) -> Bool {
-        if case .none = exchanges[connection].reply {
-            let waiting = connections[connection].outgoing.count + connections[connection].pipedBytes
-            return waiting <= DataPlaneLimits.outgoingBytesToBegin
-        }
-        return false
+        guard exchanges[connection].state.isUnanswered else { return false }
+        let waiting = connections[connection].outgoing.count + connections[connection].pipedBytes
+        return waiting <= DataPlaneLimits.outgoingBytesToBegin
     }
 
     private mutating func beginHead(_ connection: Int32) {
         connections[connection].isMidHead = true
         connections[connection].headEnd = HeadEndFinder()
-        exchanges[connection].past.phaseSince = now
-        schedule(connection, at: now + limits.headTimeout)
+        exchanges[connection].state.past.phaseSince = now
+        schedule(connection, at: now + limits.timeouts.head)
     }
 
     /// Looks for the end of a head in new bytes alone, so that a head that comes in many pieces is scanned once.
@@ -158,7 +157,7 @@ extension Worker {
             reply(connection, why, close: false)
             endPatience(connection)
             endKeeping(connection)
-            exchanges[connection].beginNext()
+            exchanges[connection].state.beginNext()
             connections[connection].client.hasServed = true
             becomeIdle(connection)
             return scratch.requestHead.byteCount
@@ -169,17 +168,9 @@ extension Worker {
 
     /// What is remembered of the head for as long as the request lasts.
     private mutating func noteRequest(_ connection: Int32) {
-        let isFirstLook = exchanges[connection].past.attempts.areNone && !hasWaited(connection)
-        if isFirstLook, exchanges[connection].past.handOvers == 0 { books.bump(.requests) }
-        exchanges[connection].method = scratch.requestHead.method
-        exchanges[connection].requestFraming = scratch.requestHead.framing
-        exchanges[connection].requestLeft = scratch.requestHead.contentLength
-        exchanges[connection].keepsAlive = scratch.requestHead.keepAlive && !isDraining
-        exchanges[connection].expectsContinue = scratch.requestHead.expectsContinue
-        exchanges[connection].isUpgrade = scratch.requestHead.isUpgrade
-        exchanges[connection].isHTTP10 = scratch.requestHead.minorVersion == 0
-        exchanges[connection].isIdempotent = scratch.requestHead.isIdempotent
-        exchanges[connection].past.phaseSince = now
+        let isFirstLook = exchanges[connection].state.past.attempts.areNone && !hasWaited(connection)
+        if isFirstLook, exchanges[connection].state.past.handOvers == 0 { books.bump(.requests) }
+        exchanges[connection].state.note(scratch.requestHead, isLast: isDraining, now: now)
     }
 
     /// Opens a stream and writes the head to it, with as much of the body as lies behind it in the same frame.
@@ -197,7 +188,7 @@ extension Worker {
         let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[bodyStart...])
         connections[connection].isSettled = true
         connections[connection].client.hasServed = true
-        exchanges[connection].start()
+        exchanges[connection].state.start()
         // The head is never split by a window: a fresh stream has 256 KiB. One that is used again has what it has.
         let room = max(0, min(firstRoom(connection), DataPlaneLimits.frameBytes) - headCount)
         let bodyCount = unsafe takeBody(connection, rest, atMost: room)

@@ -1,3 +1,4 @@
+import Exchanges
 import HTTP1
 import Memory
 import Reactor
@@ -28,7 +29,7 @@ extension Worker {
     /// The client has sent what may be a whole request, at which nobody has looked.
     @_noLocks
     func hasRequestAside(_ connection: Int32) -> Bool {
-        guard case .head = exchanges[connection].request else { return false }
+        guard case .head = exchanges[connection].state.request else { return false }
         return !connections[connection].received.isEmpty && !connections[connection].isMidHead
     }
 
@@ -52,44 +53,38 @@ extension Worker {
             !connections[connection].isClosing && !connections[connection].isHandingOver,
             "rule 4: who has gone is left alone")
         let record = connections[connection]
-        if record.clientFinished {
-            // Unless it is sent again, for then the client's end came behind it.
-            if case .waiting = exchanges[connection].request, exchanges[connection].past.attempts.areNone {
-                return leaveUnserved(connection)
-            }
-            // The rest of a head will never come.
-            if record.isMidHead, case .none = exchanges[connection].reply { connections[connection].closeAfterFlush() }
-        }
-        if record.clientFinished, record.received.isEmpty {
-            switch exchanges[connection].request {
-            case .body: return clientVanished(connection)
-            case .head, .skipped: connections[connection].closeAfterFlush()
-            case .finished: passRequestEnd(connection)
-            case .waiting, .discarded: break
-            }
-        } else if record.clientFinished, case .finished = exchanges[connection].request, hasNothingBehind(connection) {
-            passRequestEnd(connection)
-        }
+        if record.clientFinished, !settleClientEnd(connection) { return }
         if connections[connection].closesAfterFlush, !record.sealed.isEmpty { markDirty(connection: connection) }
         guard connections[connection].closesAfterFlush, !record.hasUnsent, !record.isSending else { return }
-        if case .none = exchanges[connection].reply {} else { return }
+        guard exchanges[connection].state.isUnanswered else { return }
         // The next request has waited until less was unsent, and nobody has looked at it.
         if hasRequestAside(connection) { return queues.servable.append(connection) }
         guard saysEnd(connection) else { return }
         // A client that says no more needs no time, and neither does one for which all that it lacks is on its way: but
         // a reset in place of the end would make a reply that ends with its connection look cut.
-        let mayLinger = record.lingers || endsByClosing(connection)
+        let mayLinger = record.lingers || exchanges[connection].state.endsByClosing
         guard !record.clientFinished,
             mayLinger || Sockets.unacknowledged(record.client.fd) > DataPlaneLimits.bytesOnTheirWay
         else { return close(connection, reset: false, counting: nil) }
         sayFarewell(connection)
     }
 
-    /// Whether nothing but the end of the connection has told the client that its last reply was whole.
-    @_noLocks
-    func endsByClosing(_ connection: Int32) -> Bool {
-        if case .untilClose = exchanges[connection].replyFraming { return true }
-        return exchanges[connection].decodesChunks
+    /// The client says no more. False: so it has left.
+    private mutating func settleClientEnd(_ connection: Int32) -> Bool {
+        let record = connections[connection]
+        switch exchanges[connection].state.clientEnd(isMidHead: record.isMidHead, hasBytes: !record.received.isEmpty) {
+        case .goesOn: break
+        case .leaves:
+            leaveUnserved(connection)
+            return false
+        case .vanishes:
+            clientVanished(connection)
+            return false
+        case .ends: connections[connection].closeAfterFlush()
+        case .passesEnd: passRequestEnd(connection)
+        case .passesEndIfNothingIsBehind: if hasNothingBehind(connection) { passRequestEnd(connection) }
+        }
+        return true
     }
 
     /// Whether what lies aside, behind which nothing comes, is for no service: empty lines, a part of a head, what is
@@ -97,8 +92,8 @@ extension Worker {
     /// the tunnel.
     @_noLocks @inline(never)
     mutating func hasNothingBehind(_ connection: Int32) -> Bool {
-        guard !exchanges[connection].isUpgrade, !isConnect(connection) else { return false }
-        guard exchanges[connection].keepsAlive else { return true }
+        guard !exchanges[connection].state.isUpgrade, !exchanges[connection].state.isConnect else { return false }
+        guard exchanges[connection].state.keepsAlive else { return true }
         let front = unsafe pool.front(of: connections[connection].received)
         var finder = HeadEndFinder()
         var block = connections[connection].received.head

@@ -1,3 +1,4 @@
+import Exchanges
 import HTTP1
 import Memory
 
@@ -6,12 +7,9 @@ extension Worker {
     /// The service has taken the exchange on. From now on only what may be executed twice can be sent again.
     @_noLocks
     mutating func serviceAccepted(_ connection: Int32) {
-        if case .relay = connections[connection].client.mode {
-            dropKept(connection)
-            noteAnswered(connection)
-        } else if !exchanges[connection].isIdempotent {
-            dropKept(connection)
-        }
+        let mode = connections[connection].client.mode
+        if exchanges[connection].state.isSettledByAcceptance(as: mode) { dropKept(connection) }
+        if case .relay = mode { noteAnswered(connection) }
     }
 
     /// Bytes of the service. True: some were left, behind the end of a reply.
@@ -35,7 +33,7 @@ extension Worker {
                 unsafe send(connection, rest)
                 return false
             }
-            switch exchanges[connection].reply {
+            switch exchanges[connection].state.reply {
             case .none: return true
             case .head: offset += unsafe takeReplyHead(connection, rest)
             case .body: offset += unsafe takeReplyBody(connection, rest)
@@ -49,10 +47,10 @@ extension Worker {
     mutating func deliver(_ connection: Int32, piped count: Int) {
         connections[connection].pipedBytes += count
         exchanges[connection].owedCredit += UInt32(truncatingIfNeeded: count)
-        exchanges[connection].lastProgress = now
+        exchanges[connection].state.lastProgress = now
         guard isReplyCounted(connection) else { return emptyPipe(connection) }
         let half = exchanges[connection].half
-        let isEnd = exchanges[connection].passReply(counted: count)
+        let isEnd = exchanges[connection].state.takeReply(counted: count)
         emptyPipe(connection)
         // The client may have vanished by it.
         if isEnd, half.isSame(as: exchanges[connection].half) { finishReply(connection) }
@@ -62,7 +60,7 @@ extension Worker {
     @_noLocks
     func isReplyCounted(_ connection: Int32) -> Bool {
         guard case .http = connections[connection].client.mode else { return false }
-        if case .counted = exchanges[connection].replyFraming { return true }
+        if case .counted = exchanges[connection].state.replyFraming { return true }
         return false
     }
 
@@ -70,11 +68,10 @@ extension Worker {
     @_noLocks
     mutating func serviceFinished(_ connection: Int32) {
         if case .relay = connections[connection].client.mode { return settle(connection) }
-        switch (exchanges[connection].reply, exchanges[connection].replyFraming) {
-        case (.body, .untilClose):
-            finishReply(connection)
-            settle(connection)
-        default: loseExchange(connection, isUndelivered: false)
+        guard exchanges[connection].state.isWholeByServiceEnd else {
+            return loseExchange(connection, isUndelivered: false)
         }
+        finishReply(connection)
+        settle(connection)
     }
 }

@@ -1,3 +1,4 @@
+import Exchanges
 import Memory
 import Routing
 import Yamux
@@ -13,7 +14,7 @@ extension Worker {
     /// favour; else one here that it waits for.
     @_noLocks @inline(never)
     mutating func chooseAgain(_ connection: Int32, route: Int32, mine: Range<Int>, count: Int) -> Choice {
-        assert(!exchanges[connection].past.attempts.areNone, "rule 20: only what came to nothing comes again")
+        assert(!exchanges[connection].state.past.attempts.areNone, "rule 20: only what came to nothing comes again")
         let local = bestHere(connection, route: route, mine: mine)
         if mine.count < count {
             let other = bestElsewhere(connection, route: route, count: count)
@@ -35,7 +36,7 @@ extension Worker {
         for step in 0..<looks {
             let session = localSession(route, mine.lowerBound + (start + step) % mine.count)
             guard makeReadyIfWilling(session, for: connection) else { continue }
-            let isOther = sessions[session].standing.program != exchanges[connection].past.loser
+            let isOther = sessions[session].standing.program != exchanges[connection].state.past.loser
             let rank = Self.rank(isOther: isOther, isProven: sessions[session].standing.hasAnswered)
             guard rank >= best.rank else { continue }
             let isFuller =
@@ -52,14 +53,14 @@ extension Worker {
         _ connection: Int32, route: Int32, count: Int
     ) -> (reactor: Int, rank: Int) {
         var best = (reactor: -1, rank: 0)
-        guard exchanges[connection].past.handOvers < 2 else { return best }
+        guard exchanges[connection].state.past.handOvers < 2 else { return best }
         var fewest = UInt64.max
         let start = choosing.any(of: count)
         let looks = min(count, Self.reactorsLookedAt)
         for step in 0..<looks {
             let handle = snapshot.session(route, (start + step * count / looks) % count)
             guard handle.reactor != index, isWilling(handle) else { continue }
-            let isOther = neighbours.program(of: handle) != exchanges[connection].past.loser
+            let isOther = neighbours.program(of: handle) != exchanges[connection].state.past.loser
             let rank = Self.rank(isOther: isOther, isProven: isProven(handle))
             let load = neighbours.connectionCount(of: handle.reactor)
             guard rank > best.rank || rank == best.rank && load < fewest else { continue }
@@ -78,7 +79,7 @@ extension Worker {
     /// only one of its kind; to a session that nobody knows all alone.
     @_noLocks
     func isFit(_ session: Int32, for connection: Int32) -> Bool {
-        let attempts = exchanges[connection].past.attempts
+        let attempts = exchanges[connection].state.past.attempts
         guard attempts.areDoubtful else { return true }
         guard sessions[session].waiters.openers.isEmpty,
             now >= sessions[session].standing.adoptedAt + probation(session, connection)
@@ -94,7 +95,7 @@ extension Worker {
     private func probation(_ session: Int32, _ connection: Int32) -> UInt64 {
         let waited = now - min(now, patienceSince(connection))
         if waited >= min(limits.hold / 2, DataPlaneLimits.impatienceMilliseconds) { return 0 }
-        guard exchanges[connection].past.attempts.areLast else {
+        guard exchanges[connection].state.past.attempts.areLast else {
             let isLate = waited >= DataPlaneLimits.steadyMilliseconds
             return isLate ? DataPlaneLimits.hastyMilliseconds : DataPlaneLimits.settledMilliseconds
         }
@@ -107,20 +108,18 @@ extension Worker {
     mutating func judgeLoss(_ connection: Int32, isUndelivered: Bool) {
         guard exchanges[connection].half.exists else { return }
         let session = exchanges[connection].session
-        exchanges[connection].past.loser = sessions[session].standing.program
-        let isLost: Bool
-        if case .live = sessions[session].phase { isLost = false } else { isLost = true }
-        if isUndelivered {
-            exchanges[connection].past.attempts.forgive()
-        } else if isLost, !sessions[session].standing.hasAnswered {
-            exchanges[connection].past.attempts.loseUnproven()
-        } else if isLost, now < sessions[session].standing.adoptedAt + DataPlaneLimits.youthMilliseconds {
-            exchanges[connection].past.attempts.loseYoung(isAlone: sessions[session].standing.lostTogether == 1)
-        } else if isLost {
-            return
-        } else if !isAccepted(connection) {
-            // It was taken back from a session that had not accepted it.
-            exchanges[connection].past.attempts.forgive()
+        exchanges[connection].state.past.loser = sessions[session].standing.program
+        let loss = loss(connection, with: session, isUndelivered: isUndelivered)
+        exchanges[connection].state.count(loss)
+    }
+
+    private func loss(_ connection: Int32, with session: Int32, isUndelivered: Bool) -> Loss {
+        guard !isUndelivered else { return .undelivered }
+        if case .live = sessions[session].phase { return isAccepted(connection) ? .byService : .notAccepted }
+        guard sessions[session].standing.hasAnswered else { return .withUnproven }
+        guard now >= sessions[session].standing.adoptedAt + DataPlaneLimits.youthMilliseconds else {
+            return .withYoung(isAlone: sessions[session].standing.lostTogether == 1)
         }
+        return .withSession
     }
 }

@@ -1,3 +1,4 @@
+import Exchanges
 import Memory
 import Routing
 
@@ -23,10 +24,10 @@ extension Worker {
         let count = snapshot.route(route).sessionCount
         guard count > 0 else { return .nobody }
         let mine = snapshot.sessions(route, ofReactor: index)
-        if limits.forceHandOver, limits.reactors > 1, exchanges[connection].past.handOvers == 0 {
+        if limits.forceHandOver, limits.reactors > 1, exchanges[connection].state.past.handOvers == 0 {
             return .remote(reactor: (index + 1) % limits.reactors)
         }
-        guard exchanges[connection].past.attempts.areNone else {
+        guard exchanges[connection].state.past.attempts.areNone else {
             return chooseAgain(connection, route: route, mine: mine, count: count)
         }
         let isAlone = count == mine.count
@@ -34,7 +35,7 @@ extension Worker {
         let local = chooseWilling(connection, route: route, mine: mine)
         let queue = local < 0 ? chooseToWaitFor(route: route, mine: mine, isSlow: false) : -1
         // Who can wait here for its turn does not go from reactor to reactor to find everybody waiting.
-        if !isAlone, queue < 0 || exchanges[connection].past.handOvers == 0 {
+        if !isAlone, queue < 0 || exchanges[connection].state.past.handOvers == 0 {
             let other = otherReactor(connection, route: route, count: count, takesSlow: false)
             if other >= 0, local < 0 || isMuchLessLoaded(other, than: connection) { return .remote(reactor: other) }
         }
@@ -45,14 +46,14 @@ extension Worker {
 
     /// Who has waited goes to any session of the route, so that all get their part of those who wait. Nil: to one here.
     private mutating func spread(_ connection: Int32, route: Int32, count: Int) -> Int? {
-        guard hasWaited(connection), exchanges[connection].past.handOvers == 0 else { return nil }
+        guard hasWaited(connection), exchanges[connection].state.past.handOvers == 0 else { return nil }
         let start = choosing.any(of: count)
         for step in 0..<min(count, Self.reactorsLookedAt) {
             let handle = snapshot.session(route, (start + step) % count)
             guard isWilling(handle) else { continue }
             guard handle.reactor == index else { return handle.reactor }
             // It stays here.
-            exchanges[connection].past.handOvers = 1
+            exchanges[connection].state.past.handOvers = 1
             return nil
         }
         return nil
@@ -142,7 +143,7 @@ extension Worker {
     /// The reactor with the fewest connections of those that own sessions of the route, this one apart; -1: none, or
     /// the connection has been handed over twice without service and waits here until something changes.
     private mutating func otherReactor(_ connection: Int32, route: Int32, count: Int, takesSlow: Bool) -> Int {
-        guard exchanges[connection].past.handOvers < 2 else { return -1 }
+        guard exchanges[connection].state.past.handOvers < 2 else { return -1 }
         let start = choosing.any(of: count)
         var best = -1
         var fewest = UInt64.max
@@ -166,7 +167,7 @@ extension Worker {
 
     /// A new connection moves away from a reactor that is 8 connections and 20 % fuller.
     private func isMuchLessLoaded(_ other: Int, than connection: Int32) -> Bool {
-        guard !connections[connection].isSettled, exchanges[connection].past.handOvers == 0 else { return false }
+        guard !connections[connection].isSettled, exchanges[connection].state.past.handOvers == 0 else { return false }
         let own = UInt64(connections.count)
         return own >= 8 && own * 10 > neighbours.connectionCount(of: other) * 12
     }

@@ -1,3 +1,4 @@
+import Exchanges
 import Memory
 import Reactor
 import Routing
@@ -10,7 +11,7 @@ extension Worker {
         assert(reactor != index && reactor < limits.reactors, "a client goes to another reactor")
         assert(!exchanges[connection].half.exists, "rule 29: who goes is not served here")
         stopWaiting(connection)
-        if case .http = connections[connection].client.mode { exchanges[connection].endWait() }
+        if case .http = connections[connection].client.mode { exchanges[connection].state.endWait() }
         connections[connection].beginHandOver()
         connections[connection].target = UInt8(truncatingIfNeeded: reactor)
         timers.schedule(connection, at: now + pollingPeriod)
@@ -30,7 +31,7 @@ extension Worker {
         let record = connections[connection]
         guard record.client.fd >= 0, !record.isInKernel, !record.hasUnsent else { return }
         var command = Command(.handOver)
-        command.client = HandedOver(record.client, exchanges[connection].past, received: record.received)
+        command.client = HandedOver(record.client, exchanges[connection].state.past, received: record.received)
         if exchanges[connection].isPatient { command.client.patience = patience[connection] }
         command.client.history.handOvers &+= 1
         command.sender = UInt8(truncatingIfNeeded: index)
@@ -88,7 +89,7 @@ extension Worker {
     private mutating func resume(_ connection: Int32) {
         switch connections[connection].client.mode {
         case .relay: routeRaw(connection)
-        case .undecided: schedule(connection, at: now + DataPlaneLimits.sniffMilliseconds)
+        case .undecided: schedule(connection, at: now + Timeouts.sniff)
         case .http: schedule(connection, at: now + pollingPeriod)
         }
         if !connections[connection].isClosing { feedReceived(connection) }

@@ -1,3 +1,4 @@
+import Exchanges
 import Memory
 import Routing
 
@@ -64,7 +65,7 @@ extension Worker {
         if sessions[session].waiters.isEmpty {
             sessions[session].waiters.routeSessions = sessionsOfRoute(sessions[session].route)
         }
-        if exchanges[connection].past.attempts.areDoubtful {
+        if exchanges[connection].state.past.attempts.areDoubtful {
             connectionLinks.append(connection, to: &sessions[session].waiters.doubtful)
         } else {
             connectionLinks.append(connection, to: &sessions[session].waiters.openers)
@@ -77,7 +78,7 @@ extension Worker {
     /// Makes room for a wait. False: there are too many, and the client has been told.
     private mutating func enterWait(_ connection: Int32, _ route: SoughtRoute) -> Bool {
         assert(!exchanges[connection].half.exists, "rule 21: who waits has no stream")
-        if case .http = connections[connection].client.mode { exchanges[connection].beginWait() }
+        if case .http = connections[connection].client.mode { exchanges[connection].state.beginWait() }
         if exchanges[connection].countsAsWaiting {
             moveShare(connection, to: route)
             return true
@@ -99,7 +100,7 @@ extension Worker {
         patience[connection].route = route
         if isNew {
             patience[connection].waitedSince = now
-            exchanges[connection].past.phaseSince = now
+            exchanges[connection].state.past.phaseSince = now
             books.bump(.held)
             count(.held, connection)
         }
@@ -169,7 +170,7 @@ extension Worker {
             books.set(.waiting, to: Int(waiting.forRoute.count))
         case .session:
             let session = exchanges[connection].session
-            if exchanges[connection].past.attempts.areDoubtful {
+            if exchanges[connection].state.past.attempts.areDoubtful {
                 connectionLinks.remove(connection, from: &sessions[session].waiters.doubtful)
             } else {
                 connectionLinks.remove(connection, from: &sessions[session].waiters.openers)
@@ -197,7 +198,7 @@ extension Worker {
     mutating func beginService(_ connection: Int32, _ session: Int32) {
         assert(exchanges[connection].half.exists, "rule 29: who is served has a half that serves it")
         let hasWaited = hasWaited(connection)
-        let mayKill = exchanges[connection].past.attempts.mayKill
+        let mayKill = exchanges[connection].state.past.attempts.mayKill
         if hasWaited || mayKill { notePaced(connection, hasWaited: hasWaited, mayKill: mayKill) }
         if hasWaited {
             books.bump(.released)
@@ -206,8 +207,8 @@ extension Worker {
         endPatience(connection)
         exchanges[connection].session = session
         // The time of the wait is not the service's.
-        exchanges[connection].past.phaseSince = now
-        exchanges[connection].lastProgress = now
+        exchanges[connection].state.past.phaseSince = now
+        exchanges[connection].state.lastProgress = now
     }
 
     /// A new snapshot: whoever waits is looked at again, oldest first. Those that wait for a session may find that a
@@ -234,9 +235,9 @@ extension Worker {
         var left = waiting.forRoute.count
         while left > 0, let connection = Optional(waiting.forRoute.first), connection >= 0 {
             left -= 1
-            if exchanges[connection].past.attempts.areDoubtful == thatAreDoubtful {
+            if exchanges[connection].state.past.attempts.areDoubtful == thatAreDoubtful {
                 leaveList(connection)
-                exchanges[connection].past.handOvers = 0
+                exchanges[connection].state.past.handOvers = 0
                 // Its route is gone: its time is over. (One that nobody had registered is looked for anew.)
                 if case .known(let route) = patience[connection].route, snapshot.route(withID: route) < 0 {
                     expireWait(connection)
@@ -287,7 +288,7 @@ extension Worker {
 
     private mutating func chooseAnew(_ connection: Int32) {
         leaveList(connection)
-        exchanges[connection].past.handOvers = 0
+        exchanges[connection].state.past.handOvers = 0
         routeAgain(connection)
     }
 
@@ -325,7 +326,7 @@ extension Worker {
         switch connections[connection].client.mode {
         case .relay: routeRaw(connection)
         case .http:
-            exchanges[connection].endWait()
+            exchanges[connection].state.endWait()
             feedReceived(connection)
         case .undecided: break
         }

@@ -1,3 +1,4 @@
+import Exchanges
 import Memory
 
 /// A client that goes on at another reactor: all that it takes along. Its socket is nobody's meanwhile, and what it has

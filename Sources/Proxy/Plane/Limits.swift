@@ -1,3 +1,4 @@
+public import Exchanges
 import Memory
 import Yamux
 
@@ -18,20 +19,10 @@ public struct DataPlaneLimits: Sendable {
     public var receiveBuffers = 256
     public var receiveBufferBytes = 8192
     public var headBytes = 65_536
-    /// Until a client of TLS has done its handshake, from its acceptance.
-    public var handshakeTimeout: UInt64 = 10_000
+    /// How long anybody waits.
+    public var timeouts = Timeouts()
     /// Handshakes at once, of the whole process; beyond it the one that has been at it for longest ends.
     public var handshakes = 4096
-    /// Until the head of a request is complete, from its first byte.
-    public var headTimeout: UInt64 = 30_000
-    /// Between two requests.
-    public var idleTimeout: UInt64 = 75_000
-    /// Without a byte of an unfinished body, or with bytes that a side does not take.
-    public var stallTimeout: UInt64 = 60_000
-    /// Until a reply begins; 0: for ever.
-    public var replyTimeout: UInt64 = 0
-    /// Without a byte either way on a connection that is relayed; 0: for ever.
-    public var relayIdleTimeout: UInt64 = 0
     /// How long a client waits for a service that has gone.
     public var hold: UInt64 = 30_000
     /// Clients that wait, on each listener.
@@ -128,18 +119,10 @@ public struct DataPlaneLimits: Sendable {
     static var lateMilliseconds: UInt64 { @_noLocks get { 16 } }
     /// Streams of a session that are kept open for the next request (`reuse-streams`).
     static var idleStreams: Int32 { @_noLocks get { 64 } }
-    /// What may be left of a counted body when the reply comes, so that the connection can go on behind it.
-    static var skippedBytes: UInt64 { @_noLocks get { 256 << 10 } }
     /// What is read of a client that was told to go, at most.
     static var discardedBytes: UInt64 { @_noLocks get { 1 << 20 } }
-    /// How long a client that was told to go may take to do so.
-    static var closingMilliseconds: UInt64 { @_noLocks get { 2_000 } }
     /// What a kernel sends without having heard of the peer, ten segments: so much unacknowledged has all been sent.
     static var bytesOnTheirWay: Int { @_noLocks get { 14_000 } }
-    /// A FIN before the service has accepted would never be acknowledged, so it is held back, but not for ever.
-    static var finHoldMilliseconds: UInt64 { @_noLocks get { 1_000 } }
-    /// How long a client of a port shared by HTTP and raw routes may say nothing before it counts as raw.
-    static var sniffMilliseconds: UInt64 { @_noLocks get { 1_000 } }
     /// How often a request may come back: once or twice that may be somebody's intention.
     static var passes: Int { @_noLocks get { 3 } }
     /// What is kept of an exchange, to be sent again, at most.

@@ -1,3 +1,4 @@
+import Exchanges
 import Memory
 import Reactor
 import Yamux
@@ -76,7 +77,7 @@ extension Worker {
             let chain = connections[connection].received
             guard !chain.isEmpty, !connections[connection].isClosing else { return }
             if case .http = connections[connection].client.mode {
-                guard case .body = exchanges[connection].request else { return }
+                guard case .body = exchanges[connection].state.request else { return }
             }
             let used = unsafe feed(connection, pool.front(of: chain))
             guard used > 0, !connections[connection].isClosing else { return }

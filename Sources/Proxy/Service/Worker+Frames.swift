@@ -1,3 +1,4 @@
+import Exchanges
 import Memory
 import Reactor
 import Yamux
@@ -147,13 +148,14 @@ extension Worker {
     }
 
     private func waitsInTrailers(_ connection: Int32) -> Bool {
-        connection >= 0 && !connections[connection].received.isEmpty && isInTrailers(connection)
+        connection >= 0 && !connections[connection].received.isEmpty
+            && exchanges[connection].state.isInTrailers
     }
 
     /// The stream has a window again for what lies aside.
     private mutating func continueSending(_ connection: Int32) {
         assert(exchanges[connection].half.exists, "rule 29: a window is that of a half that serves")
-        exchanges[connection].lastProgress = now
+        exchanges[connection].state.lastProgress = now
         feedReceived(connection)
         settle(connection)
     }

@@ -1,3 +1,4 @@
+import Exchanges
 import HTTP1
 import Memory
 import Yamux
@@ -50,7 +51,7 @@ extension Worker {
     /// for no other protocol. Servers on SwiftNIO switch with the first request of a connection or not at all.
     @_noLocks
     func canReuse(_ session: Int32, for connection: Int32) -> Bool {
-        guard session >= 0, exchanges[connection].isIdempotent, !exchanges[connection].isUpgrade,
+        guard session >= 0, exchanges[connection].state.isIdempotent, !exchanges[connection].state.isUpgrade,
             case .http = connections[connection].client.mode
         else { return false }
         return !sessions[session].streams.idle.isEmpty && sessions[session].acceptance.refusedUntil <= now

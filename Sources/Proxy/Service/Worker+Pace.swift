@@ -1,3 +1,4 @@
+import Exchanges
 import Memory
 import Yamux
 
@@ -14,7 +15,7 @@ extension Worker {
         }
         if hasWaited(connection) { return hasPace(session) && isFit(session, for: connection) }
         guard sessions[session].waiters.openers.isEmpty else { return false }
-        return exchanges[connection].past.attempts.areNone || isFit(session, for: connection)
+        return exchanges[connection].state.past.attempts.areNone || isFit(session, for: connection)
     }
 
     /// Whether one more of those that had to wait may be released to the session.

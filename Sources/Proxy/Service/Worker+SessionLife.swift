@@ -1,3 +1,4 @@
+import Exchanges
 import Memory
 import Reactor
 import Routing
@@ -116,7 +117,7 @@ extension Worker {
         case .sendPing(let value): writePing(value, session)
         case .dead: return loseSession(session, .silent)
         }
-        if sessions[session].egress.isSending, now > sessions[session].egress.lastSent + limits.stallTimeout {
+        if sessions[session].egress.isSending, now > sessions[session].egress.lastSent + limits.timeouts.stall {
             return loseSession(session, .unresponsive)
         }
         endUnused(session)

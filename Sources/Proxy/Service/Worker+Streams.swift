@@ -1,3 +1,4 @@
+import Exchanges
 import HTTP1
 import Memory
 import Yamux
@@ -36,12 +37,14 @@ extension Worker {
         guard sessions[session].options.reusesStreams, !sessions[session].isDraining,
             sessions[session].streams.idle.count < DataPlaneLimits.idleStreams
         else { return false }
-        guard case .finished = exchanges[connection].request, !streams[stream].state.finReceived else { return false }
+        guard case .finished = exchanges[connection].state.request, !streams[stream].state.finReceived else {
+            return false
+        }
         // A service may not have read all of a body before it replied.
-        guard case .none = exchanges[connection].requestFraming, !isScarceOfStreams else { return false }
-        if case .untilClose = exchanges[connection].replyFraming { return false }
+        guard case .none = exchanges[connection].state.requestFraming, !isScarceOfStreams else { return false }
+        if case .untilClose = exchanges[connection].state.replyFraming { return false }
         // The next head has to fit whole.
-        return unsafe exchanges[connection].serviceKeepsStream
+        return unsafe exchanges[connection].state.serviceKeepsStream
             && Int(streams[stream].state.sendWindow) >= scratch.edited.count
             && streams[stream].state.isAcknowledged
     }

@@ -1,3 +1,4 @@
+import Exchanges
 import Memory
 import Yamux
 
@@ -115,7 +116,7 @@ extension Worker {
 
     private func isRepeatable(_ connection: Int32) -> Bool {
         if case .relay = connections[connection].client.mode { return false }
-        return exchanges[connection].isIdempotent
+        return exchanges[connection].state.isIdempotent
     }
 
     /// Resets the stream and keeps it until the service shows what it has seen of it.

@@ -1,3 +1,4 @@
+import Exchanges
 import Memory
 import Reactor
 
@@ -44,6 +45,7 @@ extension Worker {
     }
 
     /// The same for those that had no slot yet.
+    @_noLocks
     private mutating func countParked() {
         for offset in 0..<accepting.parked.count {
             let client = accepting.parked[offset]

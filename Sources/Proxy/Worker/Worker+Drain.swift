@@ -1,3 +1,4 @@
+import Exchanges
 import Memory
 import Reactor
 import Yamux
@@ -53,9 +54,9 @@ extension Worker {
         let exchange = exchanges[connection]
         guard !record.isClosing, !record.isHandingOver, !record.isSending, !record.hasUnsent else { return nil }
         guard record.received.isEmpty, !record.isMidHead else { return nil }
-        switch (record.client.mode, exchange.request, exchange.reply) {
+        switch (record.client.mode, exchange.state.request, exchange.state.reply) {
         case (.http, .head, .none), (.http, .skipped, .none), (.undecided, _, _):
-            return exchange.past.phaseSince + DataPlaneLimits.drainPatienceMilliseconds
+            return exchange.state.past.phaseSince + DataPlaneLimits.drainPatienceMilliseconds
         default: return nil
         }
     }

@@ -1,3 +1,4 @@
+import Exchanges
 import Memory
 import Reactor
 import TLS
@@ -68,7 +69,7 @@ extension Worker {
         if queues.starvedConnections.contains(connection) {
             assert(!isReceiving(record), "rule 2: nobody else arms a receive that has found no buffer")
         }
-        assert(exchanges[connection].lastProgress <= now, "rule 6: progress was made, and is not to come")
+        assert(exchanges[connection].state.lastProgress <= now, "rule 6: progress was made, and is not to come")
     }
 
     private func checkBytes(_ connection: Int32, _ record: Connection) {
@@ -76,6 +77,7 @@ extension Worker {
             let isUnderWay = record.isSending || queues.dirtyConnections.contains(connection)
             assert(isUnderWay, "rule 12: what is to be sent is under way, or goes out with the next turn")
         }
+        assert(record.hasUnsent || !record.isSending, "rule 12: what is under send has not been sent")
         if !record.client.tls.exists {
             assert(record.sealed.isEmpty && record.sealedBytes == 0, "rule 13: who speaks plain has no records")
         }
@@ -106,8 +108,10 @@ extension Worker {
     }
 
     private func checkExchange(_ connection: Int32, _ exchange: Exchange) {
-        assert(exchange.isKept || exchange.kept.isEmpty, "rule 20: what is kept is all that was passed on, or nothing")
-        if case .skipped = exchange.request {
+        assert(
+            exchange.state.isKept || exchange.kept.isEmpty,
+            "rule 20: what is kept is all that was passed on, or nothing")
+        if case .skipped = exchange.state.request {
             assert(!exchange.half.exists, "rule 7: what is left of a request is skipped when its reply is whole")
         }
         guard exchange.half.exists else {
@@ -273,7 +277,8 @@ extension Worker {
             }
             assert(exchange.session == session, "rule 21: whoever stands with a session waits for it")
             assert(
-                exchange.past.attempts.areDoubtful == areDoubtful, "rule 21: doubtful attempts stand behind all others")
+                exchange.state.past.attempts.areDoubtful == areDoubtful,
+                "rule 21: doubtful attempts stand behind all others")
             connection = connectionLinks.next(of: connection)
         }
     }

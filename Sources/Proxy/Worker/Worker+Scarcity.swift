@@ -1,3 +1,4 @@
+import Exchanges
 import Memory
 import Reactor
 import Yamux
@@ -146,7 +147,7 @@ extension Worker {
 
     /// For how long nothing of it was taken, in steps; 0: something was in this turn.
     private func stillness(of connection: Int32) -> Int {
-        switch now - min(now, exchanges[connection].lastProgress) {
+        switch now - min(now, exchanges[connection].state.lastProgress) {
         case 1_000...: Self.secondOfStillness
         case 100...: 2
         case 0: 0

@@ -1,3 +1,4 @@
+import Exchanges
 import Memory
 import Reactor
 import Yamux
@@ -15,9 +16,9 @@ extension Worker {
     var pollingPeriod: UInt64 {
         @_noLocks get {
             guard !isDraining else { return DataPlaneLimits.drainPatienceMilliseconds }
-            var shortest = min(limits.idleTimeout, min(limits.stallTimeout, limits.headTimeout))
-            if limits.replyTimeout > 0 { shortest = min(shortest, limits.replyTimeout) }
-            if limits.relayIdleTimeout > 0 { shortest = min(shortest, limits.relayIdleTimeout) }
+            var shortest = min(limits.timeouts.idle, min(limits.timeouts.stall, limits.timeouts.head))
+            if limits.timeouts.reply > 0 { shortest = min(shortest, limits.timeouts.reply) }
+            if limits.timeouts.relayIdle > 0 { shortest = min(shortest, limits.timeouts.relayIdle) }
             return min(5_000, max(50, shortest / 8))
         }
     }
@@ -52,15 +53,15 @@ extension Worker {
         guard left != record.unacknowledged else { return }
         connections[connection].unacknowledged = left
         if record.finishSent, isHTTP {
-            exchanges[connection].past.phaseSince = now
+            exchanges[connection].state.past.phaseSince = now
         } else {
-            exchanges[connection].lastProgress = now
+            exchanges[connection].state.lastProgress = now
         }
     }
 
     /// A hand-over waits for the client to take its replies, for as long as any reply would.
     private mutating func handOverExpired(_ connection: Int32) {
-        let isStalled = now >= exchanges[connection].lastProgress + limits.stallTimeout
+        let isStalled = now >= exchanges[connection].state.lastProgress + limits.timeouts.stall
         if isStalled, connections[connection].isSending {
             return resetForStall(connection, counting: .resetStalledClient)
         }
@@ -70,99 +71,43 @@ extension Worker {
     /// When the connection's patience ends, and for what, as things are now.
     /// - Parameter hasSpoken: its bytes wait in the kernel, so that it is not silent.
     private func deadline(of connection: Int32, hasSpoken: Bool = false) -> Deadline {
+        var situation = situation(of: connection)
+        if isDraining, !hasSpoken, let end = silenceEnd(connection) { situation.silenceEnd = end }
+        return exchanges[connection].state.deadline(situation, limits.timeouts)
+    }
+
+    @inline(__always)
+    private func situation(of connection: Int32) -> Situation {
         let record = connections[connection]
-        if isDraining, !hasSpoken, let end = silenceEnd(connection) { return Deadline(end, .silence) }
-        if record.isShaking {
-            return Deadline(exchanges[connection].past.phaseSince + limits.handshakeTimeout, .handshake)
+        var situation = Situation(record.client.mode)
+        situation.isShaking = record.isShaking
+        situation.isMidHead = record.isMidHead
+        situation.hasServed = record.client.hasServed
+        situation.hasBytes = !record.received.isEmpty
+        situation.hasUnsent = record.isSending || record.hasUnsent
+        situation.hasAcknowledged = record.unacknowledged == 0
+        situation.finishSent = record.finishSent
+        if isWaiting(connection) { situation.waitEnd = waitDeadline(connection) }
+        situation.hasBulk = record.isBulk && hasBulkWaiting(connection)
+        if case .relay = record.client.mode {
+            situation.isFinished = record.clientFinished
+            situation.hasEndedDirection = hasEndedDirection(connection)
+            situation.canFinish = canFinish(connection)
         }
-        if isWaiting(connection) { return Deadline(waitDeadline(connection), .wait) }
-        switch record.client.mode {
-        case .undecided:
-            return Deadline(exchanges[connection].past.phaseSince + DataPlaneLimits.sniffMilliseconds, .sniffing)
-        case .relay: return relayDeadline(connection)
-        case .http: break
-        }
-        if record.isSending || record.hasUnsent {
-            return Deadline(exchanges[connection].lastProgress + limits.stallTimeout, .unsentBytes)
-        }
-        switch exchanges[connection].request {
-        case .discarded: return Deadline(exchanges[connection].past.phaseSince + farewell(connection), .farewell)
-        case .skipped: return Deadline(exchanges[connection].past.phaseSince + limits.stallTimeout, .restOfBody)
-        case .head:
-            let patience = record.isMidHead || !record.client.hasServed ? limits.headTimeout : limits.idleTimeout
-            let hasBegun = record.isMidHead || !record.received.isEmpty
-            return Deadline(exchanges[connection].past.phaseSince + patience, hasBegun ? .head : .nextRequest)
-        case .body: return bodyDeadline(connection)
-        case .waiting, .finished: return replyDeadline(connection)
-        }
-    }
-
-    /// For how long a client that has had its last reply may take to go: what lies in the socket's buffer is on its
-    /// way; when it has arrived, there is a moment left.
-    private func farewell(_ connection: Int32) -> UInt64 {
-        let record = connections[connection]
-        let hasAll = record.finishSent && record.unacknowledged == 0
-        guard exchanges[connection].requestLeft > 0 || !record.finishSent else {
-            return hasAll ? 0 : DataPlaneLimits.closingMilliseconds
-        }
-        return hasAll ? DataPlaneLimits.closingMilliseconds : limits.stallTimeout
-    }
-
-    private func replyDeadline(_ connection: Int32) -> Deadline {
-        if case .body = exchanges[connection].reply { return Deadline(idleEnd(connection), .restOfReply) }
-        guard limits.replyTimeout > 0, case .head = exchanges[connection].reply else { return .never }
-        return Deadline(exchanges[connection].past.phaseSince + limits.replyTimeout, .reply)
-    }
-
-    /// A body stands still only while nobody else has the next move. Who waits for 100 is kept waiting by the service;
-    /// once the reply has begun both may be silent for as long as the two of them like.
-    private func bodyDeadline(_ connection: Int32) -> Deadline {
-        let stall = exchanges[connection].lastProgress + limits.stallTimeout
-        guard !isWaitingForService(connection) else { return Deadline(stall, .bodyNotTaken) }
-        if case .body = exchanges[connection].reply { return replyDeadline(connection) }
-        return exchanges[connection].expectsContinue ? replyDeadline(connection) : Deadline(stall, .body)
-    }
-
-    /// Bytes of the client wait that the service does not take.
-    private func isWaitingForService(_ connection: Int32) -> Bool {
-        !connections[connection].received.isEmpty || hasBulkWaiting(connection)
-    }
-
-    /// With `--relay-idle-timeout`.
-    private func idleEnd(_ connection: Int32) -> UInt64 {
-        limits.relayIdleTimeout > 0 ? exchanges[connection].lastProgress + limits.relayIdleTimeout : .max
+        return situation
     }
 
     // MARK: relays
 
     /// A relay of which nothing is to be watched needs no timer.
-    private func isWatched(_ connection: Int32) -> Bool { limits.relayIdleTimeout > 0 || hasEndedDirection(connection) }
+    private func isWatched(_ connection: Int32) -> Bool {
+        limits.timeouts.relayIdle > 0 || hasEndedDirection(connection)
+    }
 
     private func hasEndedDirection(_ connection: Int32) -> Bool {
         guard case .open = connections[connection].client.end else { return true }
         if case .open = serviceEnd(connection) { return false }
         return true
-    }
-
-    /// While both directions are open, a relay may stand still for as long as its ends like. With one of them ended it
-    /// may be silent, but bytes may not wait for ever for a side that takes none: nobody else would ever end it.
-    private func relayDeadline(_ connection: Int32) -> Deadline {
-        let record = connections[connection]
-        var deadline = Deadline(idleEnd(connection), .relay)
-        guard hasEndedDirection(connection) else { return deadline }
-        if isRelayStuck(connection) {
-            deadline = deadline.sooner(
-                Deadline(exchanges[connection].lastProgress + limits.stallTimeout, .relayedBytes))
-        }
-        // Its end comes behind its bytes: while those wait, nobody can pass it on.
-        guard record.clientFinished, canFinish(connection), !isWaitingForService(connection) else { return deadline }
-        return deadline.sooner(
-            Deadline(exchanges[connection].past.phaseSince + DataPlaneLimits.finHoldMilliseconds, .acceptance))
-    }
-
-    /// Bytes wait that the side which they are for does not take.
-    private func isRelayStuck(_ connection: Int32) -> Bool {
-        connections[connection].hasUnsent || isWaitingForService(connection)
     }
 
     /// The relay has a timer from when one of its directions has ended, or always if it must not be idle for ever.
@@ -219,7 +164,7 @@ extension Worker {
     private mutating func endSilent(_ connection: Int32) {
         if connections[connection].isShaking { return handshakeExpired(connection) }
         // Somebody has been promised that the connection goes on.
-        if case .skipped = exchanges[connection].request { return discard(connection) }
+        if case .skipped = exchanges[connection].state.request { return discard(connection) }
         close(connection, reset: false, counting: .endedByDrain)
     }
 }

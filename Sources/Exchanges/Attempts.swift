@@ -3,7 +3,7 @@
 /// An attempt counts when a service that was well has lost it. One that no service has taken, or that was lost with a
 /// session which had never answered anything, says nothing against the exchange: a service that dies as soon as it has
 /// come loses whatever it is given. So does one that was lost among others by a session that had just come.
-struct Attempts: BitwiseCopyable {
+public struct Attempts: BitwiseCopyable, Sendable {
     /// Two bits that count, four that do not, two of sessions lost: there is one for each client.
     private var bits: UInt8 = 0
 
@@ -14,10 +14,10 @@ struct Attempts: BitwiseCopyable {
     private static var suspicion: UInt8 { @_noLocks get { 2 } }
 
     @_noLocks
-    init() {}
+    public init() {}
 
     /// Those that count, the one under way included.
-    private(set) var counted: UInt8 {
+    public private(set) var counted: UInt8 {
         @_noLocks get { bits & 3 }
         @_noLocks set { bits = bits & ~3 | newValue }
     }
@@ -35,24 +35,24 @@ struct Attempts: BitwiseCopyable {
     }
 
     /// It has never been passed on.
-    var areNone: Bool { @_noLocks get { bits == 0 } }
+    public var areNone: Bool { @_noLocks get { bits == 0 } }
     /// It is not passed on again.
-    var areSpent: Bool { @_noLocks get { counted >= Self.limit } }
+    public var areSpent: Bool { @_noLocks get { counted >= Self.limit } }
     /// One more that counts, and it is not passed on again.
-    var areLast: Bool { @_noLocks get { counted == Self.limit - 1 } }
+    public var areLast: Bool { @_noLocks get { counted == Self.limit - 1 } }
     /// The session that gets it next should have proven itself.
-    var areDoubtful: Bool { @_noLocks get { areLast || unproven > 0 } }
+    public var areDoubtful: Bool { @_noLocks get { areLast || unproven > 0 } }
     /// Nothing else is given to a session beside it.
-    var mayKill: Bool { @_noLocks get { unproven >= Self.suspicion } }
+    public var mayKill: Bool { @_noLocks get { unproven >= Self.suspicion } }
 
     @_noLocks
-    mutating func begin() {
+    public mutating func begin() {
         if counted < Self.limit { counted += 1 }
     }
 
     /// The attempt under way has come to nothing, through no fault of the exchange.
     @_noLocks
-    mutating func forgive() {
+    public mutating func forgive() {
         guard counted > 0, uncounted < Self.uncountedLimit else { return }
         counted -= 1
         uncounted += 1
@@ -61,14 +61,14 @@ struct Attempts: BitwiseCopyable {
     /// The attempt under way was lost with a session that had just come.
     /// - Parameter isAlone: nothing else was under way there, so that it may have been this that ended it.
     @_noLocks
-    mutating func loseYoung(isAlone: Bool) {
+    public mutating func loseYoung(isAlone: Bool) {
         unproven = max(1, unproven)
         if !isAlone { forgive() }
     }
 
     /// The attempt under way was lost with a session that had never answered anything.
     @_noLocks
-    mutating func loseUnproven() {
+    public mutating func loseUnproven() {
         if unproven < 3 { unproven += 1 }
         forgive()
     }

@@ -1,0 +1,1 @@
+../Fuzz/FuzzExchanges/ExchangeWorld.swift

@@ -1,0 +1,1 @@
+../Fuzz/FuzzExchanges/ModelRelay.swift

@@ -1,0 +1,1 @@
+../Fuzz/FuzzExchanges/ModelRequest.swift
