@@ -132,6 +132,15 @@ struct Connection: BitwiseCopyable {
             return false
         }
     }
+    /// It is nobody's here any more: whoever is in the middle of something leaves it alone.
+    var isLeaving: Bool {
+        @_noLocks get {
+            switch ending {
+            case .handingOver, .closing, .resetting, .gone: true
+            case .none, .flushing, .lingering: false
+            }
+        }
+    }
     var resetsOnClose: Bool {
         @_noLocks get {
             if case .resetting = ending { return true }
@@ -162,13 +171,13 @@ struct Connection: BitwiseCopyable {
 
     @_noLocks
     mutating func linger() {
-        assert(!isHandingOver && !isClosing, "rule 4: what has ended does not end again")
+        assert(!isLeaving, "rule 4: what has ended does not end again")
         ending = .lingering
     }
 
     @_noLocks
     mutating func beginHandOver() {
-        assert(!isHandingOver && !isClosing && !lingers, "rule 4: what has ended goes nowhere")
+        assert(!isLeaving && !lingers, "rule 4: what has ended goes nowhere")
         ending = .handingOver
     }
 
@@ -181,7 +190,7 @@ struct Connection: BitwiseCopyable {
     /// The ring holds nothing of it.
     @_noLocks
     mutating func end() {
-        assert((isClosing || isHandingOver) && !isInKernel, "rule 4: what the ring holds has not ended")
+        assert(isLeaving && !isInKernel, "rule 4: what the ring holds has not ended")
         ending = .gone
         client.fd = -1
     }

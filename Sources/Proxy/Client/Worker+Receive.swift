@@ -77,7 +77,7 @@ extension Worker {
     /// Passes on what lies aside, as far as it goes.
     @_noLocks
     mutating func feedReceived(_ connection: Int32) {
-        while !connections[connection].isClosing, !connections[connection].isHandingOver {
+        while !connections[connection].isLeaving {
             let chain = connections[connection].received
             guard !chain.isEmpty else { return }
             // A head that lies aside in pieces is put together below, and never taken from its first piece.
@@ -106,7 +106,7 @@ extension Worker {
     @_noLocks
     mutating func feed(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
         var offset = 0
-        while offset < bytes.count, !connections[connection].isClosing, !connections[connection].isHandingOver {
+        while offset < bytes.count, !connections[connection].isLeaving {
             let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[offset...])
             let used: Int
             switch connections[connection].client.mode {
@@ -173,7 +173,7 @@ extension Worker {
     @_noLocks
     mutating func continueReceiving(_ connection: Int32) {
         let record = connections[connection]
-        guard !record.isClosing, !record.isHandingOver else { return }
+        guard !record.isLeaving else { return }
         guard !record.clientFinished else { return watchForReset(connection) }
         guard !queues.starvedConnections.contains(connection) else { return }
         if record.isBulk { return continueBulk(connection) }

@@ -59,9 +59,7 @@ extension Worker {
     /// Passes the ends of both directions on, each when all bytes before it are out.
     @_noLocks
     mutating func settleRelay(_ connection: Int32) {
-        assert(
-            !connections[connection].isClosing && !connections[connection].isHandingOver,
-            "rule 4: who has gone is left alone")
+        assert(!connections[connection].isLeaving, "rule 4: who has gone is left alone")
         guard exchanges[connection].half.exists else { return }
         passClientEnd(connection)
         let record = connections[connection]

@@ -23,7 +23,7 @@ extension Worker {
         guard case .relay = connections[connection].client.mode, !exchanges[connection].half.exists else {
             return false
         }
-        return !isWaiting(connection) && !connections[connection].isClosing && !connections[connection].isHandingOver
+        return !isWaiting(connection) && !connections[connection].isLeaving
     }
 
     /// The client has sent what may be a whole request, at which nobody has looked.
@@ -43,15 +43,13 @@ extension Worker {
         case .http: settleHTTP(connection)
         case .undecided: break
         }
-        guard !connections[connection].isClosing, !connections[connection].isHandingOver else { return }
+        guard !connections[connection].isLeaving else { return }
         continueReceiving(connection)
     }
 
     @_noLocks
     mutating func settleHTTP(_ connection: Int32) {
-        assert(
-            !connections[connection].isClosing && !connections[connection].isHandingOver,
-            "rule 4: who has gone is left alone")
+        assert(!connections[connection].isLeaving, "rule 4: who has gone is left alone")
         let record = connections[connection]
         if record.clientFinished, !settleClientEnd(connection) { return }
         if connections[connection].closesAfterFlush, !record.sealed.isEmpty { markDirty(connection: connection) }

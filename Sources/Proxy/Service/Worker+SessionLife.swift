@@ -146,8 +146,7 @@ extension Worker {
             }
         }
         if !sessions[session].waiters.doubtful.isEmpty { due = min(due, now + DataPlaneLimits.doubtMilliseconds) }
-        let node = Int32(limits.connections) + session
-        if timers.deadline(of: node) > due { timers.schedule(node, at: due) }
+        schedule(timer(ofSession: session), at: due)
     }
 
     @_noLocks
@@ -216,7 +215,7 @@ extension Worker {
         pool.clear(&sessions[session].egress.frames)
         pool.clear(&sessions[session].egress.flight)
         ring.close(sessions[session].fd, Token(kind: Operation.aside, generation: 0, index: session))
-        timers.cancel(Int32(limits.connections) + session)
+        timers.cancel(timer(ofSession: session))
         sessions[session] = Session(limits: limits.session, firstStreamID: limits.firstStreamID)
         queues.forget(session: session)
         books.set(.sessions, to: books.value(of: .sessions) - 1)

@@ -56,9 +56,7 @@ extension Worker {
     /// The session's tick sends what has waited until then.
     @_noLocks
     mutating func scheduleLate(_ session: Int32) {
-        let due = now + DataPlaneLimits.lateMilliseconds
-        let node = Int32(limits.connections) + session
-        if timers.deadline(of: node) > due { timers.schedule(node, at: due) }
+        schedule(timer(ofSession: session), at: now + DataPlaneLimits.lateMilliseconds)
     }
 
     /// False: there was no block for it.

@@ -52,7 +52,7 @@ extension Worker {
     func silenceEnd(_ connection: Int32) -> UInt64? {
         let record = connections[connection]
         let exchange = exchanges[connection]
-        guard !record.isClosing, !record.isHandingOver, !record.isSending, !record.hasUnsent else { return nil }
+        guard !record.isLeaving, !record.isSending, !record.hasUnsent else { return nil }
         guard record.received.isEmpty, !record.isMidHead else { return nil }
         switch (record.client.mode, exchange.state.request, exchange.state.reply) {
         case (.http, .head, .none), (.http, .skipped, .none), (.undecided, _, _):

@@ -200,7 +200,7 @@ extension Worker {
         if queues.starvedSessions.contains(session) {
             assert(!record.reading.isReceiving, "rule 2: nobody else arms a receive that has found no buffer")
         }
-        assert(timers.isScheduled(Int32(limits.connections) + session), "rule 5: a session has a tick")
+        assert(timers.isScheduled(timer(ofSession: session)), "rule 5: a session has a tick")
         if record.reading.stream >= 0 {
             let isOurs = streams.isTaken(record.reading.stream) && streams[record.reading.stream].session == session
             assert(isOurs, "rule 24: a payload belongs to a stream of its session")

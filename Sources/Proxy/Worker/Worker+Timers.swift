@@ -4,12 +4,16 @@ import Reactor
 import Yamux
 
 extension Worker {
-    /// The connection is looked at then, or sooner if it is scheduled already.
+    /// The connection, or the timer of a session, is looked at then, or sooner if it is scheduled already.
     @_noLocks
-    mutating func schedule(_ connection: Int32, at deadline: UInt64) {
-        guard timers.deadline(of: connection) > deadline else { return }
-        timers.schedule(connection, at: deadline)
+    mutating func schedule(_ timer: Int32, at deadline: UInt64) {
+        guard timers.deadline(of: timer) > deadline else { return }
+        timers.schedule(timer, at: deadline)
     }
+
+    /// Behind those of connections, which have their index.
+    @_noLocks
+    func timer(ofSession session: Int32) -> Int32 { Int32(limits.connections) + session }
 
     /// How often a connection with nothing else to wait for is looked at. Deadlines that move with every request cost
     /// nothing that way: only the record is written, and the wheel finds out here.
