@@ -2,7 +2,8 @@
 ///
 /// An attempt counts when a service that was well has lost it. One that no service has taken, or that was lost with a
 /// session which had never answered anything, says nothing against the exchange: a service that dies as soon as it has
-/// come loses whatever it is given. So does one that was lost among others by a session that had just come.
+/// come loses whatever it is given. Neither does one that was lost among others by a session that had just come, or
+/// beside an exchange that may kill services.
 public struct Attempts: BitwiseCopyable, Sendable {
     /// Two bits that count, four that do not, two of sessions lost: there is one for each client.
     private var bits: UInt8 = 0

@@ -19,6 +19,8 @@ public enum Loss: BitwiseCopyable, Sendable {
     case withUnproven
     /// With a session that had just come; alone, or among others.
     case withYoung(isAlone: Bool)
+    /// With a session that another exchange, which may kill services, has probably ended.
+    case besideSuspect
     /// With a session that was well.
     case withSession
     /// By a session that lives and had not accepted it.
@@ -76,7 +78,7 @@ extension ExchangeState {
     public mutating func count(_ loss: Loss) {
         assert(past.attempts.counted > 0, "rule 20: what is lost has been passed on")
         switch loss {
-        case .undelivered, .notAccepted: past.attempts.forgive()
+        case .undelivered, .notAccepted, .besideSuspect: past.attempts.forgive()
         case .withUnproven: past.attempts.loseUnproven()
         case .withYoung(let isAlone): past.attempts.loseYoung(isAlone: isAlone)
         case .withSession, .byService: break

@@ -19,17 +19,7 @@ import (
 // otherwise is the target. The channel is closed when it has died.
 func (p *proxy) dieAt(definition service.Definition, target string, deaths *atomic.Int32) <-chan struct{} {
 	p.t.Helper()
-	connection, err := service.Dial(p.control)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	if _, err := service.Register(connection, definition); err != nil {
-		p.t.Fatal(err)
-	}
-	listener, err := service.Serve(connection)
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	connection, listener := p.register(definition)
 	dead := make(chan struct{})
 	go func() {
 		defer close(dead)
@@ -41,15 +31,36 @@ func (p *proxy) dieAt(definition service.Definition, target string, deaths *atom
 			asked := strings.Fields(head)[1]
 			if strings.HasPrefix(asked, target) {
 				deaths.Add(1)
-				connection.(*net.TCPConn).SetLinger(0)
-				connection.Close()
+				resetSession(connection)
 				return
 			}
 			io.WriteString(stream, counted("200 OK", asked))
 		})
 	}()
-	p.t.Cleanup(func() { connection.Close() })
 	return dead
+}
+
+// register registers a service whose session the test breaks off itself.
+func (p *proxy) register(definition service.Definition) (net.Conn, *service.Listener) {
+	p.t.Helper()
+	connection, err := service.Dial(p.control)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if _, err := service.Register(connection, definition); err != nil {
+		p.t.Fatal(err)
+	}
+	listener, err := service.Serve(connection)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { connection.Close() })
+	return connection, listener
+}
+
+func resetSession(connection net.Conn) {
+	connection.(*net.TCPConn).SetLinger(0)
+	connection.Close()
 }
 
 func TestARequestOutlivesServicesThatDieBeforeTheyHaveAnsweredAnything(t *testing.T) {
@@ -138,6 +149,61 @@ func TestARequestThatHasLostTwoUnprovenServicesComesLast(t *testing.T) {
 			w.expectReply("GET", 200, fmt.Sprintf("/other-%d", index))
 		}
 	})
+}
+
+// A service that is well gets a request that kills, and another one; it dies when both are there, long after it has
+// come. What was lost beside the deadly one has done nothing.
+func TestWhatIsLostBesideARequestThatKillsIsSentAgain(t *testing.T) {
+	eachWaiting(t, nil, func(t *testing.T, p *proxy) {
+		port := freePort(t)
+		var deaths atomic.Int32
+		var killer, other *wire
+		for index := 0; index < 2; index++ {
+			dead := p.dieAt(onPath(port, "/"), "/kill", &deaths)
+			if index == 0 {
+				killer, other = dial(t, port), dial(t, port)
+				killer.send("GET /kill HTTP/1.1\r\nHost: x\r\n\r\n")
+			}
+			await(t, "the service has died", dead)
+		}
+		for round := 0; round < 3; round++ {
+			die, killed, lost := p.dieWhenTold(onPath(port, "/"))
+			expectServed(t, port, "/well", "/well")
+			await(t, "the deadly one has come", killed)
+			if round == 0 {
+				other.send("GET /other HTTP/1.1\r\nHost: x\r\n\r\n")
+			}
+			await(t, "the other one has come", lost)
+			time.Sleep(150 * time.Millisecond) // no session that has just come
+			die()
+		}
+		killer.extend()
+		killer.expectReply("GET", 502, "*")
+		p.serveScripts(onPath(port, "/"), nil)
+		other.extend()
+		other.expectReply("GET", 200, "/other")
+	})
+}
+
+// dieWhenTold registers a service that answers "/well" alone, and tells when "/kill" and "/other" have come.
+func (p *proxy) dieWhenTold(definition service.Definition) (die func(), killed, lost <-chan struct{}) {
+	connection, listener := p.register(definition)
+	come := map[string]chan struct{}{"/kill": make(chan struct{}), "/other": make(chan struct{})}
+	go serveEach(listener, func(stream net.Conn) {
+		input := bufio.NewReader(stream)
+		head, err := readHead(input)
+		if err != nil {
+			return
+		}
+		asked := strings.Fields(head)[1]
+		if there := come[asked]; there != nil {
+			close(there)
+			readHead(input) // until the end
+			return
+		}
+		io.WriteString(stream, counted("200 OK", asked))
+	})
+	return func() { resetSession(connection) }, come["/kill"], come["/other"]
 }
 
 // Six routes whose services die again and again as soon as they are there, some by GoAway, some replaced before; the

@@ -55,7 +55,7 @@ import Testing
     }
 
     @Test func `a loss counts for what it says of the exchange`() {
-        let forgiven: [Loss] = [.undelivered, .notAccepted, .withUnproven, .withYoung(isAlone: false)]
+        let forgiven: [Loss] = [.undelivered, .notAccepted, .withUnproven, .withYoung(isAlone: false), .besideSuspect]
         for loss in forgiven {
             var state = started(get)
             state.count(loss)

@@ -117,6 +117,9 @@ extension Worker {
         guard !isUndelivered else { return .undelivered }
         if case .live = sessions[session].phase { return isAccepted(connection) ? .byService : .notAccepted }
         guard sessions[session].standing.hasAnswered else { return .withUnproven }
+        if sessions[session].standing.lostWithSuspect, !exchanges[connection].state.past.attempts.mayKill {
+            return .besideSuspect
+        }
         guard now >= sessions[session].standing.adoptedAt + DataPlaneLimits.youthMilliseconds else {
             return .withYoung(isAlone: sessions[session].standing.lostTogether == 1)
         }

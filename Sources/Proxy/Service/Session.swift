@@ -77,8 +77,9 @@ struct Standing: BitwiseCopyable {
     var hasAnswered = false
     /// Which program it belongs to; sessions of the same one fail together.
     var program: UInt16 = 0
-    /// How many clients it had when it was lost.
+    /// How many clients it had when it was lost, and whether what may kill services was among them.
     var lostTogether: Int32 = 0
+    var lostWithSuspect = false
     /// Streams whose exchange may be what kills services.
     var suspects: UInt32 = 0
 

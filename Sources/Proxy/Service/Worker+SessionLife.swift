@@ -170,6 +170,7 @@ extension Worker {
         sessions[session].phase = .ending
         sessions[session].standing.lostTogether =
             sessions[session].streams.all.count - sessions[session].streams.unusedCount
+        sessions[session].standing.lostWithSuspect = sessions[session].standing.suspects > 0
         if sessions[session].isDraining { drainingSessions -= 1 }
         while !sessions[session].streams.isEmpty { loseStream(sessions[session].streams.all.first) }
         assert(drainingSessions >= 0, "rule 9: sessions that have said GoAway are counted")

@@ -160,7 +160,8 @@ final class ExchangeWorld {
     }
 
     private func loss() -> Loss {
-        [.withUnproven, .withSession, .withYoung(isAlone: true), .withYoung(isAlone: false)][choices.number(below: 4)]
+        [.withUnproven, .withSession, .withYoung(isAlone: true), .withYoung(isAlone: false), .besideSuspect][
+            choices.number(below: 5)]
     }
 
     private func answer(_ attempt: Attempt) {
