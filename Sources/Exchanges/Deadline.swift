@@ -85,12 +85,10 @@ public struct Situation: BitwiseCopyable, Sendable {
     /// Of what the kernel has got for it all has been acknowledged; it has been sent a FIN, too.
     public var hasAcknowledged = false
     public var finishSent = false
-    /// Of a relay: the client says no more.
-    public var isFinished = false
-    /// One of its two directions has come to its end, or is about to.
+    /// Of a relay: one of its two directions has come to its end, or is about to.
     public var hasEndedDirection = false
-    /// The client's end can be passed on.
-    public var canFinish = false
+    /// The client's end has come, and only waits to be passed on.
+    public var endWaits = false
     /// When its wait for a session ends; 0: it does not wait.
     public var waitEnd: UInt64 = 0
     /// Until when a proxy that ends waits for its first word; `.max`: it has something to finish.

@@ -64,10 +64,12 @@ extension ExchangeState {
         if situation.hasUnsent || situation.waitsForService {
             deadline = deadline.sooner(Deadline(lastProgress + timeouts.stall, .relayedBytes))
         }
-        // Its end comes behind its bytes: while those wait, nobody can pass it on.
-        guard situation.isFinished, situation.canFinish, !situation.waitsForService else { return deadline }
-        return deadline.sooner(Deadline(past.phaseSince + Timeouts.finHold, .acceptance))
+        guard situation.endWaits else { return deadline }
+        return deadline.sooner(Deadline(endHeldUntil, .acceptance))
     }
+
+    /// Until when the client's end waits for the service to accept what came before it.
+    @inlinable public var endHeldUntil: UInt64 { @_noLocks get { past.phaseSince + Timeouts.finHold } }
 }
 
 extension Situation {

@@ -78,15 +78,21 @@ extension Worker {
     /// A FIN before the service has accepted the stream would never be acknowledged, so it waits for the first frame,
     /// but not for ever.
     private mutating func passClientEnd(_ connection: Int32) {
-        let record = connections[connection]
-        guard record.clientFinished, record.received.isEmpty, canFinish(connection) else { return }
-        let due = exchanges[connection].state.past.phaseSince + Timeouts.finHold
+        guard clientEndWaits(connection) else { return }
+        let due = exchanges[connection].state.endHeldUntil
         guard !isAccepted(connection) else { return finish(connection) }
         guard now >= due else { return schedule(connection, at: due) }
         // What has been told of its end cannot be taken back.
         if exchanges[connection].state.isKept, mayBeTakenBack(connection) {
-            return schedule(connection, at: now + due - exchanges[connection].state.past.phaseSince)
+            return schedule(connection, at: now + Timeouts.finHold)
         }
         finish(connection)
+    }
+
+    /// The client has ended its direction, and nothing of it is left to be passed on but the end: that comes behind its
+    /// bytes.
+    @_noLocks
+    func clientEndWaits(_ connection: Int32) -> Bool {
+        connections[connection].clientFinished && connections[connection].received.isEmpty && canFinish(connection)
     }
 }

@@ -94,9 +94,8 @@ extension Worker {
         if isWaiting(connection) { situation.waitEnd = waitDeadline(connection) }
         situation.hasBulk = record.isBulk && hasBulkWaiting(connection)
         if case .relay = record.client.mode {
-            situation.isFinished = record.clientFinished
             situation.hasEndedDirection = hasEndedDirection(connection)
-            situation.canFinish = canFinish(connection)
+            situation.endWaits = clientEndWaits(connection)
         }
         return situation
     }

@@ -407,10 +407,11 @@ final class ModelRelay {
 
     private func settleRelay() {
         guard let attempt else { return }
-        let isDue = now >= state.past.phaseSince + Timeouts.finHold
-        if clientHasEnded, received.isEmpty, attempt.isAccepted || isDue { clientEndPassed = true }
+        if clientEndWaits, attempt.isAccepted || now >= state.endHeldUntil { clientEndPassed = true }
         if clientEndPassed, serviceHasEnded { end(.closed) }
     }
+
+    private var clientEndWaits: Bool { clientHasEnded && received.isEmpty && attempt != nil && !clientEndPassed }
 
     var deadline: Deadline {
         var situation = Situation(mode)
@@ -418,9 +419,8 @@ final class ModelRelay {
         situation.hasServed = true
         situation.hasBytes = !received.isEmpty
         situation.hasAcknowledged = true
-        situation.isFinished = clientHasEnded
         situation.hasEndedDirection = clientHasEnded || serviceHasEnded
-        situation.canFinish = attempt != nil && !clientEndPassed
+        situation.endWaits = clientEndWaits
         if isWaiting { situation.waitEnd = patienceSince + hold }
         return state.deadline(situation, timeouts)
     }
