@@ -8,9 +8,9 @@ public struct Settings: Sendable {
     public var controlAddresses = [ControlAddress.standard]
     /// How long a route stays without a session, and its clients wait.
     public var hold = TimeSpan(milliseconds: defaults.hold)
-    /// Clients that wait at once, on each listener.
+    /// Clients of a route that wait at once; a listener may have sixteen times as many.
     public var holdLimit = defaults.holdLimit
-    /// What those may have said, in bytes, on each listener.
+    /// What those may have said, sixteen times as much on a listener.
     public var holdBytes = ByteCount(bytes: defaults.holdBytes)
     /// Clients that had to wait, released to a session in a second. Nil: as many at once as it has answered so far.
     public var releaseRate: Int?
@@ -92,7 +92,7 @@ public struct Settings: Sendable {
 extension Settings {
     /// - Throws: a sentence that names the first flag whose value is out of its range, and the range.
     public func check() throws(UnusableValue) {
-        guard !controlAddresses.isEmpty else { throw UnusableValue("--bind is needed once at least") }
+        guard !controlAddresses.isEmpty else { throw UnusableValue("--bind is required at least once") }
         guard Set(controlAddresses).count == controlAddresses.count else {
             throw UnusableValue("--bind is given twice for one address; leave one of them out")
         }
@@ -114,7 +114,7 @@ extension Settings {
             throw UnusableValue("--pipe-size is a power of two, 256k for example, not \(pipeSize)")
         }
         guard splices || pipes == nil else {
-            throw UnusableValue("--no-splice needs no --pipes; leave one of them out")
+            throw UnusableValue("--pipes has no effect with --no-splice; leave one of them out")
         }
         try check("--busy-poll", busyPoll, 0...100_000)
         try check("--head-limit", headLimit, from: 1 << 10, to: 128 << 10)
@@ -124,7 +124,7 @@ extension Settings {
             ("--idle-timeout", idleTimeout), ("--stall-timeout", stallTimeout),
             ("--ping-interval", pingInterval), ("--ping-timeout", pingTimeout),
         ] where time.milliseconds == 0 {
-            throw UnusableValue("\(flag) must be longer than nothing; give 30s, for example")
+            throw UnusableValue("\(flag) must be greater than 0; give 30s, for example")
         }
     }
 

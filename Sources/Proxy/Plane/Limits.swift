@@ -25,13 +25,13 @@ public struct DataPlaneLimits: Sendable {
     public var handshakes = 4096
     /// How long a client waits for a service that has gone.
     public var hold: UInt64 = 30_000
-    /// Clients that wait, on each listener.
+    /// Clients of a route that wait; a listener may have sixteen times as many.
     public var holdLimit = 8192
     /// Until then (monotonic clock) a host and path that nobody has registered yet waits too.
     public var graceEnd: UInt64 = 0
     /// Clients that had to wait, released to a session in a second; 0: as many at once as it has answered, and a few.
     public var releaseRate = 0
-    /// Bytes that waiting clients may have said, on each listener.
+    /// Bytes that the waiting clients of a route may have said, sixteen times as many on a listener.
     public var holdBytes = 64 << 20
     /// Silence after which a session is asked by a ping, and how long that may go unanswered.
     public var pingInterval: UInt64 = 10_000
@@ -145,7 +145,7 @@ public struct DataPlaneLimits: Sendable {
     static var doubtMilliseconds: UInt64 { @_noLocks get { 2 } }
     /// How long a service that has said GoAway may accept what was on its way: a reset would cost what it accepts.
     static var goAwayMilliseconds: UInt64 { @_noLocks get { 100 } }
-    /// When a slow session that lives is tried again.
+    /// A slow session that lives is tried again after twice this, and later each time, up to sixteen times this.
     static var slowPauseMilliseconds: UInt64 { @_noLocks get { 5_000 } }
     /// How much of a `--release-rate` may be made up for at once.
     static var releaseBurstMicroseconds: UInt64 { @_noLocks get { 50_000 } }

@@ -20,7 +20,7 @@ enum Operation {
 }
 
 /// One reactor's data plane: every connection, session and stream that lives on this thread, and the ring that moves
-/// their bytes. A turn is: wait, commands, completions, expired timers, flush.
+/// their bytes. A turn is: wait, commands, completions, splicing, expired timers, flush.
 ///
 /// It is born on its thread and dies there. All records lie in slabs reserved at start; nothing here allocates, counts
 /// references or takes a lock after that.
