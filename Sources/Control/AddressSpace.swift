@@ -50,16 +50,17 @@ enum AddressSpace {
     /// By the kernel, which may promise no more than it has.
     private static func refused(_ limits: DataPlaneLimits, _ error: Int32) -> StartFailure {
         let size = ByteCount(bytes: neededData(limits)).rounded
-        let promise = "\(size) to \(counted(limits.reactors, "reactor"))"
+        let promise = "\(size) for \(counted(limits.reactors, "reactor"))"
         let flags = flags(limits, neededData)
         guard KernelText.number(inFile: "/proc/sys/vm/overcommit_memory") == 2 else {
             let reason = KernelText.error(error)
-            return StartFailure(.system, "The kernel does not give \(promise) (\(reason)); lower \(flags).")
+            return StartFailure(
+                .system, "The kernel does not give \(promise) (\(reason)); free memory, or lower \(flags).")
         }
         return StartFailure(
             .system,
-            "This machine promises no more memory than it has (vm.overcommit_memory is 2), and does not promise "
-                + "\(promise); raise vm.overcommit_ratio, or lower \(flags).")
+            "Strict overcommit is on (vm.overcommit_memory is 2), and \(promise) cannot be reserved; "
+                + "raise vm.overcommit_ratio, or lower \(flags).")
     }
 
     /// What lowers the sum, the largest part first, and how far it can be lowered, as an example.

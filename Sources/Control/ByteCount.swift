@@ -15,7 +15,7 @@ public struct ByteCount: Hashable, Sendable {
         guard let number = Int(digits), case let (value, isTooLarge) = number.multipliedReportingOverflow(by: factor),
             !isTooLarge
         else {
-            throw UnusableValue("no machine has that many bytes")
+            throw UnusableValue("no machine has that many bytes; give a smaller size")
         }
         bytes = value
     }

@@ -23,10 +23,11 @@ struct ControlLock {
         case EAGAIN:
             return StartFailure(
                 .temporary,
-                cannot + "another socketmaster does, it has locked \(file); stop it or choose another --bind.")
+                cannot + "another socketmaster is running and holds the lock \(file); stop it or choose another --bind."
+            )
         case EEXIST, ELOOP, EISDIR, ENXIO, ENODEV:
             return StartFailure(
-                .cannotCreate, cannot + "\(file) is to be its lock, and is no regular file; remove it.")
+                .cannotCreate, cannot + "the lock file \(file) is not a regular file; remove it.")
         case ENOENT:
             return StartFailure(.cannotCreate, cannot + "its folder does not exist; make it, or choose another path.")
         case EACCES, EPERM, EROFS:

@@ -114,11 +114,11 @@ final class ControlSocket {
         switch (address, failure.number) {
         case (.unix(let path, _), EADDRINUSE) where SocketFile(path) == nil:
             return StartFailure(
-                .cannotCreate, cannot + "there is a file at that path that is no socket; choose another path.")
+                .cannotCreate, cannot + "the path exists and is not a socket; choose another path.")
         case (_, EADDRINUSE):
             return StartFailure(
                 .temporary,
-                cannot + "another program does, maybe another socketmaster; stop it or choose another --bind.")
+                cannot + "the address is in use, perhaps by another socketmaster; stop it or choose another --bind.")
         case (.unix, EACCES), (.unix, EPERM):
             return StartFailure(.noPermission, cannot + "\(reason); choose a folder that may be written to.")
         case (.unix, ENOENT):

@@ -68,7 +68,7 @@ extension ControlThread {
             """
             certificate does not cover \(logText(domain)), which its service has registered for on \(route.address): \
             it is for \(Self.names(of: identity)), and clients that ask for another name refuse it; \
-            have it issued for \(logText(domain))
+            have it reissued for \(logText(domain))
             """, metadata: .about("certificate does not cover", route))
     }
 

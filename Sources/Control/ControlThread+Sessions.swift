@@ -148,7 +148,8 @@ extension ControlThread {
             identity: identity)
         guard let milliseconds = added.heldFor else { return news }
         let waiting = registry.routes[session.route].map { plane.waitingClients.onListener($0.listener) } ?? 0
-        let clients = "\(counted(Int(clamping: waiting), "client")) waited on its listener"
+        let clients =
+            "\(counted(Int(clamping: waiting), "client")) \(waiting == 1 ? "was" : "were") waiting on its port"
         news.released =
             "released \(route) after \(milliseconds) ms: \(waiting == 0 ? "nobody had to wait" : clients)"
         return news
@@ -233,7 +234,7 @@ extension ControlThread {
 
     /// Why a session is gone, as a clause.
     private func reason(in word: UInt64) -> String {
-        guard let reason = SessionWord.reason(word) else { return "nobody knows why" }
+        guard let reason = SessionWord.reason(word) else { return "for an unknown reason" }
         guard reason == .breach, let breach = Breach(rawValue: SessionWord.detail(word)) else { return reason.clause }
         return "\(reason.clause): \(breach)"
     }

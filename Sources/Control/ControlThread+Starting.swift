@@ -22,7 +22,7 @@ extension ControlThread {
             limit: Int(clamping: ck_raise_descriptor_limit()), settings: settings, reactors: settings.reactors ?? 1)
         let limits = settings.dataPlaneLimits(budget, now: Sockets.nowMilliseconds())
         try AddressSpace.check(limits)
-        let signals = OwnedDescriptor(try required(ck_signal_descriptor(), "descriptor for signals"))
+        let signals = OwnedDescriptor(try required(ck_signal_descriptor(), "signals"))
         let sockets = try bind(settings.controlAddresses)
         let features = try RingFeatures.probed()
 
@@ -66,8 +66,8 @@ extension ControlThread {
             let number = (error as? BellFailure)?.error ?? 0
             throw StartFailure(
                 .system,
-                "The kernel gives no descriptors to wake \(counted(limits.reactors, "reactor")): "
-                    + "\(KernelText.error(number)); raise ulimit -n, or lower --reactors.")
+                "There are no descriptors to wake \(counted(limits.reactors, "reactor")): "
+                    + "\(KernelText.error(number)); raise ulimit -n, free memory, or lower --reactors.")
         }
     }
 
@@ -109,15 +109,20 @@ extension ControlThread {
             for (index, socket) in sockets.enumerated() { try epoll.add(socket.fd, .controlSocket(index: index)) }
             return epoll
         } catch {
-            throw StartFailure(.system, "The kernel gives no epoll descriptor: \(KernelText.error(error.number)).")
+            throw StartFailure(.system, Self.noDescriptor("epoll", error.number))
         }
     }
 
     private static func required(_ result: Int32, _ what: String) throws(StartFailure) -> Int32 {
         guard result >= 0 else {
-            throw StartFailure(.system, "The kernel gives no \(what): \(KernelText.error(result)).")
+            throw StartFailure(.system, noDescriptor(what, result))
         }
         return result
+    }
+
+    private static func noDescriptor(_ what: String, _ error: Int32) -> String {
+        let reason = KernelText.error(error)
+        return "There is no descriptor for \(what): \(reason); raise ulimit -n or fs.file-max, or free memory."
     }
 
     private static func logPipes(_ log: Logger, _ made: Int, _ limits: DataPlaneLimits) {
@@ -142,7 +147,7 @@ extension ControlThread {
     private static func logRefusals(_ log: Logger, pinning: Int32, dumps: Int32) {
         if pinning != 0 {
             let cause = "sched_getaffinity or sched_setaffinity is refused (\(KernelText.error(pinning)))"
-            log.warning("reactors stay on no processor of their own: \(cause); allow both, or leave --pin out")
+            log.warning("reactors are not pinned: \(cause); allow both, or leave --pin out")
         }
         if dumps != 0 {
             let cause = "prctl is refused (\(KernelText.error(dumps)))"

@@ -54,7 +54,7 @@ extension ControlThread {
         let name = SignalMeaning.name(of: signal)
         log.notice("stopping by \(name): requests under way have \(settings.drain) to end")
         acceptResumesAt = nil
-        for registration in pending.all { evict(registration, "socketmaster stops") }
+        for registration in pending.all { evict(registration, "socketmaster is stopping") }
         for reactor in plane.peers.indices { send(Command(.drain), to: reactor) }
     }
 
@@ -64,12 +64,16 @@ extension ControlThread {
         let isDrained = connections == 0 && plane.peers.allSatisfy { $0.finished.load(0) != 0 }
         if now >= drain.since + Self.silenceMilliseconds { hanging(since: drain).forEach(tellSilence) }
         guard isDrained || drain.until <= now else { return }
-        if !isDrained { log.notice("\(counted(Int(connections), "connection")) cut off, the time to drain is over") }
+        if connections > 0 {
+            log.notice("\(counted(Int(connections), "connection")) cut off, the time to drain is over")
+        }
         // From here on nobody takes signals: they end the process at once.
         ck_restore_signals()
         for reactor in plane.peers.indices { send(Command(.stop), to: reactor) }
         let hanging = dataPlane.join(withinMilliseconds: Self.stopMilliseconds)
-        for reactor in hanging { log.error("reactor \(reactor) does not stop, which is a fault of socketmaster") }
+        for reactor in hanging {
+            log.error("reactor \(reactor) does not stop, a fault of socketmaster; please report it")
+        }
         tellLastFailures()
         log.notice("stopped")
         phase = .stopped(exitCode: hanging.isEmpty ? drain.exitCode : ExitCode.software.rawValue)

@@ -62,40 +62,40 @@ struct CounterText {
     /// Services that broke off, and replies that were none.
     private static let replies = [
         CounterText(
-            .failedMayHaveRun, "failed for they may have been executed",
+            .failedMayHaveRun, "502 may have run",
             request: "it may have been executed and must not be twice",
             "they may have been executed and must not be twice"),
         CounterText(
-            .failedNotKept, "failed for they were too large",
+            .failedNotKept, "502 too large to repeat",
             request: "it was too large to be kept for another attempt",
             "they were too large to be kept for another attempt"),
         CounterText(
-            .failedSpent, "failed after all attempts", request: "all attempts or the time for them were spent"),
+            .failedSpent, "502 after all attempts", request: "all attempts or the time for them were spent"),
         CounterText(
-            .failedBroken, "failed by invalid replies", request: "the reply was invalid", "the replies were invalid"),
+            .failedBroken, "502 invalid reply", request: "the reply was invalid", "the replies were invalid"),
         CounterText(
             .cut, "cut", "connection ended in the middle of a reply or a relay",
             "connections ended in the middle of a reply or a relay"),
         CounterText(
-            .failedTooLarge, "failed by replies with too large heads", request: "the reply's head was too large",
+            .failedTooLarge, "502 reply head too large", request: "the reply's head was too large",
             "the replies' heads were too large"),
         CounterText(
-            .failedTooManyFields, "with too many fields", request: "the reply had too many fields",
+            .failedTooManyFields, "502 reply fields", request: "the reply had too many fields",
             "the replies had too many fields"),
         CounterText(
-            .failedNotHTTP, "that were not HTTP", request: "the reply did not begin as HTTP does",
+            .failedNotHTTP, "502 reply not HTTP", request: "the reply did not begin as HTTP does",
             "the replies did not begin as HTTP does"),
         CounterText(
-            .failedBadFields, "with invalid fields", request: "a field of the reply was invalid",
+            .failedBadFields, "502 reply field", request: "a field of the reply was invalid",
             "fields of the replies were invalid"),
         CounterText(
-            .failedBadFraming, "with ambiguous lengths", request: "the reply's length could be understood in two ways",
+            .failedBadFraming, "502 reply length", request: "the reply's length could be understood in two ways",
             "the replies' lengths could be understood in two ways"),
         CounterText(
-            .failedUnaskedSwitch, "that switched unasked", request: "the reply was a 101 that nobody had asked for",
+            .failedUnaskedSwitch, "502 reply switched", request: "the reply was a 101 that nobody had asked for",
             "the replies were 101s that nobody had asked for"),
         CounterText(
-            .cutBrokenChunks, "cut for broken chunks", "reply was cut, its chunks were invalid",
+            .cutBrokenChunks, "cut broken chunks", "reply was cut, its chunks were invalid",
             "replies were cut, their chunks were invalid"),
         CounterText(.failedNoMemory, "502 no memory", request: "no memory was left for the head of the reply"),
     ]

@@ -35,7 +35,7 @@ struct DescriptorBudget: Equatable {
             throw StartFailure(
                 .configuration,
                 "\(counted(connections, "client")), \(counted(sessions, "session")), \(pending) registrations at once, "
-                    + "\(counted(pipes * reactors, "pipe")) and what else is open need "
+                    + "\(counted(pipes * reactors, "pipe")) and other open files need "
                     + "\(limit - rest + connections) descriptors, but only \(limit) are allowed; raise the hard limit "
                     + "(ulimit -Hn, LimitNOFILE=), or lower --max-connections, --max-sessions, --max-pending, --pipes "
                     + "or --reactors.")

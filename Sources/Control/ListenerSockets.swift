@@ -67,17 +67,17 @@ struct ListenerSockets {
         case EACCES, EPERM:
             guard port == 0 || port > 1023 else {
                 return "socketmaster may not listen on \(place); "
-                    + "give it CAP_NET_BIND_SERVICE, or choose a port above 1023."
+                    + "give socketmaster CAP_NET_BIND_SERVICE, or choose a port above 1023."
             }
             return "socketmaster may not listen on \(place), most likely by a seccomp filter or another policy of its "
-                + "machine; choose another port, or have it allowed."
+                + "machine; choose another port, or allow it there."
         case EADDRNOTAVAIL:
             return
                 "socketmaster cannot listen on \(place), the address is not one of its machine\(address.hintOfIPv6); "
                 + "give one that is, or leave it empty for all addresses."
         case EAFNOSUPPORT, EPROTONOSUPPORT:
             let (missing, other) = address.isIPv6 ? ("IPv6", "IPv4") : ("IPv4", "IPv6")
-            return "socketmaster cannot listen on \(place), its machine speaks no \(missing); give an \(other) address."
+            return "socketmaster cannot listen on \(place), its machine has no \(missing); give an \(other) address."
         case EINVAL:
             return "socketmaster cannot listen on \(place), the kernel takes no such address; "
                 + "give another one, or leave it empty for all addresses."
@@ -101,12 +101,12 @@ extension StartFailure {
         case EADDRINUSE:
             self.init(
                 .temporary,
-                cannot + "another program does, maybe another socketmaster; stop it or choose another --bind.")
+                cannot + "the address is in use, perhaps by another socketmaster; stop it or choose another --bind.")
         case EACCES, EPERM:
             let remedy =
                 port == 0 || port > 1023
                 ? "a seccomp filter or another policy of this machine forbids it; allow it, or give a unix socket"
-                : "choose a port above 1023, or give it CAP_NET_BIND_SERVICE"
+                : "choose a port above 1023, or give socketmaster CAP_NET_BIND_SERVICE"
             self.init(.noPermission, cannot + "\(reason); \(remedy).")
         case EADDRNOTAVAIL:
             let what = "the address is not one of this machine\(address.hintOfIPv6)"

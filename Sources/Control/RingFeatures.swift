@@ -42,7 +42,7 @@ extension StartFailure {
         case .other(let call, let error):
             self.init(
                 .system,
-                "The kernel gives no ring for \(counted(reactors, "reactor")), \(call.rawValue) is answered with: "
+                "There is no ring for \(counted(reactors, "reactor")), \(call.rawValue) failed: "
                     + "\(KernelText.error(error)); try fewer --reactors, and \(Self.allowance).")
         }
     }

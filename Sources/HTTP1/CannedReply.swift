@@ -3,7 +3,7 @@ public enum CannedReply {
     /// Bytes that a reply has at most.
     public static var longest: Int { @_noLocks get { 1024 } }
 
-    /// Why a request got 502, or 400, where more can be said.
+    /// Why a request got its status, where more can be said.
     public enum Cause: Sendable, CaseIterable {
         case none
         /// It may have been executed, and must not be executed twice.
@@ -14,6 +14,10 @@ public enum CannedReply {
         case spent
         /// Of a 400: it came without TLS to a port that speaks it.
         case plain
+        /// Of a 502 or 503: the proxy itself has no room.
+        case noRoom
+        /// Of a 504: the service takes no more of the request's body.
+        case bodyNotTaken
 
         // The service's reply is refused: the causes of a scan by what has to be mended (see ``Refusal/replyCause``).
 
@@ -29,8 +33,6 @@ public enum CannedReply {
         case replyBadFraming
         /// It is 101, and nobody asked for another protocol.
         case replyUnaskedSwitch
-        /// The stream ended within its head.
-        case replyCutShort
     }
 
     /// Writes a whole reply.
@@ -38,7 +40,7 @@ public enum CannedReply {
     /// - Parameters:
     ///   - status: one of the statuses that have a text here; any other one is written as 500. 200, which has no
     ///     content, is for an OPTIONS that goes no further, 405 for such a TRACE.
-    ///   - cause: what more can be said of a 502.
+    ///   - cause: what more can be said; what does not go with the status changes nothing.
     ///   - retryAfterSeconds: what Retry-After says (RFC 9110 §10.2.3); 0 for none.
     ///   - close: whether the connection ends with the reply.
     ///   - bodyless: whether the reply is to HEAD, so that its body is described and left out.
@@ -93,6 +95,10 @@ public enum CannedReply {
                 self = Text("400 Bad Request", "this port speaks TLS; begin the address with https:// instead")
             case 400..<500: self = Text(client: status)
             case 502: self = Text(cause)
+            case 503 where cause == .noRoom:
+                self = Text("503 Service Unavailable", "the proxy has no room at the moment; try again soon")
+            case 504 where cause == .bodyNotTaken:
+                self = Text("504 Gateway Timeout", "the service took no more of the request's body; look at its log")
             default: self = Text(server: status)
             }
         }
@@ -100,7 +106,7 @@ public enum CannedReply {
         @_noLocks private init(_ cause: Cause) {
             let sentence: StaticString =
                 switch cause {
-                case .none, .plain: "the service sent an invalid reply; look at its log"
+                case .none, .plain, .bodyNotTaken: "the service sent an invalid reply; look at its log"
                 case .replyTooLarge:
                     "the head of the service's reply is too large; let it send smaller fields, cookies for example"
                 case .replyTooManyFields:
@@ -113,7 +119,7 @@ public enum CannedReply {
                     "the service's reply does not tell where it ends; look at its Content-Length and Transfer-Encoding"
                 case .replyUnaskedSwitch:
                     "the service switched to another protocol, which the request had not asked for; look at its log"
-                case .replyCutShort: "the service ended its stream within the head of its reply; look at its log"
+                case .noRoom: "the proxy has no memory for the service's reply at the moment; try again soon"
                 case .mayHaveRun:
                     "the service broke off; the request may have been executed, so it was not sent to another one"
                 case .notKept: "the service broke off; the request was too large to be kept, please send it again"
@@ -134,10 +140,7 @@ public enum CannedReply {
                 case 405:
                     Text("405 Method Not Allowed", "a TRACE that ends here is not echoed; send it without Max-Forwards")
                 case 408: Text("408 Request Timeout", "the request took too long to arrive; send it again, faster")
-                case 413: Text("413 Content Too Large", "the body of the request is too large; send less at a time")
                 case 414: Text("414 URI Too Long", "the request's target is too long; shorten it, or send it as a body")
-                case 417: Text("417 Expectation Failed", "the expectation cannot be met; send the request without it")
-                case 421: Text("421 Misdirected Request", "this connection does not serve that host; open another one")
                 case 431:
                     Text(
                         "431 Request Header Fields Too Large",

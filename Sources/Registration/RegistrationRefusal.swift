@@ -77,7 +77,7 @@ extension RegistrationRefusal: CustomStringConvertible {
             return "There is no port \(port); choose one from 1 to 65535, or 0 for any free one."
         case .unknownFlags(let flags):
             let hexadecimal = String(flags, radix: 16)
-            return "The flags 0x\(hexadecimal) are not known here; update socketmaster, or ask for less."
+            return "The flags 0x\(hexadecimal) are unknown; update socketmaster, or do not set them."
         case .certificateMissing:
             return "TLS was asked for without a certificate; give one in PEM, its chain behind it."
         case .keyMissing:

@@ -11,3 +11,10 @@ package func repeatedFlag(in arguments: some Sequence<String>, many: Set<String>
     }
     return nil
 }
+
+/// What the parser of flags says, for somebody who goes on behind it: one line, without the mark at its end.
+package func clause(of message: String) -> String {
+    var clause = message.split(separator: "\n").joined(separator: " ")
+    while let last = clause.last, ".?!".contains(last) { clause.removeLast() }
+    return clause
+}

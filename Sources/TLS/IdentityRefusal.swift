@@ -36,24 +36,24 @@ extension IdentityRefusal: CustomStringConvertible {
             "There is no private key: no line begins with -----BEGIN PRIVATE KEY or the like; "
                 + "give the key in PEM, not the certificate or the public key."
         case .keyEncrypted:
-            "The private key is encrypted and nobody is here to ask for its password; decrypt it with openssl pkey."
+            "The private key is encrypted, and there is no way to ask for its password; decrypt it with openssl pkey."
         case .keyBroken(let reason):
             "The private key cannot be read (\(reason)); look at it with openssl pkey -check."
         case .keyKind:
-            "The private key is of a kind that is not served with; use RSA, ECDSA with P-256, P-384 or P-521, "
+            "The private key is of an unsupported type; use RSA, ECDSA with P-256, P-384 or P-521, "
                 + "or Ed25519."
         case .keySmall:
             "A key of the certificate or its chain is too short, or of a kind that clients do not take; "
                 + "use RSA with 2048 bits or more, or ECDSA with P-256."
         case .keyLarge(let bits):
-            "The RSA key is so long that everybody would wait for its signatures; "
+            "The RSA key is too long, signing with it would be too slow; "
                 + "use one of \(bits) bits at most, or ECDSA with P-256."
         case .mismatch:
             "The private key is not the certificate's; give the two that were made together, "
                 + "the service's own certificate first."
         case .signatureWeak:
-            "A certificate of the chain is signed by way of SHA-1 or MD5, which clients do not believe any more; "
-                + "have it issued anew."
+            "A certificate of the chain is signed with SHA-1 or MD5, which clients no longer accept; "
+                + "have it reissued."
         case .refused(let reason):
             "The certificate and its key cannot be used (\(reason)); make new ones."
         }

@@ -12,7 +12,7 @@ public struct TLSStartFailure: Error, Hashable, Sendable {
 }
 
 extension TLSStartFailure: CustomStringConvertible {
-    public var description: String { "TLS cannot be set up (\(reason)); is there memory and randomness?" }
+    public var description: String { "TLS cannot be set up (\(reason)); free memory, or allow getrandom." }
 }
 
 /// What a process has once: the settings of TLS, and the keys of its tickets.

@@ -74,7 +74,7 @@ struct TargetFlags: ParsableArguments {
         guard waitTimeout == nil || waitForTarget || hasCommand else {
             throw ValidationError("--wait-timeout is for --wait-for-target, or for a command")
         }
-        guard targetTimeout > .zero else { throw ValidationError("--target-timeout must be longer than nothing") }
+        guard targetTimeout > .zero else { throw ValidationError("--target-timeout must be greater than 0") }
     }
 }
 

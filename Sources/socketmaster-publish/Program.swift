@@ -65,9 +65,7 @@ struct Program: ParsableCommand {
             try command.run()
         } catch {
             if exitCode(for: error).isSuccess { exit(withError: error) }
-            let message = message(for: error)
-            let clause = message.hasSuffix(".") ? String(message.dropLast()) : message
-            Failure(EX_USAGE, "\(clause); see socketmaster-publish --help.").exit()
+            Failure(EX_USAGE, "\(clause(of: message(for: error))); see socketmaster-publish --help.").exit()
         }
     }
 }

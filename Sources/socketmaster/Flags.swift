@@ -351,7 +351,7 @@ private func value<Value>(
 
 @Sendable
 private func number(_ text: String) throws(UnusableValue) -> Int {
-    guard let number = Int(text) else { throw UnusableValue("it is no whole number") }
+    guard let number = Int(text) else { throw UnusableValue("it is not a whole number; give digits alone") }
     return number
 }
 
@@ -379,5 +379,5 @@ private func timeOrOff(_ text: String) throws(UnusableValue) -> TimeSpan? {
     } catch {
         throw UnusableValue("\(error.description), or the word off")
     }
-    throw UnusableValue("it must be longer than nothing; give a time, or the word off")
+    throw UnusableValue("it must be greater than 0; give a time, or the word off")
 }

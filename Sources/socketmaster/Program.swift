@@ -66,7 +66,7 @@ struct Program: ParsableCommand {
         } catch {
             // Help and version are asked for, and so are told on standard output.
             if exitCode(for: error).isSuccess { exit(withError: error) }
-            fail("\(message(for: error)); see socketmaster --help.", .usage)
+            fail("\(clause(of: message(for: error))); see socketmaster --help.", .usage)
         }
     }
 }

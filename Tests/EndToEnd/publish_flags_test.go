@@ -60,7 +60,7 @@ func TestPublishRefusesWhatItWouldForget(t *testing.T) {
 		many = append(many, "--domain", "d"+portText(count), "--path", "/"+portText(count))
 	}
 	expectRefused(t, control, "more than 64 registrations", many...)
-	expectRefused(t, control, "longer than nothing", "--port", "80", "--to", to, "--target-timeout", "0s")
+	expectRefused(t, control, "must be greater than 0", "--port", "80", "--to", to, "--target-timeout", "0s")
 	// What belongs to the command is the command's.
 	ended := publish(t, startProxy(t).control, "--port", "0", "--to", address(freePort(t)), "--", "sh", "-c", "exit 3",
 		"--to", "--to")

@@ -329,7 +329,7 @@ func TestTheStoryOfARestartIsInTheLog(t *testing.T) {
 		next := 0
 		for _, line := range []string{
 			`session lost: .*; 1 exchange sent again; 1 request answered with 502$`, `held: .* for 30s$`,
-			`registered `, `released .* after \d+ ms: 1 client waited on its listener$`,
+			`registered `, `released .* after \d+ ms: 1 client was waiting on its port$`,
 		} {
 			next = p.awaitLog(line, next)
 		}

@@ -211,8 +211,8 @@ func TestTLSFailuresAreCountedByReason(t *testing.T) {
 		w.send(words)
 		io.Copy(io.Discard, w.reader)
 	}
-	for name, wanted := range map[string]int{"handshakes failed": 6, "for want of a version": 1, "of a suite": 0,
-		"of a protocol": 1, "given up by clients": 1, "without TLS": 2, "too slow": 1} {
+	for name, wanted := range map[string]int{"handshakes failed": 6, "TLS no version": 1, "TLS no suite": 0,
+		"TLS no protocol": 1, "TLS given up": 1, "TLS not spoken": 2, "TLS too slow": 1} {
 		eventually(t, fmt.Sprint(name, " is ", wanted), func() bool { return p.figure(name) == wanted })
 	}
 }

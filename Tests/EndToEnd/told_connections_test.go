@@ -55,7 +55,7 @@ func TestEachConnectionThatIsEndedIsToldOf(t *testing.T) {
 		{"no TLS", words("SSH-2.0-x\r\n"), `TLS handshake failed, the client did not speak TLS`, "TLS not spoken"},
 		{"plain HTTP", words("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), `request got 400, it came without TLS`,
 			"400 without TLS"},
-		{"broken", words("\x16\x03\x01\x00\x04\x01\x00\x00\x00"), `TLS handshake failed, what the client said`,
+		{"TLS broken", words("\x16\x03\x01\x00\x04\x01\x00\x00\x00"), `TLS handshake failed, what the client said`,
 			"TLS broken"},
 		{"slow", words("\x16\x03\x01"), `TLS handshake failed, it took longer than --tls-handshake-timeout 4s`,
 			"TLS too slow"},
@@ -76,9 +76,9 @@ func TestEachConnectionThatIsEndedIsToldOf(t *testing.T) {
 	isLeft := func() bool {
 		figures := figuresIn(p.figures(`now: `))
 		causes := 0
-		for _, cause := range []string{"for want of a version", "of a suite", "of a protocol", "given up by clients",
-			"without TLS", "too slow", "handshakes left by clients", "broken", "of too many", "for want of memory",
-			"of a certificate", "cut short by stopping"} {
+		for _, cause := range []string{"TLS no version", "TLS no suite", "TLS no protocol", "TLS given up",
+			"TLS not spoken", "TLS too slow", "TLS left", "TLS broken", "TLS too many", "TLS no memory",
+			"TLS no certificate", "TLS stopping"} {
 			causes += figures[cause]
 		}
 		return causes == figures["handshakes failed"]
@@ -269,7 +269,7 @@ func TestClientsThatAStopTurnsAwayAreToldOf(t *testing.T) {
 	waiting.expectReply("GET", 503, "*")
 	shaking.SetReadDeadline(time.Now().Add(patience))
 	io.Copy(io.Discard, shaking)
-	for name, wanted := range map[string]int{"handshakes failed": 1, "too slow": 0, "cut short by stopping": 1} {
+	for name, wanted := range map[string]int{"handshakes failed": 1, "TLS too slow": 0, "TLS stopping": 1} {
 		if count := figuresIn(p.figures(`now: `))[name]; count != wanted {
 			t.Errorf("%q is %d, wanted %d", name, count, wanted)
 		}

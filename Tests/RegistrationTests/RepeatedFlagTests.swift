@@ -10,3 +10,10 @@ import Testing
         #expect(repeatedFlag(in: arguments, many: ["--many"]) == found, "\(arguments)")
     }
 }
+
+@Test func `what a parser says becomes a clause`() {
+    #expect(
+        clause(of: "Unknown option '--hol'. Did you mean '--hold'?") == "Unknown option '--hol'. Did you mean '--hold'")
+    #expect(clause(of: "One.\nTwo.") == "One. Two")
+    #expect(clause(of: "it is not a whole number") == "it is not a whole number")
+}

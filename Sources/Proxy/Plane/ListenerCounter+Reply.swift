@@ -32,6 +32,8 @@ extension ListenerCounter {
         @_noLocks get {
             switch self {
             case .refusedPlain: .plain
+            case .refusedNoRoom, .failedNoMemory: .noRoom
+            case .failedBodyNotTaken: .bodyNotTaken
             case .failedMayHaveRun: .mayHaveRun
             case .failedNotKept: .notKept
             case .failedSpent: .spent
@@ -79,7 +81,7 @@ extension ListenerCounter {
             case .replyBadFields: .failedBadFields
             case .replyBadFraming: .failedBadFraming
             case .replyUnaskedSwitch: .failedUnaskedSwitch
-            case .none, .mayHaveRun, .notKept, .spent, .plain, .replyCutShort: .failedBroken
+            case .none, .mayHaveRun, .notKept, .spent, .plain, .noRoom, .bodyNotTaken: .failedBroken
             }
     }
 
