@@ -19,7 +19,7 @@ logs := .build/logs
 formatted := Sources Tests Package.swift Benchmarks/Package.swift $(addprefix Benchmarks/,Loops CountedLoops Benchmarks)
 
 .PHONY: help install build demo chaos test check-all format lint unit-tests hotpath bench-check end-to-end test-tls \
-    test-hummingbird test-dependent docs \
+    end-to-end-all test-hummingbird test-dependent docs dist tls-update-check \
     test-asan test-tsan fuzz perf perf-check bench clean
 
 help: ## tells what there is
@@ -31,6 +31,16 @@ install: ## installs the Debian packages that building and testing need
 build: install ## builds the program, to .build/release/socketmaster
 	@$(release)
 
+# A third as large without symbols, which lie beside them for debuggers. SwiftPM would link again what is stripped in place.
+dist: build ## makes what is installed: both programs without symbols, and those beside them, in .build/dist
+	@swift build -c release --static-swift-stdlib --product socketmaster-publish
+	mkdir -p .build/dist
+	for name in socketmaster socketmaster-publish; do
+	    objcopy --only-keep-debug .build/release/$$name .build/dist/$$name.debug
+	    objcopy --strip-unneeded --add-gnu-debuglink=.build/dist/$$name.debug .build/release/$$name .build/dist/$$name
+	done
+	ls -l .build/dist
+
 demo: build ## shows two services on one port, and three restarts that nobody notices
 	@Tests/EndToEnd/demo
 
@@ -39,8 +49,8 @@ test: lint build unit-tests hotpath bench-check end-to-end ## checks everything;
 	grep -h 'Test run with' $(logs)/unit-tests
 	grep -hE '^(ok|PASS)' $(logs)/end-to-end
 
-check-all: test test-dependent test-hummingbird docs test-tls test-asan test-tsan fuzz ## checks everything, and what takes long; 2 hours
-	@E2E_ALL=1 Tests/EndToEnd/run
+check-all: ## checks everything, and what takes long, and prints a table; 2 hours and a half
+	@.ci/check-all
 
 format: ## formats the Swift sources
 	@swift format --in-place --recursive $(formatted)
@@ -69,24 +79,40 @@ end-to-end: build ## runs the program with real services and clients
 	mkdir -p $(logs)
 	Tests/EndToEnd/run 2>&1 | tee $(logs)/end-to-end
 
+end-to-end-all: build ## runs the end-to-end tests that take long with every variant, too
+	@E2E_ALL=1 Tests/EndToEnd/run
+
 test-hummingbird: build ## runs the examples with Hummingbird; the first time 8 minutes
 	@for product in example-hummingbird-{a,b,c} test-hummingbird-refused; do
 	    swift build --traits Hummingbird --scratch-path .build-hummingbird --product $$product
 	done
-	E2E_HUMMINGBIRD=$(CURDIR)/.build-hummingbird/debug Tests/EndToEnd/run test -test.run '^TestHummingbird'
+	E2E_HUMMINGBIRD=$(CURDIR)/.build-hummingbird/debug Tests/EndToEnd/run test \
+	    -test.run '^TestHummingbird|^TestWhatIsPrintedWorks'
 
 test-dependent: install ## builds a package that depends on the client library alone, and looks at what is built
 	@Tests/EndToEnd/dependent
 
-docs: install ## renders the documentation of the client library, to .build-docs/site; the first time 3 minutes
+docs: install ## renders the manual and the library's reference, to .build-docs/site; the first time 3 minutes
 	@export SOCKETMASTER_DOCS=1
-	swift package --scratch-path .build-docs --allow-writing-to-directory .build-docs/site \
-	    generate-documentation --target SocketMaster --warnings-as-errors --output-path .build-docs/site
+	rm -rf .build-docs/manual .build-docs/library .build-docs/site
+	docc convert Sources/socketmaster/Manual.docc --warnings-as-errors --output-path .build-docs/manual
+	swift package --scratch-path .build-docs --allow-writing-to-directory .build-docs/library \
+	    generate-documentation --target SocketMaster --warnings-as-errors --output-path .build-docs/library
+	docc merge .build-docs/manual .build-docs/library --synthesized-landing-page-name socketmaster \
+	    --output-path .build-docs/site
 
 test-tls: build ## lets testssl.sh and sslyze look at its TLS; 5 minutes
 	@Tests/EndToEnd/install-tls
 	Tests/EndToEnd/run build
 	Tests/EndToEnd/tls-scan
+
+tls-update-check: install ## builds and tests with the newest swift-nio-ssl, whatever version is pinned
+	@export SOCKETMASTER_NEWEST_TLS=1
+	swift package --scratch-path .build-tls-update update
+	swift package --scratch-path .build-tls-update show-dependencies --format flatlist | grep nio-ssl
+	swift test $(tests) --scratch-path .build-tls-update --filter TLSTests
+	swift build -c release --static-swift-stdlib --scratch-path .build-tls-update --product socketmaster
+	SOCKETMASTER=$(CURDIR)/.build-tls-update/release/socketmaster Tests/EndToEnd/run test -test.run 'TLS|Certificate'
 
 chaos: build ## lets a hundred services die and return under load, for a minute
 	@CHAOS_SECONDS=$${CHAOS_SECONDS:-60} Tests/EndToEnd/run test -test.v -test.run '^TestChaos$$'
@@ -136,4 +162,5 @@ bench: install ## measures the time of the pure cores' operations; the first tim
 	    benchmark --target Times --grouping metric --no-progress
 
 clean: ## removes everything that was built
-	@rm -rf .build .build-asan .build-tsan .build-fuzz .build-hummingbird Benchmarks/.build Benchmarks/.build-times
+	@rm -rf .build .build-asan .build-tsan .build-fuzz .build-hummingbird .build-docs .build-tls-update \
+	    Benchmarks/.build Benchmarks/.build-times

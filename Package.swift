@@ -16,6 +16,13 @@ let unixSignals = Target.Dependency.product(
 let hummingbird = Target.Dependency.product(
     name: "Hummingbird", package: "hummingbird", condition: .when(traits: ["Hummingbird"]))
 
+// BoringSSL is an internal module of swift-nio-ssl, which promises nothing about it: it has changed in a patch release.
+// `make tls-update-check` looks whether the newest one will do.
+let nioSSLPackage: Package.Dependency =
+    Context.environment["SOCKETMASTER_NEWEST_TLS"] == nil
+    ? .package(url: "https://github.com/apple/swift-nio-ssl", exact: "2.37.6")
+    : .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6")
+
 // A second kind of services, in memory, with which the tests show where one is added. Release builds have none.
 let secondKind = SwiftSetting.define("SECOND_KIND", .when(configuration: .debug))
 
@@ -40,7 +47,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
-        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        nioSSLPackage,
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
         .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
