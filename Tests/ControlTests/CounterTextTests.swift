@@ -1,4 +1,3 @@
-import Foundation
 import Proxy
 import Testing
 
@@ -43,13 +42,5 @@ struct CounterTextTests {
         // An error's number is told as text.
         #expect(Set(labels.map(\.0)) == Set(Counter.allCases.filter { $0 != .acceptError }))
         #expect(labels.count == Set(labels.map(\.0)).count)
-    }
-
-    @Test func theReadmeExplainsEachFigure() throws {
-        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        let readme = try String(
-            contentsOf: root.deletingLastPathComponent().appending(path: "README.md"), encoding: .utf8)
-        let labels = (FigureLabels.levels + FigureLabels.sums).map(\.1) + texts.map(\.label)
-        for label in Set(labels) { #expect(readme.contains("`\(label)`"), "\(label)") }
     }
 }

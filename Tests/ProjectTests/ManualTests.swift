@@ -1,0 +1,187 @@
+import Testing
+
+private let manual = "Sources/socketmaster/Manual.docc"
+
+private func page(_ path: String) throws -> String {
+    try #require(Checkout.current.files.first { $0.path == path }?.text)
+}
+
+// MARK: links
+
+@Test func `a link of a page leads to a page, and to a heading of it`() {
+    let checkout = Checkout.current
+    let paths = Set(checkout.files.map(\.path) + checkout.folders)
+    var links = 0
+    for file in checkout.files where file.hasSuffix(in: ["md"]) && !file.isBelow("Benchmarks") {
+        for link in file.text.matches(of: /\]\(([^):#]+)(?:#[^)]*)?\)/).map({ String($0.output.1) }) {
+            links += 1
+            let path = resolve(link, from: file.folder)
+            // DocC finds pictures by their names.
+            let isPicture = file.folder.hasSuffix(".docc") && paths.contains("\(file.folder)/Resources/\(link).svg")
+            if !paths.contains(path), !isPicture { Issue.record("\(file.path) links \(link), which is not there") }
+        }
+        for link in file.text.matches(of: /<doc:([A-Za-z]+)(?:#([^>]+))?>/) {
+            links += 1
+            let name = String(link.output.1)
+            guard let target = checkout.files.first(where: { $0.path == "\(file.folder)/\(name).md" }) else {
+                Issue.record("\(file.path) links \(name), which is no page beside it")
+                continue
+            }
+            guard let heading = link.output.2 else { continue }
+            let headings = target.text.lines.filter { $0.hasPrefix("#") }.map { line in
+                String(line.drop { $0 == "#" || $0 == " " }.map { $0 == " " ? "-" : $0 })
+            }
+            if !headings.contains(String(heading)) { Issue.record("\(file.path) links \(name)#\(heading)") }
+        }
+    }
+    #expect(links > 30)
+}
+
+@Test func `every page of the manual is in its table of contents`() throws {
+    let contents = try page("\(manual)/Manual.md")
+    for file in Checkout.current.files where file.isBelow(manual) && file.hasSuffix(in: ["md"]) {
+        let name = file.name.dropLast(3)
+        if name != "Manual", !contents.contains("- <doc:\(name)>") { Issue.record("\(name) is not in the contents") }
+    }
+}
+
+private func resolve(_ link: String, from folder: String) -> String {
+    var parts = folder.split(separator: "/")
+    for part in link.split(separator: "/") where part != "." {
+        if part == ".." { parts.removeLast() } else { parts.append(part) }
+    }
+    return parts.joined(separator: "/")
+}
+
+// MARK: exit codes
+
+@Test func `the manual has every exit code, and no other`() throws {
+    let sources = try page("Sources/Control/ExitCode.swift")
+    let said = Set(sources.matches(of: /case \w+ = (\d+)/).map { String($0.output.1) })
+    let table = try #require(try page("\(manual)/ExitCodes.md").split(separator: "## Exit codes").last)
+    var told: Set<String> = []
+    for row in table.split(separator: "\n") where row.hasPrefix("| ") {
+        told.formUnion(row.dropFirst(2).prefix { $0 != "|" }.matches(of: /\b\d+\b/).map { String($0.output) })
+    }
+    #expect(said.count > 5)
+    // What a shell shows of a signal is 128 and its number.
+    #expect(told.subtracting(["128"]) == said)
+}
+
+// MARK: figures
+
+@Test func `the manual has every figure, and no other`() throws {
+    let ofPorts = try page("Sources/Control/CounterText.swift").matches(of: /CounterText\(\s*\.\w+, "([^"]+)"/)
+    let labels = try #require(
+        try page("Sources/Control/ControlThread+Figures.swift").split(separator: "enum FigureLabels").last)
+    let ofTheProcess = labels.matches(of: /\(\.\w+, "([^"]+)"\)/)
+    let said = Set(ofPorts.map { String($0.output.1) } + ofTheProcess.map { String($0.output.1) })
+    var told: Set<String> = []
+    for row in try page("\(manual)/Figures.md").lines where row.hasPrefix("| `") {
+        told.formUnion(row.matches(of: /`([^`]+)`/).map { String($0.output.1) }.filter { !$0.hasPrefix("--") })
+    }
+    #expect(said.count > 80)
+    #expect(told.subtracting(said) == [], "the program has no such figures")
+    #expect(said.subtracting(told) == [], "the manual does not name them")
+}
+
+// MARK: events of the log
+
+/// Texts that begin with something that is computed, and the beginnings that they have.
+private let computed = [
+    #"\(news.registered)"#: ["registered"],
+    #"\(released)"#: ["released"],
+    #"\(event): \(session.routeName) for \(session.service): \(why)"#: ["session ended:", "session lost:"],
+    #"\(sentence(error))"#: ["all", "new clients wait, the kernel lets none in:"],
+    #"\(warning)"#: ["the cgroup allows", "this machine has"],
+    #"\(tlsDescription)"#: ["TLS by BoringSSL"],
+    #"\(counted(limits.reactors, "reactor"))\(place)\(share ?? "")"#: ["COUNT reactors"],
+    #"\(counted(Int(connections), "connection")) cut off, the time to drain is over"#: [
+        "COUNT connections cut off, the time to drain is over"
+    ],
+    #"\(SignalMeaning.name(of: signal)) \(sentence)\(note)"#: [
+        "SIGNAL changes nothing yet", "SIGNAL means nothing here",
+    ],
+    #"descriptors \(budget)"#: ["descriptors at most"],
+]
+
+/// Lines that do not go through the logger: where it has no room left, and in a crash.
+private let beside: Set<String> = ["COUNT lines left out:", "SIGNAL in thread"]
+
+@Test func `the manual has every event of the log, and no other`() throws {
+    let told = try eventsOfTheManual()
+    let said = eventsOfTheSources()
+    #expect(said.count > 50)
+    #expect(told.subtracting(said) == [], "the program does not say so")
+    #expect(said.subtracting(told) == [], "the manual does not say so")
+}
+
+private func eventsOfTheManual() throws -> Set<String> {
+    var events: Set<String> = []
+    for row in try page("\(manual)/Log.md").lines where row.hasPrefix("| `") {
+        let cell = row.dropFirst(2).prefix { $0 != "|" }
+        events.formUnion(cell.matches(of: /`([^`]+)`/).map { beginning(of: String($0.output.1)) })
+    }
+    return events
+}
+
+/// A line up to its first placeholder; where it begins with one, up to the second.
+private func beginning(of line: String) -> String {
+    let placeholders: Set = [
+        "VERSION", "ADDRESS", "COUNT", "RELEASE", "SIZE", "CAUSE", "SIGNAL", "ROUTE", "PEER", "DOMAIN", "NAMES", "TIME",
+        "REASON", "FIGURES", "NUMBER", "WHAT",
+    ]
+    let words = line.split(separator: " ")
+    func isPlaceholder(_ word: Substring) -> Bool { placeholders.contains(word.filter { $0.isLetter }) }
+    let first = words.prefix(1).filter(isPlaceholder)
+    return (first + words.dropFirst(first.count).prefix { !isPlaceholder($0) }).joined(separator: " ")
+}
+
+private func eventsOfTheSources() -> Set<String> {
+    var events = beside
+    var unused = Set(computed.keys)
+    for file in Checkout.current.swiftFiles(below: "Sources/Control") {
+        for text in textsLogged(in: file.text) {
+            if let beginnings = computed[text] {
+                events.formUnion(beginnings)
+                unused.remove(text)
+                continue
+            }
+            let parts = text.split(separator: #"\("#, maxSplits: 1, omittingEmptySubsequences: false)
+            let literal = parts[0].split(separator: " ").joined(separator: " ")
+            if literal.isEmpty { Issue.record("\(file.path): nobody has said how this begins: \(text)") }
+            events.insert(literal)
+        }
+    }
+    #expect(unused == [], "nobody logs that any more")
+    return events
+}
+
+/// The texts that are given to the logger.
+private func textsLogged(in source: String) -> [String] {
+    var texts: [String] = []
+    var rest = source[...]
+    while let call = rest.firstMatch(of: /log\.(?:trace|debug|info|notice|warning|error|critical)\(\s*/) {
+        rest = rest[call.range.upperBound...]
+        texts.append(literal(at: rest))
+    }
+    return texts
+}
+
+/// The string literal at the beginning, without its quotes; its interpolations may have literals of their own. Of one
+/// with several lines the first is enough.
+private func literal(at source: Substring) -> String {
+    if source.hasPrefix("\"\"\"") {
+        let lines = source.dropFirst(3).split(separator: "\n")
+        return lines.first.map { String($0.drop { $0 == " " }) } ?? ""
+    }
+    var (text, depth, previous) = ("", 0, Character(" "))
+    for character in source.dropFirst() {
+        if depth == 0, character == "\"" { break }
+        if character == "(", depth > 0 || previous == "\\" { depth += 1 }
+        if character == ")", depth > 0 { depth -= 1 }
+        text.append(character)
+        previous = character
+    }
+    return text
+}
