@@ -42,6 +42,8 @@ var printed = map[string]func(t *testing.T, b printedBlock){
 
 	"PublishAnything.md: socketmaster-publish --port 443 --domain example.com --path / --cert cert.pem --key key.pem --to 127.0.0.1:3000":                publishesAsWebSite,
 	"PublishAnything.md: socketmaster-publish --port 8000 --http --to 127.0.0.1:3000 -- python3 -m http.server 3000 --bind 127.0.0.1":                    publishesPython,
+	"Ending.md: let listener = try await SocketMasterBootstrap().listen(SocketDefinition(port: 9000))":                                                   isSwift,
+	"RenewingACertificate.md: let renewed = try await SocketMasterBootstrap().listen(":                                                                   isSwift,
 	"PublishAnything.md: var configuration = SocketMasterConfiguration()":                                                                                isSwift,
 	"RestartsAndLosses.md: try await listener.withdraw()":                                                                                                isSwift,
 	"SocketMaster.md: let server = try await SocketMasterBootstrap().listen(SocketDefinition(port: 8000, http: .init(pathPrefix: \"/a\"))) { channel in": isSwift,
@@ -64,7 +66,9 @@ func parses(reason string) func(t *testing.T, b printedBlock) {
 // isSwift is for parts of programs: they compile against the library. Whole ones are in Sources/Examples, and swift_test.go
 // runs them.
 func isSwift(t *testing.T, b printedBlock) {
-	expectCompiles(t, os.Getenv("E2E_SWIFT"), "part.swift", `import NIOCore
+	expectCompiles(t, os.Getenv("E2E_SWIFT"), "part.swift", `import Dispatch
+import Glibc
+import NIOCore
 import NIOHTTP1
 import SocketMaster
 
@@ -72,6 +76,8 @@ final class MyHandler: ChannelInboundHandler, Sendable {
     typealias InboundIn = HTTPServerRequestPart
 }
 struct Database { func comesBack() async throws {} }
+
+let (chain, key) = ("", "")
 
 func part(_ listener: SocketMasterListener, _ database: Database) async throws {
 `+b.text+"}\n")
