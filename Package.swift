@@ -3,6 +3,8 @@ import PackageDescription
 
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let metrics = Target.Dependency.product(name: "CoreMetrics", package: "swift-metrics")
+let metricsTestKit = Target.Dependency.product(name: "MetricsTestKit", package: "swift-metrics")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioConcurrencyHelpers = Target.Dependency.product(name: "NIOConcurrencyHelpers", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
@@ -46,6 +48,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         nioSSLPackage,
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
@@ -84,7 +87,7 @@ let package = Package(
         // The side of the services: a library on SwiftNIO, and what is built on it.
         .target(
             name: "SocketMaster",
-            dependencies: ["Registration", "Yamux", logging, nioCore, nioPosix, serviceLifecycle]),
+            dependencies: ["Registration", "Yamux", logging, metrics, nioCore, nioPosix, serviceLifecycle]),
         .target(
             name: "SocketMasterHummingbird",
             dependencies: [
@@ -93,7 +96,9 @@ let package = Package(
             ]),
         .executableTarget(
             name: "socketmaster-publish",
-            dependencies: ["SocketMaster", argumentParser, logging, nioConcurrencyHelpers, nioCore, nioPosix]),
+            dependencies: [
+                "Registration", "SocketMaster", argumentParser, logging, nioConcurrencyHelpers, nioCore, nioPosix,
+            ]),
         // Services to read, and to run in the tests.
         .executableTarget(
             name: "example-http", dependencies: ["SocketMaster", nioCore, nioHTTP1], path: "Sources/Examples/http"),
@@ -153,7 +158,8 @@ let package = Package(
         .testTarget(
             name: "SocketMasterTests",
             dependencies: [
-                "Registration", "SocketMaster", "TestSupport", "Yamux", logging, nioCore, nioEmbedded, nioPosix,
+                "Registration", "SocketMaster", "TestSupport", "Yamux", logging, metricsTestKit, nioCore, nioEmbedded,
+                nioPosix,
             ]),
         .testTarget(name: "ProjectTests"),
     ],

@@ -69,7 +69,7 @@ extension Unicode.Scalar {
 extension RegistrationAttribute {
     /// The attributes as they may be shown: of those that are not known here only how long they are, for they may be
     /// tokens.
-    static func shown(_ attributes: [String: String]) -> [String: String] {
+    package static func shown(_ attributes: [String: String]) -> [String: String] {
         let known = [name, reuseStreams, clientAddress, loopMarks, instance, port, reactors]
         return Dictionary(
             attributes.map { name, value in

@@ -1,3 +1,5 @@
+import Registration
+
 /// Where a proxy takes registrations: its `--bind`.
 public struct ControlAddress: Hashable, Sendable {
     enum Place: Hashable {
@@ -42,34 +44,36 @@ public struct ControlAddress: Hashable, Sendable {
     }
 
     /// Reads an address as the proxy's flag `--bind` has it: `HOST:PORT`, `[IPv6]:PORT`, `unix:PATH` or `unix:@NAME`.
-    /// - Throws: `SocketMasterError.invalidAddress`
-    public init(parsing text: String) throws(SocketMasterError) {
+    /// - Throws: `SocketMasterError`, of the code `invalidAddress`.
+    public init(parsing text: String) throws {
         let shown = text.withoutKeys
         if text.hasPrefix("unix:") {
             let path = String(text.dropFirst("unix:".count))
             let name = path.hasPrefix("@") ? path.dropFirst() : path[...]
             guard !name.isEmpty, !name.utf8.contains(0) else {
-                throw .invalidAddress("\"\(shown)\" names no socket; write unix:PATH or unix:@NAME.")
+                throw SocketMasterError.invalidAddress(
+                    "\"\(shown)\" does not name a socket; write unix:PATH or unix:@NAME.")
             }
             guard name.utf8.count <= Self.longestPath else {
-                throw .invalidAddress("The path or name of a unix socket has \(Self.longestPath) bytes at most.")
+                throw SocketMasterError.invalidAddress(
+                    "The path or name of a unix socket has \(Self.longestPath) bytes at most.")
             }
             place = .unixDomainSocket(path)
             return
         }
-        let hint = "\"\(shown)\" is no address; write HOST:PORT, [IPV6]:PORT or unix:PATH."
-        guard let colon = text.lastIndex(of: ":") else { throw .invalidAddress(hint) }
+        let hint = "\"\(shown)\" is not an address; write HOST:PORT, [IPV6]:PORT or unix:PATH."
+        guard let colon = text.lastIndex(of: ":") else { throw SocketMasterError.invalidAddress(hint) }
         var host = String(text[..<colon])
         let digits = text[text.index(after: colon)...]
         guard digits.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }),
             let port = UInt16(digits), port > 0
-        else { throw .invalidAddress(hint) }
+        else { throw SocketMasterError.invalidAddress(hint) }
         if host.hasPrefix("["), host.hasSuffix("]") {
             host = String(host.dropFirst().dropLast())
         } else if host.contains(":") {
-            throw .invalidAddress(hint)
+            throw SocketMasterError.invalidAddress(hint)
         }
-        guard !host.isEmpty else { throw .invalidAddress(hint) }
+        guard !host.isEmpty else { throw SocketMasterError.invalidAddress(hint) }
         place = .host(host, port: Int(port))
     }
 

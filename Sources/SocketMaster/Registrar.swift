@@ -9,6 +9,22 @@ struct Registrar: Sendable {
     let definition: SocketDefinition
     let configuration: SocketMasterConfiguration
     let log: Logger
+    let metrics: ServiceMetrics
+
+    init(
+        address: ControlAddress, definition: SocketDefinition, configuration: SocketMasterConfiguration, log: Logger,
+        metrics: ServiceMetrics? = nil
+    ) {
+        self.address = address
+        self.definition = definition
+        self.configuration = configuration
+        let title = definition.title(configuration).withoutKeys
+        var log = log
+        log[metadataKey: "service"] = "\(title)"
+        log[metadataKey: "port"] = "\(definition.port)"
+        self.log = log
+        self.metrics = metrics ?? ServiceMetrics(service: title, port: definition.port)
+    }
 
     private static let connectTimeout = TimeAmount.seconds(5)
     /// How large one read of a session gets, in bytes: so much for one that is quiet, and for one in bulk.
@@ -32,9 +48,8 @@ struct Registrar: Sendable {
     ) -> Attempt {
         assert(0...Int(UInt16.max) ~= port, "a definition is checked before it is sent")
         let promise = eventLoop.makePromise(of: AcceptedRegistration.self)
-        var definition = definition
+        var definition = definition.wire(attributes: withAttributes ? attributes : nil)
         definition.port = port
-        definition.attributes = withAttributes ? attributes : nil
         let registration = SecretBytes(.registration, definition.encoded())
         let registrar = self
         let bootstrap = ClientBootstrap(group: eventLoop)
@@ -59,7 +74,7 @@ struct Registrar: Sendable {
                 }
             }
         let connection = connect(bootstrap)
-        connection.whenFailure { promise.fail(RegistrationFailure.broken(connectReason($0))) }
+        connection.whenFailure { promise.fail(RegistrationFailure.broken(connectReason($0), cause: $0)) }
         return Attempt(result: promise.futureResult) {
             promise.fail(RegistrationFailure.closed)
             connection.whenSuccess { $0.close(promise: nil) }
@@ -74,15 +89,11 @@ struct Registrar: Sendable {
     }
 
     /// The definition with all that is asked for by name, to be checked before anything is sent.
-    var wholeDefinition: SocketDefinition {
-        var whole = definition
-        if !attributes.isEmpty { whole.attributes = attributes }
-        return whole
-    }
+    var wholeDefinition: Registration.SocketDefinition { definition.wire(attributes: attributes) }
 
     /// What the service asks for by name, the application's own wishes included.
     private var attributes: [String: String] {
-        var attributes = definition.attributes ?? [:]
+        var attributes = configuration.attributes
         if let name = configuration.name { attributes[RegistrationAttribute.name] = name }
         if definition.http != nil, configuration.reusesStreams {
             attributes[RegistrationAttribute.reuseStreams] = "true"
@@ -90,9 +101,8 @@ struct Registrar: Sendable {
         if asksForClientAddress {
             attributes[RegistrationAttribute.clientAddress] = RegistrationAttribute.proxyProtocol
         }
-        if attributes[RegistrationAttribute.instance] == nil {
-            attributes[RegistrationAttribute.instance] = Self.instance
-        }
+        if definition.http != nil, configuration.marksLoops { attributes[RegistrationAttribute.loopMarks] = "true" }
+        attributes[RegistrationAttribute.instance] = configuration.instance ?? Self.instance
         return attributes
     }
 
@@ -117,6 +127,7 @@ struct Registrar: Sendable {
     private func settings(_ attributes: [String: String]?) -> SessionSettings {
         var settings = SessionSettings(configuration: configuration)
         settings.isHTTP = definition.http != nil
+        settings.metrics = metrics
         settings.bringsClientAddress =
             asksForClientAddress && attributes?[RegistrationAttribute.clientAddress] != nil
         return settings
@@ -129,8 +140,8 @@ struct Registrar: Sendable {
         case RegistrationFailure.attributesUnknown: .notUnderstood(address, reason: "its answer is cut short")
         case RegistrationFailure.closed: .unreachable(address, reason: "it closes the connection instead of an answer")
         case RegistrationFailure.clientAddressUnknown: .clientAddressUnknown(address)
-        case RegistrationFailure.broken(let reason): .unreachable(address, reason: reason)
-        default: .unreachable(address, reason: "\(failure)")
+        case RegistrationFailure.broken(let reason, let cause): .unreachable(address, reason: reason, cause: cause)
+        default: .unreachable(address, reason: "\(failure)", cause: failure)
         }
     }
 

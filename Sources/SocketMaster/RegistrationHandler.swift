@@ -61,7 +61,7 @@ enum RegistrationFailure: Error {
     case notUnderstood(String)
     /// It does not tell clients' addresses, which the service has to know.
     case clientAddressUnknown
-    case broken(String)
+    case broken(String, cause: (any Error)? = nil)
 }
 
 /// Registers on a new connection, and puts the session in its own place once the proxy has said yes.
@@ -143,7 +143,7 @@ extension RegistrationHandler: ChannelInboundHandler, RemovableChannelHandler {
         do {
             try context.pipeline.syncOperations.addHandler(handler, position: .after(self))
         } catch {
-            return fail(.broken("\(error)"), context)
+            return fail(.broken("\(error)", cause: error), context)
         }
         let session = SessionReference(handler, channel: context.channel)
         end()?.succeed(AcceptedRegistration(attributes: response.attributes ?? [:], session: session))

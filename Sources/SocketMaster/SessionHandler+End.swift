@@ -136,14 +136,14 @@ extension SessionHandler {
     }
 
     /// The session is over, and with it all that it carried.
-    func end(reason: String) {
+    func end(reason: String, cause: (any Error)? = nil) {
         guard phase != .ended else { return }
         let isOrderly = phase == .finishing || state.goAwaySent && streams.isEmpty
         phase = .ended
         tick?.cancel()
         finishTask?.cancel()
         endWithdrawal()
-        let error = SocketMasterError.sessionLost(reason: reason)
+        let error = SocketMasterError.sessionLost(reason: reason, cause: cause)
         for completion in completions { completion.complete(.failure(error)) }
         completions.removeAll()
         ready.removeAll()

@@ -29,6 +29,7 @@ struct SessionSettings: Sendable {
     var isHTTP = false
     /// The proxy begins each stream with the client's address.
     var bringsClientAddress = false
+    var metrics: ServiceMetrics?
     var limits = SessionLimits()
     /// Streams that wait to be accepted; what comes beyond is refused. As many as a Go service keeps.
     var backlog = 256
@@ -92,7 +93,11 @@ final class SessionHandler {
     var context: ChannelHandlerContext?
     var state: SessionState
     var reader = FrameReader()
-    var streams: [UInt32: StreamChannel] = [:]
+    var streams: [UInt32: StreamChannel] = [:] {
+        didSet { tellStreams() }
+    }
+    /// How many of them the metrics have been told of.
+    private var toldStreams = 0
     var tick: RepeatedTask?
     var drainDeadline: NIODeadline?
     var finishTask: Scheduled<Void>?
@@ -134,6 +139,13 @@ final class SessionHandler {
     var isSendDue = false
     var isLateScheduled = false
     var unwritableSince: NIODeadline?
+
+    private func tellStreams() {
+        let more = streams.count - toldStreams
+        guard more != 0 else { return }
+        toldStreams += more
+        settings.metrics?.streamsChanged(by: more)
+    }
 
     init(
         settings: SessionSettings, acceptor: any StreamAcceptor, log: Logger,
@@ -208,7 +220,7 @@ extension SessionHandler: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        end(reason: connectReason(error))
+        end(reason: connectReason(error), cause: error)
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {

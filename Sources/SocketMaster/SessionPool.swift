@@ -40,6 +40,8 @@ final class SessionPool: @unchecked Sendable {
         var backoff: Backoff
         /// What was last said in the log about this slot's failure, so that it is not said again and again.
         var lastFailure = ""
+        /// The next session is registered in the place of another one.
+        var hasHadSession = false
     }
 
     private struct Session {
@@ -233,6 +235,8 @@ final class SessionPool: @unchecked Sendable {
     private func registered(_ index: Int, _ id: Int, _ accepted: AcceptedRegistration) {
         assert(sessions[id] == nil && attempts[id] == nil, "an attempt comes to one session")
         sessions[id] = Session(reference: accepted.session, slot: index, since: eventLoop.now)
+        registrar.metrics.sessionBegan(isAnother: slots.indices.contains(index) && slots[index].hasHadSession)
+        if slots.indices.contains(index) { slots[index].hasHadSession = true }
         guard endPromise == nil else {
             accepted.session.drain(timeout: .zero)
             return
@@ -263,6 +267,7 @@ final class SessionPool: @unchecked Sendable {
     }
 
     private func failed(_ index: Int, _ id: Int, _ failure: any Error) {
+        registrar.metrics.registrationFailed()
         guard endPromise == nil else { return endIfEmpty() }
         guard attemptIsWanted(index, id) else { return }
         if usesAttributes, mayDoWithoutAttributes(failure) {
@@ -274,7 +279,7 @@ final class SessionPool: @unchecked Sendable {
         usesAttributes = true
         let error = registrar.error(for: failure)
         // Somebody else may have taken it meanwhile.
-        if case .refused = error, sessions.isEmpty { chosenPort = nil }
+        if error.code == .refused, sessions.isEmpty { chosenPort = nil }
         if let firstPromise, !mayWait(error) {
             self.firstPromise = nil
             slots[index].phase = .surplus
@@ -303,8 +308,7 @@ final class SessionPool: @unchecked Sendable {
 
     /// Whether the first registration may be tried again.
     private func mayWait(_ error: SocketMasterError) -> Bool {
-        guard case .unreachable = error else { return false }
-        return configuration.waitsForProxy
+        error.code == .unreachable && configuration.waitsForProxy
     }
 
     private func wait(_ index: Int, _ pause: TimeAmount) {
@@ -325,6 +329,7 @@ final class SessionPool: @unchecked Sendable {
             replace(session, id, isDrain: true)
         case .ended(let reason):
             sessions[id] = nil
+            registrar.metrics.sessionEnded()
             hooks?.removed(session.reference)
             log.log(
                 level: session.isWithdrawn ? .debug : .info, "session ended",

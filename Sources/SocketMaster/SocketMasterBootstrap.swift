@@ -1,7 +1,7 @@
 public import Logging
 public import NIOCore
 import NIOPosix
-public import Registration
+import Registration
 
 /// Publishes a service through a proxy instead of binding a port: what `ServerBootstrap` is for a socket.
 ///
@@ -109,6 +109,30 @@ public struct SocketMasterBootstrap: Sendable {
         return SocketMasterListener(channel: channel, connections: connections, log: log)
     }
 
+    /// Publishes a service for as long as a function runs. When that returns or throws, the listener closes in good
+    /// order, and this waits for it.
+    ///
+    /// ```swift
+    /// try await SocketMasterBootstrap().withListener(SocketDefinition(port: 9000)) { listener in
+    ///     for await connection in listener { /* ... */ }
+    /// }
+    /// ```
+    /// - Throws: `SocketMasterError` if the service could not be published, and what the function throws.
+    public func withListener<Result>(
+        _ definition: SocketDefinition, isolation: isolated (any Actor)? = #isolation,
+        _ body: (SocketMasterListener) async throws -> Result
+    ) async throws -> Result {
+        let listener = try await listen(definition)
+        do {
+            let result = try await body(listener)
+            await listener.close()
+            return result
+        } catch {
+            await listener.close()
+            throw error
+        }
+    }
+
     /// - Parameter wrap: Gives the listener's channel the handlers that take its connections, on its event loop.
     private func start<Output: Sendable, Wrapped: Sendable>(
         _ definition: SocketDefinition, initializer: @escaping @Sendable (any Channel) -> EventLoopFuture<Output>,
@@ -116,9 +140,9 @@ public struct SocketMasterBootstrap: Sendable {
     ) async throws -> (Wrapped, any Channel) {
         let group = group ?? MultiThreadedEventLoopGroup.singleton
         let registrar = Registrar(address: proxy, definition: definition, configuration: configuration, log: log)
-        try registrar.wholeDefinition.check()
+        try registrar.wholeDefinition.validate()
         let loop = group.next()
-        let pool = SessionPool(eventLoop: loop, group: group, registrar: registrar, log: log)
+        let pool = SessionPool(eventLoop: loop, group: group, registrar: registrar, log: registrar.log)
         let listener = ListenerChannel<Output>(
             eventLoop: loop, shutDown: { pool.shutDown(quiet: $0, ended: $1) },
             setWithdrawn: { pool.setWithdrawn($0, promise: $1) })

@@ -1,15 +1,24 @@
 public import struct NIOCore.TimeAmount
+import Registration
 
 /// What a service may decide about its sessions. Everything has a default that fits most.
 public struct SocketMasterConfiguration: Sendable {
     /// What the service calls itself in the proxy's log.
     public var name: String?
+    /// Which program the service is: 32 lower-case hexadecimal digits at random. What a session of one program has lost
+    /// is tried at another program first. Without it the process is one program.
+    public var instance: String?
+    /// Attributes that this library does not know, for a proxy that does. What it knows is set here by its own name.
+    public var attributes: [String: String] = [:]
     /// How many sessions it registers, 1 to 256. Without a number it is one for each reactor of the proxy, so that the
     /// clients of the service are served on all its processors.
     public var sessions: Int?
     /// Whether a proxy may send an idempotent request over a stream that has carried one before. That spares a channel
     /// for each request, and is right for every server that understands keep-alive. HTTP only.
     public var reusesStreams = true
+    /// Whether the proxy marks requests (RFC 8586) and answers one that has come back three times with 508: for
+    /// services that pass requests on to what may be a proxy in front of this one. HTTP only.
+    public var marksLoops = false
     /// Whether the proxy shall tell the client's address of each raw connection, which then is the channel's
     /// `remoteAddress`, and the one that the client connected to its `localAddress`. HTTP has `X-Forwarded-For`.
     public var wantsClientAddress = false
@@ -34,4 +43,21 @@ public struct SocketMasterConfiguration: Sendable {
 
     /// The defaults.
     public init() {}
+}
+
+extension SocketMasterConfiguration: CustomReflectable {
+    /// Of attributes that the library does not know only how long they are, for they may be tokens.
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: [
+                "name": name as Any, "instance": instance as Any, "attributes": RegistrationAttribute.shown(attributes),
+                "sessions": sessions as Any, "reusesStreams": reusesStreams, "marksLoops": marksLoops,
+                "wantsClientAddress": wantsClientAddress, "prefersClientAddress": prefersClientAddress,
+                "waitsForProxy": waitsForProxy, "reconnectDelay": reconnectDelay,
+                "maximumReconnectDelay": maximumReconnectDelay, "drainTimeout": drainTimeout,
+                "maximumWindow": maximumWindow, "maximumExtraWindow": maximumExtraWindow,
+                "maximumStreams": maximumStreams,
+            ], displayStyle: .struct)
+    }
 }

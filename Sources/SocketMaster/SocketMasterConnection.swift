@@ -15,20 +15,20 @@ public struct SocketMasterConnection: Sendable {
     /// written is sent first.
     ///
     /// ```swift
-    /// try await connection.serve { inbound, outbound in
+    /// try await connection.executeThenClose { inbound, outbound in
     ///     for try await bytes in inbound { try await outbound.write(bytes) }
     /// }
     /// ```
     ///
     /// `inbound` ends when the client has ended its side, and `outbound` may go on then; `outbound.finish()` ends this
     /// side while the client's goes on. Both throw if the connection is reset, or the proxy is lost.
-    public func serve<Result>(
+    public func executeThenClose<Result>(
         _ body: (
             _ inbound: NIOAsyncChannelInboundStream<ByteBuffer>,
             _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>
         ) async throws -> Result
     ) async throws -> Result {
-        try await streams.serve(body)
+        try await streams.executeThenClose(body)
     }
 
     static func initialize(_ channel: any Channel) -> EventLoopFuture<SocketMasterConnection> {
@@ -54,7 +54,7 @@ private final class ConnectionStreams: Sendable {
         InitializedConnection(output: streams, channel: streams.channel).abandon()
     }
 
-    func serve<Result>(
+    func executeThenClose<Result>(
         _ body: (
             _ inbound: NIOAsyncChannelInboundStream<ByteBuffer>,
             _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>

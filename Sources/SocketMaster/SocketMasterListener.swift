@@ -6,7 +6,7 @@ public import NIOCore
 /// ```swift
 /// let listener = try await SocketMasterBootstrap().listen(SocketDefinition(port: 9000))
 /// try await listener.serve { connection in
-///     try await connection.serve { inbound, outbound in
+///     try await connection.executeThenClose { inbound, outbound in
 ///         for try await bytes in inbound { try await outbound.write(bytes) }
 ///     }
 /// }

@@ -1,5 +1,4 @@
-import NIOCore
-public import Registration
+public import NIOCore
 
 #if ServiceLifecycle
 public import ServiceLifecycle
@@ -7,11 +6,41 @@ public import ServiceLifecycle
 
 /// A published service as something that runs until it is told to stop. With the package trait `ServiceLifecycle` it is
 /// a `Service` of swift-service-lifecycle, and drains when the group shuts down.
+///
+/// ```swift
+/// let web = SocketMasterService(SocketDefinition(port: 8000, http: .init())) { channel in
+///     channel.eventLoop.makeCompletedFuture {
+///         try channel.pipeline.syncOperations.configureHTTPServerPipeline()
+///         try channel.pipeline.syncOperations.addHandler(MyHandler())
+///     }
+/// }
+/// try await ServiceGroup(services: [web], gracefulShutdownSignals: [.sigterm], logger: logger).run()
+/// ```
 public struct SocketMasterService: Sendable {
+    private enum Serving {
+        case connections(@Sendable (SocketMasterConnection) async throws -> Void)
+        case pipelines(@Sendable (any Channel) -> EventLoopFuture<Void>)
+    }
+
     private let bootstrap: SocketMasterBootstrap
     private let definition: SocketDefinition
-    private let body: @Sendable (SocketMasterConnection) async throws -> Void
+    private let serving: Serving
 
+    /// A service whose connections are served by pipelines: HTTP, or any protocol that has handlers.
+    /// - Parameters:
+    ///   - definition: What is published.
+    ///   - bootstrap: How it is.
+    ///   - childChannelInitializer: Sets up the channel of a connection.
+    public init(
+        _ definition: SocketDefinition, bootstrap: SocketMasterBootstrap = .init(),
+        childChannelInitializer: @escaping @Sendable (any Channel) -> EventLoopFuture<Void>
+    ) {
+        self.definition = definition
+        self.bootstrap = bootstrap
+        serving = .pipelines(childChannelInitializer)
+    }
+
+    /// A service whose connections are bytes.
     /// - Parameters:
     ///   - definition: What is published.
     ///   - bootstrap: How it is.
@@ -22,30 +51,54 @@ public struct SocketMasterService: Sendable {
     ) {
         self.definition = definition
         self.bootstrap = bootstrap
-        self.body = body
+        serving = .connections(body)
     }
 
     /// Publishes the service and serves until the task is cancelled or, in a group of services, a graceful shutdown
     /// begins. Returns when all connections have ended.
     /// - Throws: `SocketMasterError` if it could not be published.
     public func run() async throws {
+        switch serving {
+        case .connections(let body):
+            try await run {
+                try await bootstrap.listen(definition)
+            } channel: {
+                $0.channel
+            } serve: {
+                await $0.serve(body)
+            }
+        case .pipelines(let initializer):
+            try await run {
+                try await bootstrap.listen(definition, childChannelInitializer: initializer)
+            } channel: {
+                $0.channel
+            } serve: {
+                try await $0.executeThenClose { connections in for try await _ in connections {} }
+            }
+        }
+    }
+
+    private func run<Server: Sendable>(
+        listen: @escaping @Sendable () async throws -> Server, channel: (Server) -> any Channel,
+        serve: (Server) async throws -> Void
+    ) async throws {
         #if ServiceLifecycle
-        let listener: SocketMasterListener
+        let server: Server
         do {
-            listener = try await cancelWhenGracefulShutdown { try await bootstrap.listen(definition) }
+            server = try await cancelWhenGracefulShutdown { try await listen() }
         } catch {
             // It has waited for its proxy until the group ended.
             guard Task.isShuttingDownGracefully else { throw error }
             return
         }
-        await withGracefulShutdownHandler {
-            await listener.serve(body)
+        let channel = channel(server)
+        try await withGracefulShutdownHandler {
+            try await serve(server)
         } onGracefulShutdown: {
-            listener.channel.close(promise: nil)
+            channel.close(promise: nil)
         }
         #else
-        let listener = try await bootstrap.listen(definition)
-        await listener.serve(body)
+        try await serve(try await listen())
         #endif
     }
 }

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import struct Registration.RoutePattern
 internal import SocketMaster
 
 // What is registered: each of the domains with each of the paths, on each of the ports.
@@ -18,11 +19,7 @@ extension ListeningFlags {
             for domain in domains {
                 for path in paths {
                     var definition = SocketDefinition(address: address, port: port, tls: tls)
-                    if isHTTP {
-                        definition.http = .init(domainSuffix: domain, pathPrefix: path)
-                        // The target may be a proxy in front of ours.
-                        definition.attributes = [RegistrationAttribute.loopMarks: "true"]
-                    }
+                    if isHTTP { definition.http = .init(domainSuffix: domain, pathPrefix: path) }
                     guard seen.insert(try Wish(definition)).inserted else { throw twice(definition) }
                     definitions.append(definition)
                 }
@@ -38,8 +35,8 @@ extension ListeningFlags {
 
         init(_ definition: SocketDefinition) throws(Failure) {
             do {
-                try definition.check()
-                let canonical = try CanonicalDefinition(definition)
+                try definition.validate()
+                let canonical = try definition.canonical()
                 port = canonical.port
                 pattern = canonical.pattern
             } catch {

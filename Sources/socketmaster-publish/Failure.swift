@@ -1,4 +1,5 @@
 internal import Glibc
+internal import Registration
 internal import SocketMaster
 
 /// Why the program ends: one sentence on standard error, and an exit code of sysexits.h.

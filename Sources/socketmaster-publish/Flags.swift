@@ -110,12 +110,12 @@ struct ProxyFlags: ParsableArguments {
 
 /// A value whose own error is a sentence.
 private func parsed<Value>(
-    _ text: String, _ parse: (String) throws(SocketMasterError) -> Value
+    _ text: String, _ parse: (String) throws -> Value
 ) throws -> Value {
-    do throws(SocketMasterError) {
+    do {
         return try parse(text)
-    } catch {
-        throw ValidationError(error.description)
+    } catch let error as SocketMasterError {
+        throw ValidationError(error.message)
     }
 }
 

@@ -1,5 +1,6 @@
 internal import Glibc
 internal import NIOCore
+internal import Registration
 internal import SocketMaster
 
 /// What can be known of hosts: which addresses a name stands for, and which of them are this machine's. Looking a name

@@ -1,3 +1,4 @@
+internal import Registration
 internal import SocketMaster
 
 /// Whether a target is the proxy itself. Published to a port of the proxy's own, one client would become as many as it

@@ -1,6 +1,7 @@
 internal import NIOConcurrencyHelpers
 internal import NIOCore
 internal import NIOPosix
+internal import Registration
 internal import SocketMaster
 
 /// Finds out that the target leads back to us, by what becomes known while it is published: the port that the proxy has

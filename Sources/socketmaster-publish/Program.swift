@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import Glibc
 internal import Logging
+internal import Registration
 internal import SocketMaster
 
 /// Publishes a program that listens on a port of its own, without touching it.

@@ -1,4 +1,5 @@
 internal import NIOCore
+internal import Registration
 internal import SocketMaster
 
 /// The PROXY protocol header, version 2, in front of a connection to the target.

@@ -2,6 +2,7 @@ internal import Glibc
 internal import Logging
 internal import NIOConcurrencyHelpers
 internal import NIOCore
+internal import enum Registration.ListenAddress
 internal import SocketMaster
 
 /// The program's life: start the command, wait for the target, publish it, serve, and end in good order.
@@ -51,6 +52,8 @@ final class Publication: Sendable {
         configuration.sessions = proxy.sessions
         configuration.drainTimeout = proxy.drain
         configuration.waitsForProxy = true
+        // The target may be a proxy in front of ours.
+        configuration.marksLoops = true
         configuration.wantsClientAddress = target.sendProxy
         configuration.prefersClientAddress = true
         bootstrap = SocketMasterBootstrap(proxy: proxy.proxy, configuration: configuration, logger: log)
@@ -133,7 +136,7 @@ final class Publication: Sendable {
         do {
             return try await bootstrap.listen(definition) { channel in intake.take(channel) }
         } catch let error as SocketMasterError {
-            switch error {
+            switch error.code {
             case .invalidDefinition: throw Failure(EX_USAGE, error.description)
             case .closed: throw CancellationError()
             case .notUnderstood: throw Failure(EX_PROTOCOL, error.description)

@@ -19,10 +19,10 @@ import (
 var printed = map[string]func(t *testing.T, b printedBlock){
 	"README.md: make demo     # builds, then shows the picture above on real traffic": parses(
 		"it is what whoever runs this test has run"),
-	"README.md: .build/release/socketmaster":                                                                                           startsTheProxy,
-	"README.md: listener, err := client.Listen(protocol.SocketDefinition{":                                                             servesFromGo,
-	"README.md: let server = try await SocketMasterBootstrap().listen(SocketDefinition(port: 8000, http: .init(pathPrefix: \"/\"))) {": isSwift,
-	"README.md: swift build -c release --product socketmaster-publish":                                                                 publishesPython,
+	"README.md: .build/release/socketmaster":                                                                              startsTheProxy,
+	"README.md: listener, err := client.Listen(protocol.SocketDefinition{":                                                servesFromGo,
+	"README.md: let web = SocketMasterService(SocketDefinition(port: 8000, http: .init(pathPrefix: \"/\"))) { channel in": isServiceGroup,
+	"README.md: swift build -c release --product socketmaster-publish":                                                    publishesPython,
 
 	"QuickStart.md: make demo":                                      parses("the test runs what make builds first"),
 	"QuickStart.md: .build/release/socketmaster":                    startsTheProxy,
@@ -40,16 +40,16 @@ var printed = map[string]func(t *testing.T, b printedBlock){
 	"Figures.md: kill -USR1 \"$(pidof socketmaster)\"": asksForFigures,
 	"Log.md: 2026-11-30T09:21:07.104Z info registered example.com/a on [::]:443 for 127.0.0.1:53312: 2 sessions, reactor 1": isALineOfTheLog,
 
-	"PublishAnything.md: socketmaster-publish --port 443 --domain example.com --path / --cert cert.pem --key key.pem --to 127.0.0.1:3000":                publishesAsWebSite,
-	"PublishAnything.md: socketmaster-publish --port 8000 --http --to 127.0.0.1:3000 -- python3 -m http.server 3000 --bind 127.0.0.1":                    publishesPython,
-	"Ending.md: let listener = try await SocketMasterBootstrap().listen(SocketDefinition(port: 9000))":                                                   isSwift,
-	"RenewingACertificate.md: let renewed = try await SocketMasterBootstrap().listen(":                                                                   isSwift,
-	"PublishAnything.md: var configuration = SocketMasterConfiguration()":                                                                                isSwift,
-	"RestartsAndLosses.md: try await listener.withdraw()":                                                                                                isSwift,
-	"SocketMaster.md: let server = try await SocketMasterBootstrap().listen(SocketDefinition(port: 8000, http: .init(pathPrefix: \"/a\"))) { channel in": isSwift,
-	"HummingbirdInFiveMinutes.md: // Package.swift, swift-tools-version 6.2":                                                                             isManifest,
-	"HummingbirdInFiveMinutes.md: import Hummingbird":                                                                                                    isHummingbird,
-	"HummingbirdInFiveMinutes.md: socketmaster &":                                                                                                        parses("hummingbird_test.go runs the same program"),
+	"PublishAnything.md: socketmaster-publish --port 443 --domain example.com --path / --cert cert.pem --key key.pem --to 127.0.0.1:3000": publishesAsWebSite,
+	"PublishAnything.md: socketmaster-publish --port 8000 --http --to 127.0.0.1:3000 -- python3 -m http.server 3000 --bind 127.0.0.1":     publishesPython,
+	"Ending.md: let listener = try await SocketMasterBootstrap().listen(SocketDefinition(port: 9000))":                                    isSwift,
+	"RenewingACertificate.md: let renewed = try await SocketMasterBootstrap().listen(":                                                    isSwift,
+	"PublishAnything.md: var configuration = SocketMasterConfiguration()":                                                                 isSwift,
+	"RestartsAndLosses.md: try await listener.withdraw()":                                                                                 isSwift,
+	"SocketMaster.md: let web = SocketMasterService(SocketDefinition(port: 8000, http: .init(pathPrefix: \"/a\"))) { channel in":          isServiceGroup,
+	"HummingbirdInFiveMinutes.md: // Package.swift, swift-tools-version 6.2":                                                              isManifest,
+	"HummingbirdInFiveMinutes.md: import Hummingbird":                                                                                     isHummingbird,
+	"HummingbirdInFiveMinutes.md: socketmaster &":                                                                                         parses("hummingbird_test.go runs the same program"),
 }
 
 // parses is for what cannot be run here, for a reason.
@@ -83,11 +83,32 @@ func part(_ listener: SocketMasterListener, _ database: Database) async throws {
 `+b.text+"}\n")
 }
 
-// isHummingbird is for programs that have Hummingbird: they compile where it has been built.
-func isHummingbird(t *testing.T, b printedBlock) {
+// isServiceGroup is for parts of programs that have the package trait ServiceLifecycle, which that of Hummingbird brings.
+func isServiceGroup(t *testing.T, b printedBlock) {
+	skipWithoutHummingbird(t)
+	expectCompiles(t, os.Getenv("E2E_HUMMINGBIRD"), "part.swift", `import Logging
+import NIOCore
+import NIOHTTP1
+import ServiceLifecycle
+import SocketMaster
+
+final class MyHandler: ChannelInboundHandler, Sendable {
+    typealias InboundIn = HTTPServerRequestPart
+}
+
+func part(_ logger: Logger) async throws {
+`+b.text+"}\n")
+}
+
+func skipWithoutHummingbird(t *testing.T) {
 	if os.Getenv("E2E_HUMMINGBIRD") == "" {
 		t.Skip("Hummingbird has not been built; make test-hummingbird does it")
 	}
+}
+
+// isHummingbird is for programs that have Hummingbird: they compile where it has been built.
+func isHummingbird(t *testing.T, b printedBlock) {
+	skipWithoutHummingbird(t)
 	expectCompiles(t, os.Getenv("E2E_HUMMINGBIRD"), "main.swift", b.text)
 }
 

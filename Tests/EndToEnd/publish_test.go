@@ -313,7 +313,7 @@ func TestPublishSaysWhatIsWrong(t *testing.T) {
 		{p.control, []string{"--port", port, "--to", silent}, 69, "refused"},
 		{p.control, []string{"--port", "0", "--wait-for-target", "--wait-timeout", "100ms", "--to", silent}, 69, silent},
 		{p.control, []string{"--port", "0", "--to", silent, "--", "/nowhere"}, 127, "/nowhere"},
-		{other.Addr().String(), []string{"--port", "0", "--to", silent}, 76, "no proxy"},
+		{other.Addr().String(), []string{"--port", "0", "--to", silent}, 76, "not a proxy"},
 	} {
 		running := publish(t, wrong.control, wrong.flags...)
 		code := running.exitCode()

@@ -44,7 +44,7 @@ private let targets: [String: Target] = [
     "SocketMaster": Target(
         layer: 2,
         ours: ["Registration", "Yamux"],
-        others: ["Glibc", "Logging", "NIOCore", "NIOPosix", "ServiceLifecycle", "Synchronization"]
+        others: ["CoreMetrics", "Glibc", "Logging", "NIOCore", "NIOPosix", "ServiceLifecycle", "Synchronization"]
     ),
     "SocketMasterHummingbird": Target(
         layer: 3,
@@ -56,7 +56,7 @@ private let targets: [String: Target] = [
     ),
     "socketmaster-publish": Target(
         layer: 3,
-        ours: ["SocketMaster"],
+        ours: ["Registration", "SocketMaster"],
         others: ["ArgumentParser", "Glibc", "Logging", "NIOConcurrencyHelpers", "NIOCore", "NIOPosix"]
     ),
     "Examples": Target(

@@ -1,15 +1,14 @@
-import Registration
 import Testing
 
 @testable import SocketMaster
 
 private func refusal(_ definition: SocketDefinition) -> String? {
-    do throws(SocketMasterError) {
-        try definition.check()
+    do {
+        try definition.validate()
         return nil
     } catch {
-        guard case .invalidDefinition(let sentence) = error else { return "\(error)" }
-        return sentence
+        #expect((error as? SocketMasterError)?.code == .invalidDefinition)
+        return "\(error)"
     }
 }
 
@@ -26,9 +25,12 @@ private func refusal(_ definition: SocketDefinition) -> String? {
     let long = String(repeating: "a", count: 300)
     #expect(refusal(SocketDefinition(address: long, port: 1))?.contains("300") == true)
     #expect(refusal(SocketDefinition(port: 1, http: .init(domainSuffix: long)))?.contains("253") == true)
-    #expect(refusal(SocketDefinition(port: 1, attributes: ["a": String(repeating: "b", count: 4_096)])) != nil)
+    let definition = SocketDefinition(port: 1)
+    #expect(throws: SocketMasterError.self) {
+        try definition.wire(attributes: ["a": String(repeating: "b", count: 4_096)]).validate()
+    }
     let many = Dictionary(uniqueKeysWithValues: (0..<65).map { ("\($0)", "") })
-    #expect(refusal(SocketDefinition(port: 1, attributes: many)) != nil)
+    #expect(throws: SocketMasterError.self) { try definition.wire(attributes: many).validate() }
 }
 
 @Test func `control addresses are read as the proxy's flag has them, and written the same way`() throws {

@@ -269,8 +269,8 @@ struct WillingProxy {
     running.cancel()
     // Whether it was published already or not: it ends, and soon.
     switch await running.result {
-    case .success, .failure(is CancellationError), .failure(SocketMasterError.closed): break
-    case .failure(let error): Issue.record("\(error)")
+    case .success, .failure(is CancellationError): break
+    case .failure(let error): #expect((error as? SocketMasterError)?.code == .closed, "\(error)")
     }
     try await proxy.channel.close()
 }
@@ -284,5 +284,52 @@ struct WillingProxy {
     }
     await #expect(throws: SocketMasterError.self) {
         try await SocketMasterService(SocketDefinition(port: -1), bootstrap: bootstrap) { _ in }.run()
+    }
+}
+
+@Test func `a listener lives as long as the function that it is given to, whatever comes of that`() async throws {
+    struct Stop: Error {}
+    let proxy = try await WillingProxy()
+    let bootstrap = try proxy.bootstrap
+    let listener = try await bootstrap.withListener(SocketDefinition(port: 0)) { listener in
+        #expect(listener.channel.isActive)
+        return listener
+    }
+    #expect(!listener.channel.isActive)
+    try await listener.channel.closeFuture.get()
+    await #expect(throws: Stop.self) {
+        try await bootstrap.withListener(SocketDefinition(port: 0)) { _ in throw Stop() }
+    }
+    try await proxy.channel.close()
+    await #expect(throws: SocketMasterError.self) {
+        try await bootstrap.withListener(SocketDefinition(port: 0)) { _ in }
+    }
+}
+
+@Test func `a service of pipelines runs until its task is cancelled`() async throws {
+    let proxy = try await WillingProxy()
+    let service = SocketMasterService(
+        SocketDefinition(port: 0, http: .init()), bootstrap: try proxy.bootstrap,
+        childChannelInitializer: { $0.eventLoop.makeSucceededVoidFuture() })
+    let running = Task { try await service.run() }
+    try await Task.sleep(for: .milliseconds(50))
+    running.cancel()
+    switch await running.result {
+    case .success, .failure(is CancellationError): break
+    case .failure(let error): #expect((error as? SocketMasterError)?.code == .closed, "\(error)")
+    }
+    try await proxy.channel.close()
+}
+
+@Test func `an error that the system has caused brings its cause`() async throws {
+    let proxy = try await WillingProxy()
+    let bootstrap = try proxy.bootstrap
+    try await proxy.channel.close()
+    do {
+        _ = try await bootstrap.listen(SocketDefinition(port: 80))
+        Issue.record("nobody was there")
+    } catch let error as SocketMasterError {
+        #expect(error.code == .unreachable && "\(error.code)" == "unreachable" && error.cause is NIOConnectionError)
+        #expect(error.message == error.description)
     }
 }

@@ -76,7 +76,7 @@ private final class OpeningProxy: ChannelInboundHandler {
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 3)
     let listener = try await SocketMasterBootstrap(group: group, proxy: address).listen(SocketDefinition(port: 0))
     async let served: Void = listener.serve { connection in
-        try await connection.serve { inbound, outbound in
+        try await connection.executeThenClose { inbound, outbound in
             for try await bytes in inbound { try await outbound.write(bytes) }
         }
     }

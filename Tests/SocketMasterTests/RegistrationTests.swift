@@ -108,7 +108,7 @@ private let accepted = RegistrationResponse(status: "OK", attributes: ["port": "
 
     let silent = try Registering()
     silent.channel.embeddedEventLoop.advanceTime(by: .seconds(11))
-    guard case .broken("it does not answer") = silent.failure else {
+    guard case .broken("it does not answer", nil) = silent.failure else {
         Issue.record("\(String(describing: silent.result))")
         return
     }
@@ -128,13 +128,30 @@ private let accepted = RegistrationResponse(status: "OK", attributes: ["port": "
 }
 
 @Test func `each registration tells which process it is of, unless the application says so itself`() {
-    func instance(_ attributes: [String: String]? = nil) -> String? {
-        let definition = SocketDefinition(port: 80, attributes: attributes)
-        let log = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-        return Registrar(address: .standard, definition: definition, configuration: .init(), log: log)
-            .wholeDefinition.attributes?[RegistrationAttribute.instance]
-    }
-    let own = instance()
+    let own = attributes { _ in }["instance"]
     #expect(own?.count == 32 && own?.allSatisfy { "0123456789abcdef".contains($0) } == true)
-    #expect(instance() == own && instance(["instance": "mine"]) == "mine")
+    #expect(attributes { _ in }["instance"] == own && attributes { $0.instance = "mine" }["instance"] == "mine")
+}
+
+@Test func `what a configuration asks for has one place, and what the library does not know goes along`() {
+    let asked = attributes {
+        $0.name = "web"
+        $0.marksLoops = true
+        $0.attributes = ["new": "1", "name": "other", "instance": "other"]
+    }
+    #expect(asked["name"] == "web" && asked["loop-marks"] == "true" && asked["reuse-streams"] == "true")
+    #expect(asked["new"] == "1" && asked["instance"] != "other" && asked.count == 5)
+    // Only requests come back, and only they can share a stream.
+    #expect(attributes(http: nil) { $0.marksLoops = true }.keys.sorted() == ["instance"])
+}
+
+private func attributes(
+    http: SocketMaster.SocketDefinition.HTTP? = .init(), _ configure: (inout SocketMasterConfiguration) -> Void
+) -> [String: String] {
+    var configuration = SocketMasterConfiguration()
+    configure(&configuration)
+    let log = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    let definition = SocketMaster.SocketDefinition(port: 80, http: http)
+    return Registrar(address: .standard, definition: definition, configuration: configuration, log: log)
+        .wholeDefinition.attributes ?? [:]
 }

@@ -8,6 +8,8 @@ import Testing
 @testable import Registration
 @testable import SocketMaster
 
+private typealias SocketDefinition = SocketMaster.SocketDefinition
+
 private let key = SecretTraces()
 /// The file of a certificate often has its key behind it.
 private let certificate = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n" + key.text
@@ -16,14 +18,26 @@ private let certificate = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICA
 private func definition(port: Int = 443) -> SocketDefinition {
     SocketDefinition(
         address: key.text, port: port, http: .init(domainSuffix: key.text, pathPrefix: "/" + key.text),
-        tls: .init(certificate: certificate, key: key.text),
-        attributes: ["token": key.text, "name": key.text, key.text: "1"])
+        tls: .init(certificate: certificate, key: key.text))
+}
+
+/// The same as it travels.
+private func wire(port: Int = 443) -> Registration.SocketDefinition {
+    definition(port: port).wire(attributes: ["token": key.text, "name": key.text, key.text: "1"])
 }
 
 /// The same without mistakes, so that it is accepted.
 private func soundDefinition(port: Int = 443) -> SocketDefinition {
     SocketDefinition(
-        port: port, http: .init(), tls: .init(certificate: certificate, key: key.text), attributes: ["token": key.text])
+        port: port, http: .init(), tls: .init(certificate: certificate, key: key.text))
+}
+
+private func soundWire() -> Registration.SocketDefinition { soundDefinition().wire(attributes: ["token": key.text]) }
+
+private func configuration() -> SocketMasterConfiguration {
+    var configuration = SocketMasterConfiguration()
+    configuration.attributes = ["token": key.text, key.text: "1"]
+    return configuration
 }
 
 /// A decoder that has got as far as that.
@@ -37,13 +51,13 @@ private func decoder(_ bytes: some Sequence<UInt8>) -> RegistrationDecoder {
 private let silence = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
 private func registrar() -> Registrar {
-    Registrar(address: .standard, definition: soundDefinition(), configuration: .init(), log: silence)
+    Registrar(address: .standard, definition: soundDefinition(), configuration: configuration(), log: silence)
 }
 
 private func handler() -> RegistrationHandler {
     let promise = EmbeddedEventLoop().makePromise(of: AcceptedRegistration.self)
     promise.fail(RegistrationFailure.closed)
-    let bytes = SecretBytes(.registration, soundDefinition().encoded())
+    let bytes = SecretBytes(.registration, soundWire().encoded())
     return RegistrationHandler(registration: bytes, hasAttributes: true, promise: promise) { _ in nil }
 }
 
@@ -62,15 +76,20 @@ private func pool() -> SessionPool {
 private func holders() -> [String: [Any]] {
     [
         "SecretBytes": [SecretBytes(.privateKey, key.bytes)],
-        "SocketDefinition": [definition(), Optional(definition()) as Any, [definition()], ["a": definition()]],
-        "SocketDefinition.HTTP": [definition().http as Any],
-        "SocketDefinition.TLS": [definition().tls as Any, SocketDefinition.TLS(certificate: [], key: key.bytes)],
-        "CanonicalDefinition": [(try? CanonicalDefinition(soundDefinition())) as Any],
-        "RegistrationDecoder": [
-            decoder(definition().encoded().dropLast(100)), decoder(definition().encoded().dropLast(700)),
-            decoder(definition().encoded()),
+        "SocketDefinition": [
+            definition(), Optional(definition()) as Any, [definition()], ["a": definition()], wire(), [wire()],
         ],
-        "RegistrationDecoder.State": [decoder(definition().encoded()).state],
+        "SocketDefinition.HTTP": [definition().http as Any, wire().http as Any],
+        "SocketDefinition.TLS": [
+            definition().tls as Any, SocketDefinition.TLS(certificate: [], key: key.bytes), wire().tls as Any,
+        ],
+        "SocketMasterConfiguration": [configuration()],
+        "CanonicalDefinition": [(try? CanonicalDefinition(soundWire())) as Any],
+        "RegistrationDecoder": [
+            decoder(wire().encoded().dropLast(100)), decoder(wire().encoded().dropLast(700)),
+            decoder(wire().encoded()),
+        ],
+        "RegistrationDecoder.State": [decoder(wire().encoded()).state],
         "FieldCollector": [collector()],
         "RegistrationResponse": [RegistrationResponse(status: key.text, attributes: ["token": key.text])],
         "Registrar": [registrar()],
@@ -106,7 +125,7 @@ private func holders() -> [String: [Any]] {
     var changed = tls
     changed.key = [1]
     #expect(changed != tls && changed.key == [1] && tls.key == key.bytes)
-    #expect(decoder(soundDefinition().encoded()).state == .complete(soundDefinition()))
+    #expect(decoder(soundWire().encoded()).state == .complete(soundWire()))
 }
 
 @Test func `no refusal repeats a key that stands in the wrong field`() {
@@ -117,9 +136,9 @@ private func holders() -> [String: [Any]] {
     // Out of its PEM, in one line.
     wrong[3].http = .init(pathPrefix: key.text.split(separator: "\n").dropFirst().dropLast().joined())
     for definition in wrong {
-        #expect(throws: SocketMasterError.self) { try definition.check() }
-        do { try definition.check() } catch { expectNothing(of: error) }
-        do { _ = try CanonicalDefinition(definition) } catch { expectNothing(of: error) }
+        #expect(throws: SocketMasterError.self) { try definition.validate() }
+        do { try definition.validate() } catch { expectNothing(of: error) }
+        do { _ = try definition.canonical() } catch { expectNothing(of: error) }
     }
     for text in [key.text, "unix:\(key.text)", "\(key.text):1"] {
         do { _ = try ControlAddress(parsing: text) } catch { expectNothing(of: error) }

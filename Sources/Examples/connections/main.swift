@@ -21,7 +21,7 @@ do {
     }
     await listener.serve { connection in
         let address = connection.remoteAddress?.ipAddress ?? "nobody"
-        try await connection.serve { inbound, outbound in
+        try await connection.executeThenClose { inbound, outbound in
             try await outbound.write(.init(string: "Hello \(address)\n"))
             for try await bytes in inbound { try await outbound.write(bytes) }
         }

@@ -34,7 +34,7 @@ router.post("length") { request, _ in "\(try await request.body.collect(upTo: 1 
 var rawDefinition = definition
 rawDefinition.port = 0
 let echo = SocketMasterService(rawDefinition, bootstrap: bootstrap) { connection in
-    try await connection.serve { inbound, outbound in
+    try await connection.executeThenClose { inbound, outbound in
         for try await bytes in inbound { try await outbound.write(bytes) }
     }
 }

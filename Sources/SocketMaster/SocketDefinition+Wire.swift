@@ -1,15 +1,14 @@
-public import Registration
+import Registration
 
-extension SocketDefinition {
-    /// Checks all that can be known without a proxy: bounds, address, port, domain suffix, path prefix, and that
-    /// neither certificate nor key is missing. `SocketMasterBootstrap` does so before anything is sent.
-    /// - Throws: `SocketMasterError.invalidDefinition`, with the sentence that the proxy would have said.
-    public func check() throws(SocketMasterError) {
+// What is checked of a definition before it is sent, and what is asked for by name besides.
+extension Registration.SocketDefinition {
+    /// - Throws: `SocketMasterError` of the code `invalidDefinition`.
+    func validate() throws {
         do throws(RegistrationRefusal) {
             try checkBounds()
             _ = try CanonicalDefinition(self)
         } catch {
-            throw .invalidDefinition(error.description)
+            throw SocketMasterError.invalidDefinition(error.description)
         }
     }
 
