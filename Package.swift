@@ -161,7 +161,7 @@ let package = Package(
                 "Registration", "SocketMaster", "TestSupport", "Yamux", logging, metricsTestKit, nioCore, nioEmbedded,
                 nioPosix,
             ]),
-        .testTarget(name: "ProjectTests"),
+        .testTarget(name: "ProjectTests", exclude: ["SocketMaster.api"]),
     ],
     swiftLanguageModes: [.v6]
 )
