@@ -94,12 +94,13 @@ test-dependent: install ## builds a package that depends on the client library a
 
 docs: install ## renders the manual and the library's reference, to .build-docs/site; the first time 3 minutes
 	@export SOCKETMASTER_DOCS=1
-	rm -rf .build-docs/manual .build-docs/library .build-docs/site
-	docc convert Sources/socketmaster/Manual.docc --warnings-as-errors --output-path .build-docs/manual
-	swift package --scratch-path .build-docs --allow-writing-to-directory .build-docs/library \
-	    generate-documentation --target SocketMaster --warnings-as-errors --output-path .build-docs/library
-	docc merge .build-docs/manual .build-docs/library --synthesized-landing-page-name socketmaster \
-	    --output-path .build-docs/site
+	rm -rf .build-docs/site .build-docs/*.doccarchive
+	docc convert Sources/socketmaster/Manual.docc --warnings-as-errors --output-path .build-docs/manual.doccarchive
+	swift package --scratch-path .build-docs --allow-writing-to-directory .build-docs/library.doccarchive \
+	    generate-documentation --target SocketMaster --warnings-as-errors \
+	    --output-path .build-docs/library.doccarchive
+	docc merge .build-docs/manual.doccarchive .build-docs/library.doccarchive \
+	    --synthesized-landing-page-name socketmaster --output-path .build-docs/site
 
 test-tls: build ## lets testssl.sh and sslyze look at its TLS; 5 minutes
 	@Tests/EndToEnd/install-tls

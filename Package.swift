@@ -19,9 +19,13 @@ let hummingbird = Target.Dependency.product(
     name: "Hummingbird", package: "hummingbird", condition: .when(traits: ["Hummingbird"]))
 
 // BoringSSL is an internal module of swift-nio-ssl, which promises nothing about it: it has changed in a patch release.
-// `make tls-update-check` looks whether the newest one will do.
+// `make tls-update-check` looks whether the newest one will do. A package that depends on the library builds nothing of
+// it, and is free to choose.
+let isPinned =
+    Context.environment["SOCKETMASTER_NEWEST_TLS"] == nil && Context.packageDirectory.count > 1
+    && !Context.packageDirectory.contains("/checkouts/")
 let nioSSLPackage: Package.Dependency =
-    Context.environment["SOCKETMASTER_NEWEST_TLS"] == nil
+    isPinned
     ? .package(url: "https://github.com/apple/swift-nio-ssl", exact: "2.37.6")
     : .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6")
 
