@@ -18,12 +18,13 @@ let unixSignals = Target.Dependency.product(
 let hummingbird = Target.Dependency.product(
     name: "Hummingbird", package: "hummingbird", condition: .when(traits: ["Hummingbird"]))
 
+// Whether somebody else's package depends on this one. While SwiftPM chooses versions, a manifest is in no folder.
+let isDependency = Context.packageDirectory.count <= 1 || Context.packageDirectory.contains("/checkouts/")
+
 // BoringSSL is an internal module of swift-nio-ssl, which promises nothing about it: it has changed in a patch release.
 // `make tls-update-check` looks whether the newest one will do. A package that depends on the library builds nothing of
 // it, and is free to choose.
-let isPinned =
-    Context.environment["SOCKETMASTER_NEWEST_TLS"] == nil && Context.packageDirectory.count > 1
-    && !Context.packageDirectory.contains("/checkouts/")
+let isPinned = Context.environment["SOCKETMASTER_NEWEST_TLS"] == nil && !isDependency
 let nioSSLPackage: Package.Dependency =
     isPinned
     ? .package(url: "https://github.com/apple/swift-nio-ssl", exact: "2.37.6")
@@ -97,7 +98,9 @@ let package = Package(
             dependencies: [
                 "SocketMaster", hummingbird, serviceLifecycle, unixSignals,
                 .product(name: "NIOHTTP1", package: "swift-nio", condition: .when(traits: ["Hummingbird"])),
-            ]),
+            ],
+            // Who wants this module and has forgotten the trait is told so. Here it is empty without it.
+            swiftSettings: isDependency ? [.define("DEPENDENCY")] : []),
         .executableTarget(
             name: "socketmaster-publish",
             dependencies: [

@@ -1,0 +1,3 @@
+#if !Hummingbird && DEPENDENCY
+#error("SocketMasterHummingbird needs the package trait Hummingbird: .package(url: ..., traits: [\"Hummingbird\"])")
+#endif
