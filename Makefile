@@ -23,7 +23,7 @@ formatted := Sources Tests Package.swift Benchmarks/Package.swift $(addprefix Be
     test-asan test-tsan fuzz perf perf-check bench clean
 
 help: ## tells what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' Makefile
 
 install: ## installs the Debian packages that building and testing need
 	@.ci/install
@@ -94,6 +94,7 @@ test-dependent: install ## builds a package that depends on the client library a
 
 docs: install ## renders the manual and the library's reference, to .build-docs/site; the first time 3 minutes
 	@export SOCKETMASTER_DOCS=1
+	mkdir -p .build-docs
 	rm -rf .build-docs/site .build-docs/*.doccarchive
 	docc convert Sources/socketmaster/Manual.docc --warnings-as-errors --output-path .build-docs/manual.doccarchive
 	swift package --scratch-path .build-docs --allow-writing-to-directory .build-docs/library.doccarchive \
@@ -109,11 +110,17 @@ test-tls: build ## lets testssl.sh and sslyze look at its TLS; 5 minutes
 
 tls-update-check: install ## builds and tests with the newest swift-nio-ssl, whatever version is pinned
 	@export SOCKETMASTER_NEWEST_TLS=1
-	swift package --scratch-path .build-tls-update update
-	swift package --scratch-path .build-tls-update show-dependencies --format flatlist | grep nio-ssl
+	kept=$$(mktemp)
+	cp Package.resolved $$kept
+	trap 'mv $$kept Package.resolved' EXIT
+	build() { swift build --scratch-path .build-tls-update "$$@"; }
+	swift package --scratch-path .build-tls-update update swift-nio-ssl
+	grep -A 6 '"swift-nio-ssl"' Package.resolved
 	swift test $(tests) --scratch-path .build-tls-update --filter TLSTests
-	swift build -c release --static-swift-stdlib --scratch-path .build-tls-update --product socketmaster
-	SOCKETMASTER=$(CURDIR)/.build-tls-update/release/socketmaster Tests/EndToEnd/run test -test.run 'TLS|Certificate'
+	for name in socketmaster-publish example-http example-raw-echo example-connections; do build --product $$name; done
+	build -c release --static-swift-stdlib --product socketmaster
+	E2E_SWIFT=$(CURDIR)/.build-tls-update/debug SOCKETMASTER=$(CURDIR)/.build-tls-update/release/socketmaster \
+	    Tests/EndToEnd/run test -test.run 'TLS|Certificate'
 
 chaos: build ## lets a hundred services die and return under load, for a minute
 	@CHAOS_SECONDS=$${CHAOS_SECONDS:-60} Tests/EndToEnd/run test -test.v -test.run '^TestChaos$$'

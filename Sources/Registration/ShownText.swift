@@ -70,7 +70,6 @@ extension RegistrationAttribute {
     /// The attributes as they may be shown: of those that are not known here only how long they are, for they may be
     /// tokens.
     package static func shown(_ attributes: [String: String]) -> [String: String] {
-        let known = [name, reuseStreams, clientAddress, loopMarks, instance, port, reactors]
         return Dictionary(
             attributes.map { name, value in
                 (name.withoutKeys, known.contains(name) ? value.withoutKeys : "<\(value.utf8.count) bytes>")

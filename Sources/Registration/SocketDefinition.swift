@@ -63,6 +63,9 @@ public struct SocketDefinition: Hashable, Sendable {
 
 /// The names of the attributes that both sides know. Others are ignored.
 public enum RegistrationAttribute {
+    /// Those that have a meaning here.
+    package static let known: Set<String> = [name, reuseStreams, clientAddress, loopMarks, instance, port, reactors]
+
     /// What the service calls itself, for the log.
     public static let name = "name"
     /// `true`: idempotent requests may take a stream that has already carried one.

@@ -8,22 +8,19 @@ struct Registrar: Sendable {
     let address: ControlAddress
     let definition: SocketDefinition
     let configuration: SocketMasterConfiguration
+    /// With what the lines are about, unless the application has said so itself.
     let log: Logger
-    let metrics: ServiceMetrics
+    /// None until the definition has been checked.
+    var metrics: ServiceMetrics?
 
-    init(
-        address: ControlAddress, definition: SocketDefinition, configuration: SocketMasterConfiguration, log: Logger,
-        metrics: ServiceMetrics? = nil
-    ) {
+    init(address: ControlAddress, definition: SocketDefinition, configuration: SocketMasterConfiguration, log: Logger) {
         self.address = address
         self.definition = definition
         self.configuration = configuration
-        let title = definition.title(configuration).withoutKeys
         var log = log
-        log[metadataKey: "service"] = "\(title)"
-        log[metadataKey: "port"] = "\(definition.port)"
+        let about = ["service": definition.title(configuration), "port": "\(definition.port)"]
+        for (key, value) in about where log[metadataKey: key] == nil { log[metadataKey: key] = "\(value)" }
         self.log = log
-        self.metrics = metrics ?? ServiceMetrics(service: title, port: definition.port)
     }
 
     private static let connectTimeout = TimeAmount.seconds(5)
@@ -76,7 +73,7 @@ struct Registrar: Sendable {
         let connection = connect(bootstrap)
         connection.whenFailure { promise.fail(RegistrationFailure.broken(connectReason($0), cause: $0)) }
         return Attempt(result: promise.futureResult) {
-            promise.fail(RegistrationFailure.closed)
+            promise.fail(RegistrationFailure.closed())
             connection.whenSuccess { $0.close(promise: nil) }
         }
     }
@@ -93,7 +90,8 @@ struct Registrar: Sendable {
 
     /// What the service asks for by name, the application's own wishes included.
     private var attributes: [String: String] {
-        var attributes = configuration.attributes
+        // What the library knows is asked for by its own name, or not at all.
+        var attributes = configuration.attributes.filter { !RegistrationAttribute.known.contains($0.key) }
         if let name = configuration.name { attributes[RegistrationAttribute.name] = name }
         if definition.http != nil, configuration.reusesStreams {
             attributes[RegistrationAttribute.reuseStreams] = "true"
@@ -138,7 +136,8 @@ struct Registrar: Sendable {
         case RegistrationFailure.refused(let sentence): .refused(sentence)
         case RegistrationFailure.notUnderstood(let reason): .notUnderstood(address, reason: reason)
         case RegistrationFailure.attributesUnknown: .notUnderstood(address, reason: "its answer is cut short")
-        case RegistrationFailure.closed: .unreachable(address, reason: "it closes the connection instead of an answer")
+        case RegistrationFailure.closed(let cause):
+            .unreachable(address, reason: "it closes the connection instead of an answer", cause: cause)
         case RegistrationFailure.clientAddressUnknown: .clientAddressUnknown(address)
         case RegistrationFailure.broken(let reason, let cause): .unreachable(address, reason: reason, cause: cause)
         default: .unreachable(address, reason: "\(failure)", cause: failure)

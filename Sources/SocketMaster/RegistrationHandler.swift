@@ -57,7 +57,7 @@ enum RegistrationFailure: Error {
     case attributesUnknown
     /// It closed the connection instead of an answer. One that does not know of attributes may do so: it takes them for
     /// frames.
-    case closed
+    case closed(cause: (any Error)? = nil)
     case notUnderstood(String)
     /// It does not tell clients' addresses, which the service has to know.
     case clientAddressUnknown
@@ -150,12 +150,12 @@ extension RegistrationHandler: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        fail(decoder.isAccepted ? .attributesUnknown : .closed, context)
+        fail(decoder.isAccepted ? .attributesUnknown : .closed(), context)
         context.fireChannelInactive()
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        fail(decoder.isAccepted ? .attributesUnknown : .closed, context)
+        fail(decoder.isAccepted ? .attributesUnknown : .closed(cause: error), context)
         context.fireErrorCaught(error)
     }
 

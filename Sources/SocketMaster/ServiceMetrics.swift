@@ -1,16 +1,18 @@
 import CoreMetrics
+import Registration
 
-/// What swift-metrics learns of a service. An application that has no metrics pays a call of a closure for each stream.
+/// What swift-metrics learns of a service. A session tells of its streams once for each of its reads at most, and once
+/// a second, not for each stream.
 ///
 /// They are made when the service is published: an application bootstraps its metrics before that.
 struct ServiceMetrics: Sendable {
     /// Sessions that are registered now.
     private let sessions: Meter
-    /// Connections of clients that are open now.
+    /// Streams of the proxy now: requests and raw connections, those included that the application has not accepted.
     private let streams: Meter
-    /// Connections of clients so far.
+    /// Streams so far.
     private let streamsOpened: Counter
-    /// Sessions that were registered in the place of one that had ended.
+    /// Sessions that took the place of one that was lost, or that the proxy drains.
     private let reconnects: Counter
     /// Registrations that came to nothing.
     private let registrationsFailed: Counter
@@ -26,32 +28,29 @@ struct ServiceMetrics: Sendable {
         registrationsFailed = counter("socketmaster_registrations_failed_total")
     }
 
-    /// - Parameter isAnother: it takes the place of one that has ended.
-    func sessionBegan(isAnother: Bool) {
-        sessions.increment()
-        if isAnother { reconnects.increment() }
-    }
+    func sessionBegan() { sessions.increment() }
 
     func sessionEnded() { sessions.decrement() }
 
+    func reconnected() { reconnects.increment() }
+
     func registrationFailed() { registrationsFailed.increment() }
 
-    /// There are so many streams more, or fewer.
-    func streamsChanged(by count: Int) {
-        if count > 0 {
-            streams.increment(by: Double(count))
-            streamsOpened.increment(by: Int64(count))
-        } else if count < 0 {
-            streams.decrement(by: Double(-count))
-        }
+    /// - Parameters:
+    ///   - opened: so many were opened.
+    ///   - more: so many there are more than before, or fewer.
+    func tellStreams(opened: Int, more: Int) {
+        if opened > 0 { streamsOpened.increment(by: Int64(opened)) }
+        if more > 0 { streams.increment(by: Double(more)) }
+        if more < 0 { streams.decrement(by: Double(-more)) }
     }
 }
 
 extension SocketDefinition {
     /// What the service is called where it is told of: its own name, or what it serves.
     func title(_ configuration: SocketMasterConfiguration) -> String {
-        if let name = configuration.name { return name }
+        if let name = configuration.name { return name.withoutKeys }
         guard let http else { return "raw" }
-        return (http.domainSuffix.isEmpty ? "*" : http.domainSuffix) + http.pathPrefix
+        return ((http.domainSuffix.isEmpty ? "*" : http.domainSuffix) + http.pathPrefix).withoutKeys
     }
 }

@@ -5,6 +5,7 @@ import Yamux
 extension SessionHandler {
     /// Once a second: is the proxy alive, does it take what is sent, and which streams have had their time?
     func ticked() {
+        tellMetrics()
         guard let context, phase == .open else { return }
         let now = context.eventLoop.now
         switch state.nextLivenessStep(now: milliseconds(now)) {
@@ -159,6 +160,7 @@ extension SessionHandler {
         let lost = streams.values
         streams = [:]
         for stream in lost { stream.fail(error) }
+        tellMetrics()
         context?.close(promise: nil)
         onEvent(.ended(reason: isOrderly ? "all was said" : reason))
         checkInvariants()

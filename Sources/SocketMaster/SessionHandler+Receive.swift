@@ -78,6 +78,7 @@ extension SessionHandler {
             state: StreamState(acceptedID: id), session: self, eventLoop: context.eventLoop, parent: acceptor.channel,
             peer: .init(local: channel.localAddress, remote: channel.remoteAddress))
         streams[id] = stream
+        streamsOpened += 1
         queuedCount += 1
         if !settings.bringsClientAddress { queued.append(stream) }
         receive(header, stream)

@@ -93,10 +93,9 @@ final class SessionHandler {
     var context: ChannelHandlerContext?
     var state: SessionState
     var reader = FrameReader()
-    var streams: [UInt32: StreamChannel] = [:] {
-        didSet { tellStreams() }
-    }
-    /// How many of them the metrics have been told of.
+    var streams: [UInt32: StreamChannel] = [:]
+    /// What the metrics have not been told yet, and how many streams they know of.
+    var streamsOpened = 0
     private var toldStreams = 0
     var tick: RepeatedTask?
     var drainDeadline: NIODeadline?
@@ -140,11 +139,12 @@ final class SessionHandler {
     var isLateScheduled = false
     var unwritableSince: NIODeadline?
 
-    private func tellStreams() {
-        let more = streams.count - toldStreams
-        guard more != 0 else { return }
-        toldStreams += more
-        settings.metrics?.streamsChanged(by: more)
+    /// What they do is not ours: not while bytes are taken apart.
+    func tellMetrics() {
+        assert(!isTakingApart, "no code of others runs while bytes are taken apart")
+        guard let metrics = settings.metrics, streamsOpened > 0 || streams.count != toldStreams else { return }
+        metrics.tellStreams(opened: streamsOpened, more: streams.count - toldStreams)
+        (streamsOpened, toldStreams) = (0, streams.count)
     }
 
     init(
@@ -204,6 +204,7 @@ extension SessionHandler: ChannelInboundHandler {
         isInReadCycle = false
         acceptor.passOn(from: self)
         flush()
+        tellMetrics()
         checkInvariants()
         context.fireChannelReadComplete()
     }

@@ -40,8 +40,8 @@ final class SessionPool: @unchecked Sendable {
         var backoff: Backoff
         /// What was last said in the log about this slot's failure, so that it is not said again and again.
         var lastFailure = ""
-        /// The next session is registered in the place of another one.
-        var hasHadSession = false
+        /// The next session takes the place of one that was lost, or that the proxy drains.
+        var isReplacing = false
     }
 
     private struct Session {
@@ -160,6 +160,7 @@ final class SessionPool: @unchecked Sendable {
         for index in slots.indices {
             if case .waiting(let task) = slots[index].phase { task.cancel() }
             slots[index].phase = .surplus
+            slots[index].isReplacing = false
         }
         for id in sessions.keys {
             sessions[id]?.isDraining = true
@@ -200,6 +201,7 @@ final class SessionPool: @unchecked Sendable {
             case .waiting(let task) where index >= count:
                 task.cancel()
                 slots[index].phase = .surplus
+                slots[index].isReplacing = false
             case .open(let session) where index >= count:
                 slots[index].phase = .surplus
                 sessions[session]?.isDraining = true
@@ -235,8 +237,7 @@ final class SessionPool: @unchecked Sendable {
     private func registered(_ index: Int, _ id: Int, _ accepted: AcceptedRegistration) {
         assert(sessions[id] == nil && attempts[id] == nil, "an attempt comes to one session")
         sessions[id] = Session(reference: accepted.session, slot: index, since: eventLoop.now)
-        registrar.metrics.sessionBegan(isAnother: slots.indices.contains(index) && slots[index].hasHadSession)
-        if slots.indices.contains(index) { slots[index].hasHadSession = true }
+        registrar.metrics?.sessionBegan()
         guard endPromise == nil else {
             accepted.session.drain(timeout: .zero)
             return
@@ -247,6 +248,8 @@ final class SessionPool: @unchecked Sendable {
             sessions[id]?.isWithdrawn = true
             return
         }
+        if slots[index].isReplacing { registrar.metrics?.reconnected() }
+        slots[index].isReplacing = false
         slots[index].phase = .open(session: id)
         slots[index].lastFailure = ""
         hasToldOfAttributes = false
@@ -267,7 +270,6 @@ final class SessionPool: @unchecked Sendable {
     }
 
     private func failed(_ index: Int, _ id: Int, _ failure: any Error) {
-        registrar.metrics.registrationFailed()
         guard endPromise == nil else { return endIfEmpty() }
         guard attemptIsWanted(index, id) else { return }
         if usesAttributes, mayDoWithoutAttributes(failure) {
@@ -277,6 +279,7 @@ final class SessionPool: @unchecked Sendable {
             return connect(index)
         }
         usesAttributes = true
+        registrar.metrics?.registrationFailed()
         let error = registrar.error(for: failure)
         // Somebody else may have taken it meanwhile.
         if error.code == .refused, sessions.isEmpty { chosenPort = nil }
@@ -301,7 +304,7 @@ final class SessionPool: @unchecked Sendable {
     /// Whether it was the attributes that the proxy did not understand, or may have been.
     private func mayDoWithoutAttributes(_ failure: any Error) -> Bool {
         switch failure {
-        case RegistrationFailure.attributesUnknown, RegistrationFailure.closed: !configuration.wantsClientAddress
+        case RegistrationFailure.attributesUnknown, RegistrationFailure.closed(_): !configuration.wantsClientAddress
         default: false
         }
     }
@@ -329,7 +332,7 @@ final class SessionPool: @unchecked Sendable {
             replace(session, id, isDrain: true)
         case .ended(let reason):
             sessions[id] = nil
-            registrar.metrics.sessionEnded()
+            registrar.metrics?.sessionEnded()
             hooks?.removed(session.reference)
             log.log(
                 level: session.isWithdrawn ? .debug : .info, "session ended",
@@ -344,6 +347,7 @@ final class SessionPool: @unchecked Sendable {
         guard endPromise == nil, case .open(id) = slots[session.slot].phase else { return }
         let pause = slots[session.slot].backoff.sessionEnded(
             after: eventLoop.now - session.since, isDrain: isDrain, chance: .random(in: 0...1))
+        slots[session.slot].isReplacing = true
         wait(session.slot, pause)
     }
 

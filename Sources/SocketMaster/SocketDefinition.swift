@@ -88,17 +88,27 @@ extension SocketDefinition {
 
 extension SocketDefinition: CustomReflectable {
     /// What is shown of it.
-    public var customMirror: Mirror { Mirror(reflecting: wire()) }
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: ["address": address.withoutKeys, "port": port, "http": http as Any, "tls": tls as Any],
+            displayStyle: .struct)
+    }
 }
 
 extension SocketDefinition.HTTP: CustomReflectable {
     /// What is shown of it.
     public var customMirror: Mirror {
-        Mirror(reflecting: Registration.SocketDefinition.HTTP(domainSuffix: domainSuffix, pathPrefix: pathPrefix))
+        Mirror(
+            self, children: ["domainSuffix": domainSuffix.withoutKeys, "pathPrefix": pathPrefix.withoutKeys],
+            displayStyle: .struct)
     }
 }
 
 extension SocketDefinition.TLS: CustomReflectable {
-    /// What is shown of it.
-    public var customMirror: Mirror { Mirror(reflecting: wire) }
+    /// What the two are and how long. The certificate's file may have a key in it.
+    public var customMirror: Mirror {
+        Mirror(
+            self, children: ["certificate": wire.certificateBytes, "key": wire.keyBytes], displayStyle: .struct)
+    }
 }

@@ -84,13 +84,13 @@ public struct SocketMasterBootstrap: Sendable {
     ///   - childChannelInitializer: Sets up the channel of a connection. What it gives is what the sequence brings.
     /// - Returns: The connections, in the type that `ServerBootstrap.bind` gives. The `localAddress` of its channel has
     ///   the port that is listened on, if the proxy tells it.
-    /// - Throws: `SocketMasterError`.
+    /// - Throws: `SocketMasterError`; `CancellationError` if the task is cancelled meanwhile.
     public func listen<Output: Sendable>(
         _ definition: SocketDefinition,
         serverBackPressureStrategy: NIOAsyncSequenceProducerBackPressureStrategies.HighLowWatermark? = nil,
         childChannelInitializer: @escaping @Sendable (any Channel) -> EventLoopFuture<Output>
     ) async throws -> NIOAsyncChannel<Output, Never> {
-        let (server, _) = try await start(definition, initializer: childChannelInitializer) { channel in
+        let (server, _, _) = try await start(definition, initializer: childChannelInitializer) { channel in
             var configuration = NIOAsyncChannel<Output, Never>.Configuration()
             if let serverBackPressureStrategy { configuration.backPressureStrategy = serverBackPressureStrategy }
             return try NIOAsyncChannel<Output, Never>(
@@ -100,9 +100,9 @@ public struct SocketMasterBootstrap: Sendable {
     }
 
     /// Publishes a service whose connections are wanted as they are, without pipelines.
-    /// - Throws: `SocketMasterError`.
+    /// - Throws: `SocketMasterError`; `CancellationError` if the task is cancelled meanwhile.
     public func listen(_ definition: SocketDefinition) async throws -> SocketMasterListener {
-        let (connections, channel) = try await start(definition, initializer: SocketMasterConnection.initialize) {
+        let (connections, channel, log) = try await start(definition, initializer: SocketMasterConnection.initialize) {
             channel in
             try ConnectionSequence(channel)
         }
@@ -110,7 +110,8 @@ public struct SocketMasterBootstrap: Sendable {
     }
 
     /// Publishes a service for as long as a function runs. When that returns or throws, the listener closes in good
-    /// order, and this waits for it.
+    /// order, and this waits for it: for `SocketMasterConfiguration.drainTimeout` at most, also in a task that has been
+    /// cancelled.
     ///
     /// ```swift
     /// try await SocketMasterBootstrap().withListener(SocketDefinition(port: 9000)) { listener in
@@ -119,9 +120,9 @@ public struct SocketMasterBootstrap: Sendable {
     /// ```
     /// - Throws: `SocketMasterError` if the service could not be published, and what the function throws.
     public func withListener<Result>(
-        _ definition: SocketDefinition, isolation: isolated (any Actor)? = #isolation,
-        _ body: (SocketMasterListener) async throws -> Result
-    ) async throws -> Result {
+        _ definition: SocketDefinition, isolation actor: isolated (any Actor)? = #isolation,
+        _ body: (SocketMasterListener) async throws -> sending Result
+    ) async throws -> sending Result {
         let listener = try await listen(definition)
         do {
             let result = try await body(listener)
@@ -137,12 +138,15 @@ public struct SocketMasterBootstrap: Sendable {
     private func start<Output: Sendable, Wrapped: Sendable>(
         _ definition: SocketDefinition, initializer: @escaping @Sendable (any Channel) -> EventLoopFuture<Output>,
         wrap: @escaping @Sendable (any Channel) throws -> Wrapped
-    ) async throws -> (Wrapped, any Channel) {
+    ) async throws -> (Wrapped, any Channel, Logger) {
         let group = group ?? MultiThreadedEventLoopGroup.singleton
-        let registrar = Registrar(address: proxy, definition: definition, configuration: configuration, log: log)
-        try registrar.wholeDefinition.validate()
+        var checked = Registrar(address: proxy, definition: definition, configuration: configuration, log: log)
+        try checked.wholeDefinition.validate()
+        checked.metrics = ServiceMetrics(service: definition.title(configuration), port: definition.port)
+        let registrar = checked
+        let log = registrar.log
         let loop = group.next()
-        let pool = SessionPool(eventLoop: loop, group: group, registrar: registrar, log: registrar.log)
+        let pool = SessionPool(eventLoop: loop, group: group, registrar: registrar, log: log)
         let listener = ListenerChannel<Output>(
             eventLoop: loop, shutDown: { pool.shutDown(quiet: $0, ended: $1) },
             setWithdrawn: { pool.setWithdrawn($0, promise: $1) })
@@ -166,11 +170,12 @@ public struct SocketMasterBootstrap: Sendable {
                 try await pool.start(hooks).get()
             } catch {
                 try? await listener.close().get()
-                throw error
+                // Nobody else can have closed it.
+                throw Task.isCancelled ? CancellationError() : error
             }
         } onCancel: {
             listener.close(promise: nil)
         }
-        return (wrapped, listener)
+        return (wrapped, listener, log)
     }
 }

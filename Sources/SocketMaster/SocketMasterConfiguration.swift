@@ -5,10 +5,11 @@ import Registration
 public struct SocketMasterConfiguration: Sendable {
     /// What the service calls itself in the proxy's log.
     public var name: String?
-    /// Which program the service is: 32 lower-case hexadecimal digits at random. What a session of one program has lost
-    /// is tried at another program first. Without it the process is one program.
+    /// Which program the service is: any text that is no other program's, 32 hexadecimal digits at random for example.
+    /// What a session of one program has lost is tried at another program first. Without it the process is one.
     public var instance: String?
-    /// Attributes that this library does not know, for a proxy that does. What it knows is set here by its own name.
+    /// Attributes that this library does not know, for a proxy that does. Those that it knows are ignored here: each has
+    /// a property of its own.
     public var attributes: [String: String] = [:]
     /// How many sessions it registers, 1 to 256. Without a number it is one for each reactor of the proxy, so that the
     /// clients of the service are served on all its processors.
@@ -51,7 +52,8 @@ extension SocketMasterConfiguration: CustomReflectable {
         Mirror(
             self,
             children: [
-                "name": name as Any, "instance": instance as Any, "attributes": RegistrationAttribute.shown(attributes),
+                "name": name?.withoutKeys as Any, "instance": instance?.withoutKeys as Any,
+                "attributes": RegistrationAttribute.shown(attributes),
                 "sessions": sessions as Any, "reusesStreams": reusesStreams, "marksLoops": marksLoops,
                 "wantsClientAddress": wantsClientAddress, "prefersClientAddress": prefersClientAddress,
                 "waitsForProxy": waitsForProxy, "reconnectDelay": reconnectDelay,

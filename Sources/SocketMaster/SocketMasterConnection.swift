@@ -23,12 +23,13 @@ public struct SocketMasterConnection: Sendable {
     /// `inbound` ends when the client has ended its side, and `outbound` may go on then; `outbound.finish()` ends this
     /// side while the client's goes on. Both throw if the connection is reset, or the proxy is lost.
     public func executeThenClose<Result>(
+        isolation actor: isolated (any Actor)? = #isolation,
         _ body: (
             _ inbound: NIOAsyncChannelInboundStream<ByteBuffer>,
             _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>
-        ) async throws -> Result
-    ) async throws -> Result {
-        try await streams.executeThenClose(body)
+        ) async throws -> sending Result
+    ) async throws -> sending Result {
+        try await streams.executeThenClose(isolation: actor, body)
     }
 
     static func initialize(_ channel: any Channel) -> EventLoopFuture<SocketMasterConnection> {
@@ -55,12 +56,13 @@ private final class ConnectionStreams: Sendable {
     }
 
     func executeThenClose<Result>(
+        isolation actor: isolated (any Actor)?,
         _ body: (
             _ inbound: NIOAsyncChannelInboundStream<ByteBuffer>,
             _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>
-        ) async throws -> Result
-    ) async throws -> Result {
+        ) async throws -> sending Result
+    ) async throws -> sending Result {
         isServed.store(true, ordering: .releasing)
-        return try await streams.executeThenClose(body)
+        return try await streams.executeThenClose(isolation: actor, body)
     }
 }

@@ -34,10 +34,15 @@ public struct SocketMasterError: Error, Sendable {
     /// The error of the system or of SwiftNIO behind it, if there is one.
     public let cause: (any Error)?
 
-    private init(_ code: Code, _ message: String, cause: (any Error)? = nil) {
+    /// An error of one's own, for tests of what an application makes of it.
+    public init(code: Code, message: String, cause: (any Error)? = nil) {
         self.code = code
         self.message = message
         self.cause = cause
+    }
+
+    private init(_ code: Code, _ message: String, cause: (any Error)? = nil) {
+        self.init(code: code, message: message, cause: cause)
     }
 }
 

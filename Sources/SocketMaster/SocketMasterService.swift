@@ -56,7 +56,8 @@ public struct SocketMasterService: Sendable {
 
     /// Publishes the service and serves until the task is cancelled or, in a group of services, a graceful shutdown
     /// begins. Returns when all connections have ended.
-    /// - Throws: `SocketMasterError` if it could not be published.
+    /// - Throws: `SocketMasterError` if it could not be published; `CancellationError` if the task was cancelled
+    ///   before it was.
     public func run() async throws {
         switch serving {
         case .connections(let body):
@@ -73,7 +74,11 @@ public struct SocketMasterService: Sendable {
             } channel: {
                 $0.channel
             } serve: {
-                try await $0.executeThenClose { connections in for try await _ in connections {} }
+                do {
+                    try await $0.executeThenClose { connections in for try await _ in connections {} }
+                } catch is CancellationError {
+                    // As for connections: the end that was asked for.
+                }
             }
         }
     }
@@ -88,7 +93,7 @@ public struct SocketMasterService: Sendable {
             server = try await cancelWhenGracefulShutdown { try await listen() }
         } catch {
             // It has waited for its proxy until the group ended.
-            guard Task.isShuttingDownGracefully else { throw error }
+            guard error is CancellationError, Task.isShuttingDownGracefully else { throw error }
             return
         }
         let channel = channel(server)

@@ -47,6 +47,27 @@ import Testing
         #expect(try meter("sessions") == 2 && counter("reconnects") == 1)
     }
 
+    @Test func `an end, a withdrawal and a proxy without attributes are no failures`() throws {
+        let ending = PoolFixture(metrics: metrics)
+        ending.answer = nil
+        ending.start()
+        ending.shutDown()
+        #expect(ending.hasEnded)
+        #expect(try counter("registrations_failed") == 0 && counter("reconnects") == 0)
+
+        let withdrawn = PoolFixture(metrics: metrics)
+        withdrawn.start()
+        #expect(withdrawn.setWithdrawn(true) && withdrawn.setWithdrawn(false))
+        withdrawn.advance(by: .seconds(5))
+        #expect(try counter("registrations_failed") == 0 && counter("reconnects") == 0)
+
+        let old = PoolFixture(metrics: metrics)
+        old.complaint = .attributesUnknown
+        old.start()
+        #expect(old.live == 1)
+        #expect(try counter("registrations_failed") == 0)
+    }
+
     @Test func `a service is called by its name, or by what it serves`() {
         var configuration = SocketMasterConfiguration()
         #expect(SocketDefinition(port: 80).title(configuration) == "raw")

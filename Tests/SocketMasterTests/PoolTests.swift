@@ -46,9 +46,9 @@ final class PoolFixture: @unchecked Sendable {
         var configuration = SocketMasterConfiguration()
         change(&configuration)
         let log = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-        let registrar = Registrar(
-            address: .standard, definition: SocketDefinition(port: port), configuration: configuration, log: log,
-            metrics: metrics)
+        var registrar = Registrar(
+            address: .standard, definition: SocketDefinition(port: port), configuration: configuration, log: log)
+        registrar.metrics = metrics
         pool = SessionPool(eventLoop: loop, group: loop, registrar: registrar, log: log) {
             [unowned self] _, port, hasAttributes, _, onEvent in
             register(port, hasAttributes, onEvent)
@@ -76,7 +76,7 @@ final class PoolFixture: @unchecked Sendable {
             }
         }
         loop.execute { try! work() }
-        return Registrar.Attempt(result: promise.futureResult) { promise.fail(RegistrationFailure.closed) }
+        return Registrar.Attempt(result: promise.futureResult) { promise.fail(RegistrationFailure.closed()) }
     }
 
     func start() {
@@ -171,7 +171,7 @@ private let twoReactors = ["port": "80", "reactors": "2"]
 }
 
 @Test func `a proxy that knows no attributes is asked without them, and the next one with them again`() {
-    for complaint in [RegistrationFailure.attributesUnknown, .closed] {
+    for complaint in [RegistrationFailure.attributesUnknown, .closed()] {
         let fixture = PoolFixture()
         fixture.complaint = complaint
         fixture.start()

@@ -141,6 +141,12 @@ private let accepted = RegistrationResponse(status: "OK", attributes: ["port": "
     }
     #expect(asked["name"] == "web" && asked["loop-marks"] == "true" && asked["reuse-streams"] == "true")
     #expect(asked["new"] == "1" && asked["instance"] != "other" && asked.count == 5)
+    // Whoever could ask for these besides would get what the library does not expect.
+    let known = Dictionary(uniqueKeysWithValues: RegistrationAttribute.known.map { ($0, "true") })
+    for http in [SocketMaster.SocketDefinition.HTTP(), nil] {
+        let plain = attributes(http: http) { _ in }
+        #expect(attributes(http: http) { $0.attributes = known } == plain)
+    }
     // Only requests come back, and only they can share a stream.
     #expect(attributes(http: nil) { $0.marksLoops = true }.keys.sorted() == ["instance"])
 }

@@ -37,6 +37,8 @@ private func soundWire() -> Registration.SocketDefinition { soundDefinition().wi
 private func configuration() -> SocketMasterConfiguration {
     var configuration = SocketMasterConfiguration()
     configuration.attributes = ["token": key.text, key.text: "1"]
+    configuration.name = key.text
+    configuration.instance = key.text
     return configuration
 }
 
@@ -56,7 +58,7 @@ private func registrar() -> Registrar {
 
 private func handler() -> RegistrationHandler {
     let promise = EmbeddedEventLoop().makePromise(of: AcceptedRegistration.self)
-    promise.fail(RegistrationFailure.closed)
+    promise.fail(RegistrationFailure.closed())
     let bytes = SecretBytes(.registration, soundWire().encoded())
     return RegistrationHandler(registration: bytes, hasAttributes: true, promise: promise) { _ in nil }
 }
@@ -83,7 +85,7 @@ private func holders() -> [String: [Any]] {
         "SocketDefinition.TLS": [
             definition().tls as Any, SocketDefinition.TLS(certificate: [], key: key.bytes), wire().tls as Any,
         ],
-        "SocketMasterConfiguration": [configuration()],
+        "SocketMasterConfiguration": [configuration(), SocketMasterBootstrap(configuration: configuration())],
         "CanonicalDefinition": [(try? CanonicalDefinition(soundWire())) as Any],
         "RegistrationDecoder": [
             decoder(wire().encoded().dropLast(100)), decoder(wire().encoded().dropLast(700)),
