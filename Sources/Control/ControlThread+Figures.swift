@@ -9,17 +9,30 @@ extension ControlThread {
         for (slot, listener) in registry.listeners.open.sorted(by: { $0.slot < $1.slot }) {
             let waiting = plane.waitingClients.onListener(slot)
             let bytes = plane.waitingBytes.onListener(slot)
-            log.notice("on \(listener.address): waiting \(waiting) with \(bytes) bytes; \(text(ofListener: slot))")
+            let figures = text { plane.sum($0, ofListener: slot) }
+            log.notice("on \(listener.address): waiting \(waiting) with \(bytes) bytes; \(figures)")
         }
-        // Clients of listeners that have been closed, if something has become of any.
-        let closed = plane.limits.listeners
-        guard ListenerCounter.allCases.contains(where: { plane.sum($0, ofListener: closed) > 0 }) else { return }
-        log.notice("on ports that have been closed: \(text(ofListener: closed))")
+        let closed = text { sumOfClosed($0) }
+        guard ListenerCounter.allCases.contains(where: { sumOfClosed($0) > 0 }) else { return }
+        log.notice("on ports that have been closed: \(closed)")
+    }
+
+    /// The listener has been closed by all reactors: its figures are added to those of all that were before it.
+    func keepFigures(ofClosed slot: Int) {
+        for counter in ListenerCounter.allCases {
+            figuresOfClosed[counter, default: 0] += plane.sum(counter, ofListener: slot)
+        }
+        plane.clearFigures(ofListener: slot)
+    }
+
+    /// What was counted until listeners were closed, and what has become of their clients since.
+    private func sumOfClosed(_ counter: ListenerCounter) -> UInt64 {
+        figuresOfClosed[counter, default: 0] + plane.sum(counter, ofListener: plane.limits.listeners)
     }
 
     /// The first figures always, and of the many ways of being turned away those that have happened.
-    private func text(ofListener slot: Int) -> String {
-        counterTexts.map { (text: $0, count: plane.sum($0.counter, ofListener: slot)) }
+    private func text(_ sum: (ListenerCounter) -> UInt64) -> String {
+        counterTexts.map { (text: $0, count: sum($0.counter)) }
             .filter { $0.text.isAlwaysShown || $0.count > 0 }
             .map { "\($0.text.label) \($0.count)" }.joined(separator: ", ")
     }

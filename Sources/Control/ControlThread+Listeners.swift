@@ -101,6 +101,7 @@ extension ControlThread {
             let isClosed = plane.peers.allSatisfy { $0.listenerWords.load(slot) == UInt64(listener.generation) }
             guard isClosed else { continue }
             tellLastFailures(ofListener: slot, listener)
+            keepFigures(ofClosed: slot)
             registry.listenerIsClosed(slot)
             listenerSockets[slot] = nil
             log.info(

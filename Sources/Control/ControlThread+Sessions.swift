@@ -151,7 +151,7 @@ extension ControlThread {
         let clients =
             "\(counted(Int(clamping: waiting), "client")) \(waiting == 1 ? "was" : "were") waiting on its port"
         news.released =
-            "released \(route) after \(milliseconds) ms: \(waiting == 0 ? "nobody had to wait" : clients)"
+            "released \(route) after \(milliseconds) ms: \(waiting == 0 ? "nobody is waiting" : clients)"
         return news
     }
 

@@ -55,6 +55,8 @@ public final class ControlThread {
     var untold: [SessionHandle: RegistrationNews] = [:]
     var listenersToOpen: [Int] = []
     var listenersToClose: [Int] = []
+    /// What had been counted for listeners when they were closed.
+    var figuresOfClosed: [ListenerCounter: UInt64] = [:]
 
     /// After a start that has failed on the way: nothing that reactors read may go before the process does.
     var itself: ControlThread?

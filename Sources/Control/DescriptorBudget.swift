@@ -21,6 +21,19 @@ struct DescriptorBudget: Equatable {
 
     /// - Throws: a sentence if the limit leaves no room.
     init(limit: Int, settings: Settings, reactors: Int) throws(StartFailure) {
+        self.init(dividing: limit, settings, reactors)
+        guard sum <= limit else {
+            throw StartFailure(
+                .configuration,
+                "\(counted(connections, "client")), \(counted(sessions, "session")), \(pending) registrations at once, "
+                    + "\(counted(pipes * reactors, "pipe")) and other open files need \(enough(settings)) descriptors, "
+                    + "but only \(limit) are allowed; raise the hard limit (ulimit -Hn, LimitNOFILE=), or lower "
+                    + "--max-connections, --max-sessions, --max-pending, --pipes or --reactors.")
+        }
+    }
+
+    /// Whether it fits or not.
+    private init(dividing limit: Int, _ settings: Settings, _ reactors: Int) {
         let defaults = DataPlaneLimits()
         self.limit = limit
         self.reactors = reactors
@@ -31,15 +44,13 @@ struct DescriptorBudget: Equatable {
         listeners = max(1, min(defaults.listeners, limit / 8 / (reactors + 1)))
         let rest = limit - fixed - sessions - pending - listeners * (reactors + 1) - 2 * pipes * reactors
         connections = settings.maximumConnections ?? max(1, min(settings.mostConnections, rest))
-        guard connections <= rest else {
-            throw StartFailure(
-                .configuration,
-                "\(counted(connections, "client")), \(counted(sessions, "session")), \(pending) registrations at once, "
-                    + "\(counted(pipes * reactors, "pipe")) and other open files need "
-                    + "\(limit - rest + connections) descriptors, but only \(limit) are allowed; raise the hard limit "
-                    + "(ulimit -Hn, LimitNOFILE=), or lower --max-connections, --max-sessions, --max-pending, --pipes "
-                    + "or --reactors.")
-        }
+    }
+
+    /// A limit that would do. What is divided by default grows with it, so the sum of this one is not enough.
+    private func enough(_ settings: Settings) -> Int {
+        var budget = self
+        while budget.sum > budget.limit { budget = DescriptorBudget(dividing: budget.sum, settings, reactors) }
+        return budget.limit
     }
 
     var sum: Int { fixed + connections + sessions + pending + listeners * (reactors + 1) + 2 * pipes * reactors }

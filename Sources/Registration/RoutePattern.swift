@@ -52,9 +52,8 @@ private func dropPort(
     guard !bytes.contains(UInt8(ascii: "[")), bytes.firstIndex(of: UInt8(ascii: ":")) == colon else {
         throw .domainIsAddress(text)
     }
-    guard parseDecimal(bytes[(colon + 1)...], limit: 65_535) == port else {
-        throw .domainPort(text, registered: port)
-    }
+    guard let given = parseDecimal(bytes[(colon + 1)...], limit: 65_535) else { throw .domainInvalid(text) }
+    guard given == port else { throw .domainPort(text, registered: port) }
     bytes = bytes[..<colon]
 }
 

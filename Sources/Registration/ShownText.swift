@@ -9,6 +9,12 @@ extension String {
         while let begin = rest.firstRange(of: "-----BEGIN") {
             result += String(rest[..<begin.lowerBound]).withoutKeyLines
             let block = rest[begin.lowerBound...]
+            // A sentence may speak of such a line.
+            if isSpokenOf(rest[begin.upperBound...]) {
+                result += String(rest[begin])
+                rest = rest[begin.upperBound...]
+                continue
+            }
             let end = block.firstRange(of: "-----END").flatMap { end in
                 block[end.upperBound...].firstRange(of: "-----")?.upperBound
             }
@@ -17,6 +23,13 @@ extension String {
             rest = block[after...]
         }
         return result + String(rest).withoutKeyLines
+    }
+
+    /// Whether what stands behind "-----BEGIN" goes on as a sentence does, and not as the line of a block.
+    private func isSpokenOf(_ rest: Substring) -> Bool {
+        let label = rest.prefix { $0.isUppercase && $0.isASCII || $0 == " " }
+        guard let next = rest[label.endIndex...].first, !label.isEmpty else { return false }
+        return next == ";" || label.last == " " && next.isLowercase
     }
 
     /// So many letters of base64 in a row are more than any word has. A line of PEM has 64, but for the last one.

@@ -8,8 +8,8 @@ public struct SocketMasterConfiguration: Sendable {
     /// Which program the service is: any text that is no other program's, 32 hexadecimal digits at random for example.
     /// What a session of one program has lost is tried at another program first. Without it the process is one.
     public var instance: String?
-    /// Attributes that this library does not know, for a proxy that does. Those that it knows are ignored here: each has
-    /// a property of its own.
+    /// Attributes that this library does not know, for a proxy that does. Those that it knows are ignored here: each
+    /// has a property of its own.
     public var attributes: [String: String] = [:]
     /// How many sessions it registers, 1 to 256. Without a number it is one for each reactor of the proxy, so that the
     /// clients of the service are served on all its processors.

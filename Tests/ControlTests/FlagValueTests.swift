@@ -163,6 +163,21 @@ struct DescriptorBudgetTests {
         #expect(throws: StartFailure.self) { try DescriptorBudget(limit: 32, settings: Settings(), reactors: 2) }
     }
 
+    /// What is divided by default grows with the limit.
+    @Test(arguments: [30, 64, 70, 80, 5_000]) func theSentenceNamesALimitThatWouldDo(limit: Int) throws {
+        var settings = Settings()
+        if limit > 1_000 { settings.maximumConnections = 10_000 }
+        do {
+            _ = try DescriptorBudget(limit: limit, settings: settings, reactors: 2)
+            Issue.record("\(limit) is enough")
+        } catch {
+            let named = error.description.firstMatch(of: /need (\d+) descriptors/).flatMap { Int($0.output.1) }
+            let enough = try #require(named)
+            #expect(enough > limit && enough < 4 * limit + 100)
+            _ = try DescriptorBudget(limit: enough, settings: settings, reactors: 2)
+        }
+    }
+
     @Test func whatFlagsSayIsKept() throws {
         var settings = Settings()
         settings.maximumConnections = 64

@@ -35,10 +35,10 @@ var printed = map[string]func(t *testing.T, b printedBlock){
 	"Services.md: socketmaster-publish --port 8000 --http --to 127.0.0.1:3000 -- python3 -m http.server 3000 --bind 127.0.0.1":     publishesPython,
 	"Protocol.md: import socket": servesFromPython,
 
-	"Deploying.md: make dist":                          parses("it writes to /usr/local"),
-	"Deploying.md: [Unit]":                             fitsSystemd,
-	"Figures.md: kill -USR1 \"$(pidof socketmaster)\"": asksForFigures,
-	"Log.md: 2026-11-30T09:21:07.104Z info registered example.com/a on [::]:443 for 127.0.0.1:53312: 2 sessions, reactor 1": isALineOfTheLog,
+	"Deploying.md: make dist":                      parses("it writes to /usr/local"),
+	"Deploying.md: [Unit]":                         fitsSystemd,
+	"Figures.md: kill -USR1 $(pidof socketmaster)": asksForFigures,
+	"Log.md: 2026-11-30T09:21:07.104Z info registered example.com/a on *:443 for 127.0.0.1:53312: 2 sessions, reactor 1": isALineOfTheLog,
 
 	"PublishAnything.md: socketmaster-publish --port 443 --domain example.com --path / --cert cert.pem --key key.pem --to 127.0.0.1:3000": publishesAsWebSite,
 	"PublishAnything.md: socketmaster-publish --port 8000 --http --to 127.0.0.1:3000 -- python3 -m http.server 3000 --bind 127.0.0.1":     publishesPython,

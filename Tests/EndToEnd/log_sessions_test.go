@@ -19,7 +19,7 @@ func TestTheLogSaysHowManySessionsARouteHasLeft(t *testing.T) {
 	}
 	next = p.awaitLog(`held: `, next)
 	p.dialPeer(onPath(port, "/"))
-	p.awaitLog(`released .* after \d+ ms: nobody had to wait$`, next)
+	p.awaitLog(`released .* after \d+ ms: nobody is waiting$`, next)
 }
 
 // A service that says that it goes has lost nothing, and neither have its clients.

@@ -34,9 +34,9 @@ func `what is no domain is refused`(text: String) {
 
 @Test func `each mistake in a suffix has its own sentence`() {
     #expect(throws: RegistrationRefusal.domainPort("a:81", registered: 8_000)) { try pattern("a:81") }
-    #expect(throws: RegistrationRefusal.domainPort("a:", registered: 8_000)) { try pattern("a:") }
-    #expect(throws: RegistrationRefusal.domainPort("a:+8000", registered: 8_000)) { try pattern("a:+8000") }
-    #expect(throws: RegistrationRefusal.domainPort("a:99999999999999999999", registered: 8_000)) {
+    #expect(throws: RegistrationRefusal.domainInvalid("a:")) { try pattern("a:") }
+    #expect(throws: RegistrationRefusal.domainInvalid("a:+8000")) { try pattern("a:+8000") }
+    #expect(throws: RegistrationRefusal.domainInvalid("a:99999999999999999999")) {
         try pattern("a:99999999999999999999")
     }
     #expect(throws: RegistrationRefusal.domainIsAddress("[::1]")) { try pattern("[::1]") }
@@ -45,6 +45,10 @@ func `what is no domain is refused`(text: String) {
     #expect(throws: RegistrationRefusal.domainWildcard("*.a")) { try pattern("*.a") }
     #expect(throws: RegistrationRefusal.domainNotASCII("bücher.example")) { try pattern("bücher.example") }
     #expect(throws: RegistrationRefusal.domainInvalid("..")) { try pattern("..") }
+    // What stands behind a colon may be no port at all.
+    for text in ["https://x.com/", "x.com:", "x.com:a"] {
+        #expect(throws: RegistrationRefusal.domainInvalid(text)) { try pattern(text) }
+    }
 }
 
 @Test(arguments: ["/", "/a", "/a/", "//", "/a b", "/ü", "/%20", "/a?b", "/.", "/..", "/a/.", "/a/..", "/.a/..b/c"])

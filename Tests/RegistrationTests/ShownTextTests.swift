@@ -22,7 +22,10 @@ func `what looks like a key is left out`(text: String, shown: String) {
 @Test(arguments: [
     "", "example.com", "/api/v1/orders", "-----", "/tmp/TestPublishSaysWhatIsWrong123456789/001/certificates/cert.pem",
     "/var/lib/socketmaster/certificates/ProductionCertificates2026/orders/example", String(repeating: "a", count: 300),
-    "/550e8400e29b41d4a716446655440000", String(repeating: "A1", count: 19), "Zürich/Straße",
+    "/550e8400e29b41d4a716446655440000",
+    "no line begins with -----BEGIN CERTIFICATE; give the chain in PEM",
+    "no line begins with -----BEGIN PRIVATE KEY or the like; give the key in PEM",
+    String(repeating: "A1", count: 19), "Zürich/Straße",
 ])
 func `names, hosts and paths are shown as they are`(text: String) {
     #expect(text.withoutKeys == text)
