@@ -110,9 +110,9 @@ test-tls: build ## lets testssl.sh and sslyze look at its TLS; 5 minutes
 
 tls-update-check: install ## builds and tests with the newest swift-nio-ssl, whatever version is pinned
 	@export SOCKETMASTER_NEWEST_TLS=1
-	kept=$$(mktemp)
-	cp Package.resolved $$kept
-	trap 'mv $$kept Package.resolved' EXIT
+	kept=$$(mktemp -u)
+	[ ! -e Package.resolved ] || cp Package.resolved $$kept
+	trap 'rm -f Package.resolved; [ ! -e $$kept ] || mv $$kept Package.resolved' EXIT
 	build() { swift build --scratch-path .build-tls-update "$$@"; }
 	swift package --scratch-path .build-tls-update update swift-nio-ssl
 	grep -A 6 '"swift-nio-ssl"' Package.resolved

@@ -85,8 +85,7 @@ func part(_ listener: SocketMasterListener, _ database: Database) async throws {
 
 // isServiceGroup is for parts of programs that have the package trait ServiceLifecycle, which that of Hummingbird brings.
 func isServiceGroup(t *testing.T, b printedBlock) {
-	skipWithoutHummingbird(t)
-	expectCompiles(t, os.Getenv("E2E_HUMMINGBIRD"), "part.swift", `import Logging
+	expectCompiles(t, hummingbirdBuild(t), "part.swift", `import Logging
 import NIOCore
 import NIOHTTP1
 import ServiceLifecycle
@@ -100,16 +99,9 @@ func part(_ logger: Logger) async throws {
 `+b.text+"}\n")
 }
 
-func skipWithoutHummingbird(t *testing.T) {
-	if os.Getenv("E2E_HUMMINGBIRD") == "" {
-		t.Skip("Hummingbird has not been built; make test-hummingbird does it")
-	}
-}
-
 // isHummingbird is for programs that have Hummingbird: they compile where it has been built.
 func isHummingbird(t *testing.T, b printedBlock) {
-	skipWithoutHummingbird(t)
-	expectCompiles(t, os.Getenv("E2E_HUMMINGBIRD"), "main.swift", b.text)
+	expectCompiles(t, hummingbirdBuild(t), "main.swift", b.text)
 }
 
 // expectCompiles lets the compiler look at a file, with the modules of a build of SwiftPM's.

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -137,12 +136,10 @@ func TestHummingbirdLogsNoKey(t *testing.T) {
 
 // A server that waits for TLS or HTTP/2 would fail every request that a proxy brings: it does not start.
 func TestHummingbirdServersThatNoProxyCanSpeakToAreRefused(t *testing.T) {
-	if os.Getenv("E2E_HUMMINGBIRD") == "" {
-		t.Skip("E2E_HUMMINGBIRD is not set: make test-hummingbird")
-	}
+	build := hummingbirdBuild(t)
 	words := map[string]string{"tls": "give the certificate to the SocketDefinition", "http2": "HTTP/2", "plaintext-http2": "HTTP/2"}
 	for kind, words := range words {
-		refused := startProcess(t, filepath.Join(os.Getenv("E2E_HUMMINGBIRD"), "test-hummingbird-refused"), kind)
+		refused := startProcess(t, filepath.Join(build, "test-hummingbird-refused"), kind)
 		refused.exitCode()
 		if said := refused.written(); !strings.Contains(said, words) || strings.Contains(said, "is served") {
 			t.Errorf("%s: it says %q", kind, said)

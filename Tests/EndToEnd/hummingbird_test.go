@@ -8,14 +8,20 @@ import (
 	"testing"
 )
 
-// startHummingbird starts an example that is built with the trait Hummingbird, which `make test-hummingbird` does.
-func startHummingbird(t *testing.T, p *proxy, name string, port int) *process {
+// hummingbirdBuild is where everything with the trait Hummingbird has been built; where it has not, the test is skipped.
+func hummingbirdBuild(t *testing.T) string {
 	t.Helper()
 	folder := os.Getenv("E2E_HUMMINGBIRD")
 	if folder == "" {
 		t.Skip("E2E_HUMMINGBIRD is not set: make test-hummingbird")
 	}
-	return startProcess(t, filepath.Join(folder, "example-hummingbird-"+name), portText(port), p.control)
+	return folder
+}
+
+// startHummingbird starts an example that is built with the trait Hummingbird, which `make test-hummingbird` does.
+func startHummingbird(t *testing.T, p *proxy, name string, port int) *process {
+	t.Helper()
+	return startProcess(t, filepath.Join(hummingbirdBuild(t), "example-hummingbird-"+name), portText(port), p.control)
 }
 
 func TestHummingbirdExamplesShareAPort(t *testing.T) {
