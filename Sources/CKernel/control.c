@@ -96,6 +96,11 @@ bool ck_has_bytes(int fd) {
     return ioctl(fd, SIOCINQ, &count) == 0 && count > 0;
 }
 
+bool ck_has_ended(int fd) {
+    struct pollfd socket = {.fd = fd, .events = POLLRDHUP};
+    return poll(&socket, 1, 0) > 0;
+}
+
 int ck_peer_process(int fd) {
     struct ucred peer;
     socklen_t size = sizeof peer;

@@ -44,4 +44,13 @@ public enum KernelError {
     public static var hostUnreachable: Int32 { @_noLocks get { -EHOSTUNREACH } }
     public static var networkUnreachable: Int32 { @_noLocks get { -ENETUNREACH } }
     public static var timedOut: Int32 { @_noLocks get { -ETIMEDOUT } }
+
+    /// Whether the socket has ended by the error. It says so once: who receives from it next hears of an orderly end.
+    @_noLocks
+    public static func endsSocket(_ result: Int) -> Bool {
+        switch Int32(truncatingIfNeeded: result) {
+        case connectionReset, brokenPipe, timedOut, hostUnreachable, networkUnreachable: true
+        default: false
+        }
+    }
 }

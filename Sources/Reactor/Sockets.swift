@@ -41,6 +41,10 @@ public enum Sockets {
     @_noLocks
     public static func hasBytes(_ fd: Int32) -> Bool { ck_has_bytes(fd) }
 
+    /// Whether the peer has finished, or the socket has an error. Whoever receives from it learns which.
+    @_noLocks
+    public static func hasEnded(_ fd: Int32) -> Bool { ck_has_ended(fd) }
+
     /// Receives what is there. Returns how much that was (0: the peer has finished), or a negative error number.
     @_noLocks
     public static func receiveNow(_ fd: Int32, _ bytes: UnsafeMutableRawBufferPointer) -> Int {

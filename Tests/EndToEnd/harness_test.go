@@ -235,6 +235,9 @@ func (p *proxy) awaitControl(control string) {
 }
 
 func (p *proxy) stop() {
+	if p.t.Failed() {
+		p.logSituation()
+	}
 	if !p.dead {
 		if p.hasExited() {
 			p.t.Errorf("the proxy ended by itself: %v", p.state)
@@ -247,6 +250,29 @@ func (p *proxy) stop() {
 	}
 	if p.t.Failed() {
 		p.t.Logf("flags %q, stderr of the proxy:\n%s", p.command.Args[1:], p.stderr.text())
+	}
+}
+
+// logSituation tells of a proxy whose test has failed what is gone once it has ended: its figures, which it writes into
+// its log, and what the kernel knows of its public ports' connections.
+func (p *proxy) logSituation() {
+	if p.dead || p.hasExited() {
+		return
+	}
+	from := p.stderr.count()
+	p.signal(syscall.SIGUSR1)
+	p.stderr.find(`now: `, from)
+	for _, match := range regexp.MustCompile(`listener opened: \S*:(\d+)`).FindAllStringSubmatch(p.stderr.text(), -1) {
+		port, _ := strconv.Atoi(match[1])
+		ofPort := fmt.Sprintf(":%04X ", port)
+		for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+			lines, _ := os.ReadFile(table)
+			for _, line := range strings.Split(string(lines), "\n") {
+				if strings.Contains(line, ofPort) {
+					p.t.Logf("%s: %s", table, strings.TrimSpace(line))
+				}
+			}
+		}
 	}
 }
 

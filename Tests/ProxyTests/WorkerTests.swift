@@ -63,6 +63,39 @@ struct WorkerTests {
         stepped.leave()
     }
 
+    /// The kernel may bring bytes and not the end behind them. So whoever has said something is looked at once more.
+    @Test func anEndThatTheKernelKeepsToItselfIsFoundOut() throws {
+        var pair: [Int32] = [0, 0]
+        try #require(unsafe socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &pair) == 0)
+        var stepped = try SteppedWorker()
+        stepped.worker.beginTurn()
+        let record = Connection(Client(fd: pair[0], listener: 0, listenerGeneration: 1))
+        let client = stepped.worker.insert(record, Exchange(now: stepped.worker.now))
+        stepped.worker.connections[client].isSettled = true
+        stepped.worker.armReceive(client)
+        // The beginning of a method: whose client it is cannot be known yet.
+        try #require(unsafe write(pair[1], "G", 1) == 1)
+        stepped.worker.ring.submitAndWait(milliseconds: 1_000)
+        stepped.worker.beginTurn()
+        stepped.worker.takeCompletions()
+        let hasClock = stepped.worker.timers.isScheduled(stepped.worker.lookTimer)
+        #expect(hasClock)
+        stepped.worker.lookForUntoldEnds()
+        #expect(stepped.worker.connections[client].receive == .armed, "it is there")
+        Glibc.close(pair[1])
+        stepped.worker.lookForUntoldEnds()
+        #expect(stepped.worker.connections[client].receive == .canceling, "it has gone, and nobody has said so")
+        // The end of the receive, and what the next one brings.
+        for _ in 0..<2 {
+            stepped.worker.ring.submitAndWait(milliseconds: 100)
+            stepped.worker.beginTurn()
+            stepped.worker.takeCompletions()
+        }
+        let isKnown = stepped.worker.connections[client].clientFinished || stepped.worker.connections[client].isClosing
+        #expect(isKnown)
+        stepped.leave()
+    }
+
     /// Blocks that have to go back wait for their owner's queue, and for nobody else's.
     @Test func returnsGoOnBehindAPeerWhoseQueueIsFull() throws {
         var stepped = try SteppedWorker(reactors: 3)

@@ -333,6 +333,8 @@ CK_HOT int ck_unacknowledged(int fd);
 CK_HOT uint64_t ck_acknowledged(int fd);
 /// Whether the peer has sent bytes that nobody has received.
 CK_HOT bool ck_has_bytes(int fd);
+// Whether the peer has finished or the socket has an error, which stays for whoever receives from it.
+CK_HOT bool ck_has_ended(int fd);
 /// The process at the other end of a unix socket when it connected, or 0.
 int ck_peer_process(int fd);
 /// The peer as text: address and port, or process and user. Returns the count of characters or -errno.

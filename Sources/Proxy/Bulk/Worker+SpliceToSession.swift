@@ -145,8 +145,12 @@ extension Worker {
         }
         let count = pipes.fill(pipe, from: connections[connection].client.fd, atMost: roomForFrame(connection, stream))
         guard count > 0 else {
-            // The receive finds out whether there is nothing yet, or nothing more.
             pipes.giveBack(pipe)
+            if KernelError.endsSocket(count) {
+                clientVanished(connection)
+                return 0
+            }
+            // The receive finds out whether there is nothing yet, or nothing more.
             connections[connection].isDry = true
             armReceive(connection)
             return 0

@@ -20,6 +20,7 @@ extension Worker {
             return close(connection, reset: true, counting: .resetNoMemory)
         }
         let sent = unsafe sendDirectly(connection, bytes)
+        guard sent >= 0 else { return clientVanished(connection) }
         guard unsafe putBehind(connection, UnsafeRawBufferPointer(rebasing: bytes[sent...])) else {
             books.bump(.resets)
             return close(connection, reset: true, counting: .resetNoMemory)
@@ -161,7 +162,7 @@ extension Worker {
         guard bytes.count >= DataPlaneLimits.smallestDirectSend, !connections[connection].client.tls.exists,
             !connections[connection].isSending, !connections[connection].hasUnsent
         else { return 0 }
-        // An error shows again with the send of the rest.
-        return max(0, unsafe Sockets.sendNow(connections[connection].client.fd, bytes))
+        let sent = unsafe Sockets.sendNow(connections[connection].client.fd, bytes)
+        return sent > 0 || KernelError.endsSocket(sent) ? sent : 0
     }
 }

@@ -102,6 +102,7 @@ extension Worker {
 
     /// 101, or a 2xx to CONNECT, has gone on.
     private mutating func becomeRelay(_ connection: Int32) {
+        guard !connections[connection].isClosing else { return }
         connections[connection].client.mode = .relay
         exchanges[connection].state.endReply()
         timers.cancel(connection)

@@ -180,8 +180,10 @@ extension Worker {
                 connectionExpired(node)
             } else if Int(node) < limits.connections + limits.sessions {
                 sessionExpired(node - Int32(limits.connections))
-            } else {
+            } else if node == acceptTimer {
                 resumeAccept()
+            } else {
+                lookForUntoldEnds()
             }
         }
     }

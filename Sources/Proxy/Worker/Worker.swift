@@ -68,6 +68,7 @@ struct Worker: ~Copyable {
 
     // What they have in common, each in the hands of a structure of its own.
     var accepting: Accepting
+    var untoldEnds = UntoldEnds()
     var waiting: Waiting
     var choosing: Choosing
     var queues: TurnQueues
@@ -126,7 +127,7 @@ struct Worker: ~Copyable {
         self.unusedLinks = IndexLinks(capacity: limits.streamsPerReactor)
         self.nowMicroseconds = Sockets.nowMicroseconds()
         self.now = nowMicroseconds / 1_000
-        self.timers = TimerWheel(capacity: limits.connections + limits.sessions + 1, now: now)
+        self.timers = TimerWheel(capacity: limits.connections + limits.sessions + 2, now: now)
         self.accepting = Accepting(listeners: limits.listeners)
         self.waiting = Waiting(start.plane)
         self.choosing = Choosing(seed: start.seed)
