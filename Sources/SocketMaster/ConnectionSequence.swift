@@ -1,52 +1,75 @@
+import Logging
 import NIOCore
+import Synchronization
 
-/// The connections of a listener's channel as a sequence that asks for more when some have been taken.
-struct ConnectionSequence: Sendable {
+/// The connections of a listener's channel as a sequence that asks for more when some have been taken. When it is let
+/// go, or who iterates over it ends, the listener closes: a service that nobody serves does not stay published.
+struct ConnectionSequence<Connection: Sendable>: Sendable {
     typealias Strategy = NIOAsyncSequenceProducerBackPressureStrategies.HighLowWatermark
-    typealias Producer = NIOAsyncSequenceProducer<SocketMasterConnection, Strategy, Delegate>
+    typealias Producer = NIOAsyncSequenceProducer<UntakenConnection<Connection>, Strategy, Delegate>
 
     let sequence: Producer
 
     /// Asks the channel on behalf of the sequence.
     struct Delegate: NIOAsyncSequenceProducerDelegate, Sendable {
         let channel: any Channel
+        let log: Logger
 
         func produceMore() {
             channel.eventLoop.execute { channel.pipeline.fireUserInboundEventTriggered(WantsConnections()) }
         }
 
         /// Nobody takes connections any more.
-        func didTerminate() { channel.close(promise: nil) }
+        func didTerminate() {
+            if channel.isActive { log.info("closing, because nobody takes its connections any more") }
+            channel.close(promise: nil)
+        }
     }
 
-    /// Has the listener's channel read on.
-    struct WantsConnections: Sendable {}
-
-    init(_ channel: any Channel) throws {
+    init(_ channel: any Channel, strategy: Strategy?, log: Logger) throws {
         let made = Producer.makeSequence(
-            backPressureStrategy: Strategy(lowWatermark: 2, highWatermark: 10), finishOnDeinit: true,
-            delegate: Delegate(channel: channel))
+            backPressureStrategy: strategy ?? Strategy(lowWatermark: 2, highWatermark: 10), finishOnDeinit: true,
+            delegate: Delegate(channel: channel, log: log))
         sequence = made.sequence
         try channel.pipeline.syncOperations.addHandler(ConnectionSink(made.source))
     }
 }
 
+/// Has the listener's channel read on.
+private struct WantsConnections: Sendable {}
+
+/// A connection in the sequence. It is reset if it leaves that without having been taken: nobody knows of it.
+final class UntakenConnection<Connection: Sendable>: Sendable {
+    private let initialized: InitializedConnection<Connection>
+    private let isTaken = Atomic<Bool>(false)
+
+    init(_ initialized: InitializedConnection<Connection>) { self.initialized = initialized }
+
+    deinit {
+        if !isTaken.load(ordering: .acquiring) { initialized.abandon() }
+    }
+
+    func take() -> Connection {
+        isTaken.store(true, ordering: .releasing)
+        return initialized.output
+    }
+}
+
 /// Puts what the listener's channel reads into the sequence, and reads on while that is wanted.
-private final class ConnectionSink: ChannelDuplexHandler {
-    typealias InboundIn = SocketMasterConnection
+private final class ConnectionSink<Connection: Sendable>: ChannelDuplexHandler {
+    typealias InboundIn = InitializedConnection<Connection>
     typealias OutboundIn = Never
     typealias OutboundOut = Never
 
-    private let source: ConnectionSequence.Producer.Source
+    private let source: ConnectionSequence<Connection>.Producer.Source
     private var isWanted = true
     private var isReadHeld = false
 
-    init(_ source: ConnectionSequence.Producer.Source) { self.source = source }
+    init(_ source: ConnectionSequence<Connection>.Producer.Source) { self.source = source }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        if case .stopProducing = source.yield(contentsOf: CollectionOfOne(Self.unwrapInboundIn(data))) {
-            isWanted = false
-        }
+        let connection = UntakenConnection(Self.unwrapInboundIn(data))
+        if case .stopProducing = source.yield(contentsOf: CollectionOfOne(connection)) { isWanted = false }
     }
 
     func read(context: ChannelHandlerContext) {
@@ -55,9 +78,7 @@ private final class ConnectionSink: ChannelDuplexHandler {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        guard event is ConnectionSequence.WantsConnections else {
-            return context.fireUserInboundEventTriggered(event)
-        }
+        guard event is WantsConnections else { return context.fireUserInboundEventTriggered(event) }
         isWanted = true
         if isReadHeld {
             isReadHeld = false

@@ -1,9 +1,9 @@
-import NIOCore
+package import NIOCore
 
 /// A connection that the application has initialized, on its way to whoever takes it.
-struct InitializedConnection<Output: Sendable>: Sendable {
+package struct InitializedConnection<Output: Sendable>: Sendable {
     let output: Output
-    let channel: any Channel
+    package let channel: any Channel
 
     /// Ends it, because nobody will ever take it.
     func abandon() {
@@ -14,7 +14,7 @@ struct InitializedConnection<Output: Sendable>: Sendable {
 
     /// Keeps what the initializer gave for as long as the channel is open: a `NIOAsyncChannel` that is let go before
     /// that, with nobody having written to its end, ends the process.
-    func keepUntilClosed() {
+    private func keepUntilClosed() {
         // It is reset when nobody has it any more.
         guard !(output is SocketMasterConnection) else { return }
         let output = output

@@ -123,7 +123,7 @@ final class ListenerChannel<Output: Sendable>: @unchecked Sendable {
         while count < Self.connectionsPerRead, let connection = connections.popFirst() {
             count += 1
             if connection.session.remove() { wakers[ObjectIdentifier(connection.session)]?() }
-            pipeline.fireChannelRead(connection.initialized.output)
+            pipeline.fireChannelRead(connection.initialized)
         }
         pipeline.fireChannelReadComplete()
         if autoRead, isOpen { pipeline.read() }
@@ -144,7 +144,7 @@ final class ListenerChannel<Output: Sendable>: @unchecked Sendable {
             phase = .quiet
             abandonAll()
         case .active: phase = .closing
-        // Whoever closes once more wants to know when all is over, as `executeThenClose` does.
+        // Whoever closes once more wants to know when all is over.
         case .closing, .quiet: return closePromise.futureResult.cascade(to: promise)
         case .closed:
             promise?.fail(ChannelError.alreadyClosed)
@@ -177,9 +177,7 @@ final class ListenerChannel<Output: Sendable>: @unchecked Sendable {
         isReadPending = false
         while let connection = connections.popFirst() {
             _ = connection.session.remove()
-            // Whoever was to take it may have gone.
-            connection.initialized.keepUntilClosed()
-            pipeline.fireChannelRead(connection.initialized.output)
+            pipeline.fireChannelRead(connection.initialized)
         }
         pipeline.fireChannelReadComplete()
         pipeline.fireChannelInactive()

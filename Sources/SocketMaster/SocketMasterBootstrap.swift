@@ -12,7 +12,7 @@ import Registration
 ///     }
 /// }
 /// try await server.executeThenClose { connections in
-///     for try await connection in connections { /* as with any other server */ }
+///     for await connection in connections { /* as with any other server */ }
 /// }
 /// ```
 ///
@@ -82,31 +82,20 @@ public struct SocketMasterBootstrap: Sendable {
     ///   - definition: Port, host and path, certificate. It is checked before anything is sent.
     ///   - serverBackPressureStrategy: How many connections wait in the sequence before no more are accepted.
     ///   - childChannelInitializer: Sets up the channel of a connection. What it gives is what the sequence brings.
-    /// - Returns: The connections, in the type that `ServerBootstrap.bind` gives. The `localAddress` of its channel has
-    ///   the port that is listened on, if the proxy tells it.
+    /// - Returns: The connections. Let go, it closes: keep it for as long as the service is to be reached.
     /// - Throws: `SocketMasterError`; `CancellationError` if the task is cancelled meanwhile.
     public func listen<Output: Sendable>(
         _ definition: SocketDefinition,
         serverBackPressureStrategy: NIOAsyncSequenceProducerBackPressureStrategies.HighLowWatermark? = nil,
         childChannelInitializer: @escaping @Sendable (any Channel) -> EventLoopFuture<Output>
-    ) async throws -> NIOAsyncChannel<Output, Never> {
-        let (server, _, _) = try await start(definition, initializer: childChannelInitializer) { channel in
-            var configuration = NIOAsyncChannel<Output, Never>.Configuration()
-            if let serverBackPressureStrategy { configuration.backPressureStrategy = serverBackPressureStrategy }
-            return try NIOAsyncChannel<Output, Never>(
-                wrappingChannelSynchronously: channel, configuration: configuration)
-        }
-        return server
+    ) async throws -> SocketMasterListener<Output> {
+        try await start(definition, strategy: serverBackPressureStrategy, initializer: childChannelInitializer)
     }
 
     /// Publishes a service whose connections are wanted as they are, without pipelines.
     /// - Throws: `SocketMasterError`; `CancellationError` if the task is cancelled meanwhile.
-    public func listen(_ definition: SocketDefinition) async throws -> SocketMasterListener {
-        let (connections, channel, log) = try await start(definition, initializer: SocketMasterConnection.initialize) {
-            channel in
-            try ConnectionSequence(channel)
-        }
-        return SocketMasterListener(channel: channel, connections: connections, log: log)
+    public func listen(_ definition: SocketDefinition) async throws -> SocketMasterListener<SocketMasterConnection> {
+        try await start(definition, strategy: nil, initializer: SocketMasterConnection.initialize)
     }
 
     /// Publishes a service for as long as a function runs. When that returns or throws, the listener closes in good
@@ -121,24 +110,15 @@ public struct SocketMasterBootstrap: Sendable {
     /// - Throws: `SocketMasterError` if the service could not be published, and what the function throws.
     public func withListener<Result>(
         _ definition: SocketDefinition, isolation actor: isolated (any Actor)? = #isolation,
-        _ body: (SocketMasterListener) async throws -> sending Result
+        _ body: (SocketMasterListener<SocketMasterConnection>) async throws -> sending Result
     ) async throws -> sending Result {
-        let listener = try await listen(definition)
-        do {
-            let result = try await body(listener)
-            await listener.close()
-            return result
-        } catch {
-            await listener.close()
-            throw error
-        }
+        try await listen(definition).executeThenClose(isolation: actor, body)
     }
 
-    /// - Parameter wrap: Gives the listener's channel the handlers that take its connections, on its event loop.
-    private func start<Output: Sendable, Wrapped: Sendable>(
-        _ definition: SocketDefinition, initializer: @escaping @Sendable (any Channel) -> EventLoopFuture<Output>,
-        wrap: @escaping @Sendable (any Channel) throws -> Wrapped
-    ) async throws -> (Wrapped, any Channel, Logger) {
+    private func start<Output: Sendable>(
+        _ definition: SocketDefinition, strategy: ConnectionSequence<Output>.Strategy?,
+        initializer: @escaping @Sendable (any Channel) -> EventLoopFuture<Output>
+    ) async throws -> SocketMasterListener<Output> {
         let group = group ?? MultiThreadedEventLoopGroup.singleton
         var checked = Registrar(address: proxy, definition: definition, configuration: configuration, log: log)
         try checked.wholeDefinition.validate()
@@ -152,9 +132,9 @@ public struct SocketMasterBootstrap: Sendable {
             setWithdrawn: { pool.setWithdrawn($0, promise: $1) })
         let options = options
         let initializeListener = initializeListener
-        let wrapped = try await loop.submit {
+        let connections = try await loop.submit {
             try initializeListener?(listener)
-            return try wrap(listener)
+            return try ConnectionSequence<Output>(listener, strategy: strategy, log: log)
         }.get()
         let hooks = SessionPool.Hooks(
             makeAcceptor: { SessionAcceptor(listener: listener, options: options, initializer: initializer) },
@@ -176,6 +156,6 @@ public struct SocketMasterBootstrap: Sendable {
         } onCancel: {
             listener.close(promise: nil)
         }
-        return (wrapped, listener, log)
+        return SocketMasterListener(channel: listener, connections: connections, log: log)
     }
 }

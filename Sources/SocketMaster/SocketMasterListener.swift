@@ -1,23 +1,26 @@
 import Logging
 public import NIOCore
 
-/// A published service: the sequence of its connections, without an end until it is closed.
+/// A published service: the sequence of its connections, without an end until it is closed. It closes by itself when it
+/// is let go, and when whoever iterates over it stops: keep it for as long as the service is to be reached.
 ///
 /// ```swift
 /// let listener = try await SocketMasterBootstrap().listen(SocketDefinition(port: 9000))
-/// try await listener.serve { connection in
+/// await listener.serve { connection in
 ///     try await connection.executeThenClose { inbound, outbound in
 ///         for try await bytes in inbound { try await outbound.write(bytes) }
 ///     }
 /// }
 /// ```
-public struct SocketMasterListener: AsyncSequence, Sendable {
-    public typealias Element = SocketMasterConnection
+///
+/// `Connection` is ``SocketMasterConnection``, or what the initializer of a pipeline gives.
+public struct SocketMasterListener<Connection: Sendable>: AsyncSequence, Sendable {
+    public typealias Element = Connection
     public typealias Failure = Never
 
     /// The channel that stands for the published port.
     public let channel: any Channel
-    let connections: ConnectionSequence
+    let connections: ConnectionSequence<Connection>
     let log: Logger
 
     /// The port that clients connect to, if the proxy tells it.
@@ -25,20 +28,26 @@ public struct SocketMasterListener: AsyncSequence, Sendable {
 
     /// Takes connections, one after another. One iterator can be made.
     public struct AsyncIterator: AsyncIteratorProtocol {
-        var base: ConnectionSequence.Producer.AsyncIterator
+        var base: ConnectionSequence<Connection>.Producer.AsyncIterator
+        let channel: any Channel
 
         /// The next connection; `nil` when the listener has been closed, or the task is cancelled.
-        public mutating func next() async -> SocketMasterConnection? { await base.next() }
+        public mutating func next() async -> Connection? {
+            if let connection = await base.next() { return connection.take() }
+            // The sequence keeps it to itself if it ends because the task had been cancelled before.
+            channel.close(promise: nil)
+            return nil
+        }
     }
 
     /// Begins to take connections.
     public func makeAsyncIterator() -> AsyncIterator {
-        AsyncIterator(base: connections.sequence.makeAsyncIterator())
+        AsyncIterator(base: connections.sequence.makeAsyncIterator(), channel: channel)
     }
 
     /// Serves every connection in a task of its own until the listener is closed or the task is cancelled, and returns
     /// when all of them have ended. What a connection throws ends that connection alone.
-    public func serve(_ body: @escaping @Sendable (SocketMasterConnection) async throws -> Void) async {
+    public func serve(_ body: @escaping @Sendable (Connection) async throws -> Void) async {
         let log = log
         await withDiscardingTaskGroup { group in
             for await connection in self {
@@ -50,8 +59,6 @@ public struct SocketMasterListener: AsyncSequence, Sendable {
                     }
                 }
             }
-            // To have no more connections is to be closed, or to be cancelled.
-            channel.close(promise: nil)
         }
         await closed()
     }
@@ -64,6 +71,27 @@ public struct SocketMasterListener: AsyncSequence, Sendable {
     /// Has a service registered again that has been withdrawn. See `PublishAgain`.
     /// - Throws: `ChannelError.alreadyClosed`
     public func publishAgain() async throws { try await channel.triggerUserOutboundEvent(PublishAgain()).get() }
+
+    /// Gives the listener to a function, and closes it in good order when that returns or throws, as `close` does.
+    ///
+    /// ```swift
+    /// try await listener.executeThenClose { connections in
+    ///     for await connection in connections { /* ... */ }
+    /// }
+    /// ```
+    public func executeThenClose<Result>(
+        isolation actor: isolated (any Actor)? = #isolation,
+        _ body: (SocketMasterListener) async throws -> sending Result
+    ) async throws -> sending Result {
+        do {
+            let result = try await body(self)
+            await close()
+            return result
+        } catch {
+            await close()
+            throw error
+        }
+    }
 
     /// Closes the listener in good order: no new connections, and those that are under way may end within
     /// `SocketMasterConfiguration.drainTimeout`. Returns when all is over.

@@ -63,47 +63,39 @@ public struct SocketMasterService: Sendable {
         case .connections(let body):
             try await run {
                 try await bootstrap.listen(definition)
-            } channel: {
-                $0.channel
             } serve: {
                 await $0.serve(body)
             }
         case .pipelines(let initializer):
             try await run {
                 try await bootstrap.listen(definition, childChannelInitializer: initializer)
-            } channel: {
-                $0.channel
-            } serve: {
-                do {
-                    try await $0.executeThenClose { connections in for try await _ in connections {} }
-                } catch is CancellationError {
-                    // As for connections: the end that was asked for.
-                }
+            } serve: { listener in
+                for await _ in listener {}
+                await listener.close()
             }
         }
     }
 
-    private func run<Server: Sendable>(
-        listen: @escaping @Sendable () async throws -> Server, channel: (Server) -> any Channel,
-        serve: (Server) async throws -> Void
+    private func run<Connection: Sendable>(
+        listen: @escaping @Sendable () async throws -> SocketMasterListener<Connection>,
+        serve: (SocketMasterListener<Connection>) async -> Void
     ) async throws {
         #if ServiceLifecycle
-        let server: Server
+        let listener: SocketMasterListener<Connection>
         do {
-            server = try await cancelWhenGracefulShutdown { try await listen() }
+            listener = try await cancelWhenGracefulShutdown { try await listen() }
         } catch {
             // It has waited for its proxy until the group ended.
             guard error is CancellationError, Task.isShuttingDownGracefully else { throw error }
             return
         }
-        let channel = channel(server)
-        try await withGracefulShutdownHandler {
-            try await serve(server)
+        await withGracefulShutdownHandler {
+            await serve(listener)
         } onGracefulShutdown: {
-            channel.close(promise: nil)
+            listener.channel.close(promise: nil)
         }
         #else
-        try await serve(try await listen())
+        await serve(try await listen())
         #endif
     }
 }

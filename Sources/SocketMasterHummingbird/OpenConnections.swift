@@ -1,19 +1,20 @@
 #if Hummingbird
 import HummingbirdCore
 import NIOCore
+import SocketMaster
 
 /// Stands in the listener's channel before the connections are taken: counts them for the application's delegate, reads
 /// no more while that wants none, and tells those that are open of the end.
-final class OpenConnections<Connection: ServerChildChannelValue>: ChannelDuplexHandler {
-    typealias InboundIn = Connection
-    typealias InboundOut = Connection
+final class OpenConnections<Connection: Sendable>: ChannelDuplexHandler {
+    typealias InboundIn = InitializedConnection<Connection>
+    typealias InboundOut = InitializedConnection<Connection>
     typealias OutboundIn = Never
     typealias OutboundOut = Never
 
     private var delegate: (any AvailableConnectionsDelegate)?
     private var open: [ObjectIdentifier: any Channel] = [:]
     /// They came together with the last one that was wanted.
-    private var waiting = CircularBuffer<Connection>()
+    private var waiting = CircularBuffer<InitializedConnection<Connection>>()
     private var isReadHeld = false
 
     init(delegate: (any AvailableConnectionsDelegate)?) { self.delegate = delegate }
@@ -24,7 +25,7 @@ final class OpenConnections<Connection: ServerChildChannelValue>: ChannelDuplexH
         passOn(connection, context)
     }
 
-    private func passOn(_ connection: Connection, _ context: ChannelHandlerContext) {
+    private func passOn(_ connection: InitializedConnection<Connection>, _ context: ChannelHandlerContext) {
         let channel = connection.channel
         delegate?.connectionOpened()
         open[ObjectIdentifier(channel)] = channel

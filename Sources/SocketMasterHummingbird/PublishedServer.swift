@@ -25,8 +25,8 @@ struct PublishedServer<Child: ServerChildChannel>: Service {
         try await withGracefulShutdownHandler {
             await onServerRunning(server.channel)
             try await server.executeThenClose { connections in
-                try await withThrowingDiscardingTaskGroup { group in
-                    for try await connection in connections {
+                await withDiscardingTaskGroup { group in
+                    for await connection in connections {
                         group.addTask { await child.handle(value: connection, logger: log) }
                     }
                 }
@@ -37,7 +37,7 @@ struct PublishedServer<Child: ServerChildChannel>: Service {
     }
 
     /// Returns nil if a graceful shutdown begins before the proxy has said yes.
-    private func listen() async throws -> NIOAsyncChannel<Child.Value, Never>? {
+    private func listen() async throws -> SocketMasterListener<Child.Value>? {
         let child = child
         let log = log
         let delegate = configuration.availableConnectionsDelegate

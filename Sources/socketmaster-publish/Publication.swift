@@ -123,14 +123,13 @@ final class Publication: Sendable {
         }
         // The end may have been asked for in the meantime.
         if isEnding { server.channel.close(promise: nil) }
-        try await server.executeThenClose { connections in
-            for try await _ in connections {}
-        }
+        for await _ in server {}
+        await server.close()
     }
 
     private func listen(
         _ definition: SocketDefinition, _ loops: LoopWatch
-    ) async throws -> NIOAsyncChannel<Void, Never> {
+    ) async throws -> SocketMasterListener<Void> {
         let intake = Intake(
             target: target, watch: watch, loops: loops, isHTTP: definition.http != nil, sendsHeader: sendsHeader)
         do {

@@ -79,7 +79,7 @@ struct Database { func comesBack() async throws {} }
 
 let (chain, key) = ("", "")
 
-func part(_ listener: SocketMasterListener, _ database: Database) async throws {
+func part(_ listener: SocketMasterListener<SocketMasterConnection>, _ database: Database) async throws {
 `+b.text+"}\n")
 }
 

@@ -1,3 +1,4 @@
+import Logging
 import NIOCore
 import NIOEmbedded
 import Testing
@@ -122,15 +123,24 @@ func `what ends while it is being initialized is never delivered`(end: String) t
 }
 
 private final class Counter: ChannelInboundHandler {
-    typealias InboundIn = Int
+    typealias InboundIn = InitializedConnection<Int>
     var count = 0
     func channelRead(context: ChannelHandlerContext, data: NIOAny) { count += 1 }
 }
 
-/// A `NIOAsyncChannel` that is let go while its channel is open ends the process.
 @Test func `connections that nobody takes from the sequence are reset`() throws {
-    let whole = try WholeFixture(records: false) { try SocketMasterConnection.initialize($0).wait() }
-    var sequence: ConnectionSequence? = try ConnectionSequence(whole.listener)
+    try letGo { try SocketMasterConnection.initialize($0).wait() }
+}
+
+/// A `NIOAsyncChannel` that is let go while its channel is open ends the process.
+@Test func `channels that nobody takes from the sequence are reset`() throws {
+    try letGo { try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: $0) }
+}
+
+private func letGo<Output: Sendable>(_ output: @escaping @Sendable (any Channel) throws -> Output) throws {
+    let whole = try WholeFixture(records: false, output)
+    let log = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    var sequence: ConnectionSequence? = try ConnectionSequence<Output>(whole.listener, strategy: nil, log: log)
     #expect(sequence != nil)
     // Ten lie in the sequence, the others with the listener, and one comes later.
     let ids = try (0..<15).map { try whole.open([UInt8($0)]) }

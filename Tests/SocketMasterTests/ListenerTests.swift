@@ -10,14 +10,14 @@ import Testing
 
 /// What an application sees of a listener whose connections are numbers.
 private final class NumberRecorder: ChannelInboundHandler {
-    typealias InboundIn = Int
+    typealias InboundIn = InitializedConnection<Int>
 
     var numbers: [Int] = []
     var cycles = 0
     var events: [String] = []
 
     func channelActive(context: ChannelHandlerContext) { events.append("active") }
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) { numbers.append(Self.unwrapInboundIn(data)) }
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) { numbers.append(Self.unwrapInboundIn(data).output) }
     func channelReadComplete(context: ChannelHandlerContext) { cycles += 1 }
     func channelInactive(context: ChannelHandlerContext) { events.append("inactive after \(numbers.count)") }
 }
@@ -358,6 +358,28 @@ private actor Counter {
 @Test func `a function that is given to a listener may touch the state of its actor`() async throws {
     let proxy = try await WillingProxy()
     #expect(try await Counter().publish(try proxy.bootstrap) == 1)
+    try await proxy.channel.close()
+}
+
+@Test func `a listener that is let go closes, whatever its connections are`() async throws {
+    let proxy = try await WillingProxy()
+    let bootstrap = try proxy.bootstrap
+    let bytes = try await bootstrap.listen(SocketDefinition(port: 0)).channel
+    let pipelines = try await bootstrap.listen(SocketDefinition(port: 0)) { channel in
+        channel.eventLoop.makeSucceededVoidFuture()
+    }.channel
+    try await bytes.closeFuture.get()
+    try await pipelines.closeFuture.get()
+    try await proxy.channel.close()
+}
+
+@Test func `who stops to iterate closes the listener`() async throws {
+    let proxy = try await WillingProxy()
+    let listener = try await proxy.bootstrap.listen(SocketDefinition(port: 0))
+    let iterating = Task { for await _ in listener {} }
+    iterating.cancel()
+    await iterating.value
+    try await listener.channel.closeFuture.get()
     try await proxy.channel.close()
 }
 

@@ -44,7 +44,8 @@ do {
         }
     }
     listener = server.channel
-    try await server.executeThenClose { clients in for try await _ in clients {} }
+    for await _ in server {}
+    await server.close()
 } catch {
     print(error)
     exit(1)

@@ -25,8 +25,8 @@ do {
         termination.resume()
     }
     try await server.executeThenClose { clients in
-        try await withThrowingDiscardingTaskGroup { group in
-            for try await client in clients {
+        await withDiscardingTaskGroup { group in
+            for await client in clients {
                 group.addTask {
                     try? await client.executeThenClose { inbound, outbound in
                         for try await bytes in inbound { try await outbound.write(bytes) }
