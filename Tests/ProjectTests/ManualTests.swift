@@ -85,6 +85,39 @@ private func resolve(_ link: String, from folder: String) -> String {
     #expect(said.subtracting(told) == [], "the manual does not name them")
 }
 
+/// What an operator has in front of him is a line of the log, not the label of a figure.
+@Test func `the manual has every clause of a line of failures beside its figure, and no other`() throws {
+    var source = try page("Sources/Control/CounterText.swift")
+    for named in source.matches(of: /let (\w+) = ("[^\n]+")/) {
+        source = source.replacing(": \(named.output.1))", with: ": \(named.output.2))")
+    }
+    let beginnings = source.matches(of: /label: String, ([a-z]+) one: String[^"]+"([^"]+)\\\(one\)"/)
+    let section = try #require(
+        try page("\(manual)/Troubleshooting.md").split(separator: "\n## Lines that begin with failed on\n").last)
+    let lines = section.split(separator: "\n## ")[0].split(separator: "\n")
+    let rows = lines.filter { $0.hasPrefix("| `") }.map { words(String($0)) }
+    let calls = source.matches(of: /CounterText\(\s*\.\w+, "([^"]+)",\s+(?:(\w+): )?/)
+    for call in calls {
+        let label = call.output.1
+        let beginning = try call.output.2.map { name in
+            try #require(beginnings.first { $0.output.1 == name }).output.2
+        }
+        // The clause for many comes behind the one for one.
+        let rest = source[call.range.upperBound...]
+        let one = rest[..<(rest.firstMatch(of: /,\s+"/)?.range.lowerBound ?? rest.endIndex)]
+        var pieces = literals(inCallAt: one + ")")
+        let first = try #require(pieces.first, "\(label)")
+        // Labels of requests begin with their status.
+        pieces[0] = (beginning ?? "").replacing(#"\(status)"#, with: label.prefix(3)) + first
+        let isTold = rows.contains { row in
+            row.hasSuffix("| \(label) |") && pieces.allSatisfy { row.contains(words($0)) }
+        }
+        if !isTold { Issue.record("the manual does not have \"\(pieces[0])\" beside \"\(label)\"") }
+    }
+    #expect(calls.count > 60)
+    #expect(rows.count == calls.count)
+}
+
 // MARK: events of the log
 
 /// Texts that begin with something that is computed, and the beginnings that they have.
