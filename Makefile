@@ -146,15 +146,17 @@ fuzz: install ## runs each fuzzer for a minute, or for FUZZ_SECONDS
 	    swift build -c release --product $$fuzzer --scratch-path .build-fuzz \
 	        --sanitize=fuzzer --sanitize=address -Xswiftc -sanitize=fuzzer,address
 	done
-	for fuzzer in $(FUZZERS); do
-	    echo "== $$fuzzer, $(FUZZ_SECONDS) s"
-	    corpus=$$(tr '[:upper:]' '[:lower:]' <<<"$${fuzzer#Fuzz}")
-	    words=Tests/Fuzz/$$fuzzer/$$corpus.dict
+	look() {
+	    echo "== $$1, $(FUZZ_SECONDS) s"
+	    corpus=$$(tr '[:upper:]' '[:lower:]' <<<"$${1#Fuzz}")
+	    words=Tests/Fuzz/$$1/$$corpus.dict
 	    mkdir -p .build-fuzz/corpus/$$corpus .build-fuzz/found
-	    .build-fuzz/release/$$fuzzer -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -print_final_stats=1 \
+	    .build-fuzz/release/$$1 -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -print_final_stats=1 \
 	        -artifact_prefix=.build-fuzz/found/$$corpus- $$([ ! -e $$words ] || echo -dict=$$words) \
 	        .build-fuzz/corpus/$$corpus Tests/Fuzz/Corpus/$$corpus
-	done
+	}
+	export -f look
+	printf '%s\n' $(FUZZERS) | xargs -P "$$(nproc)" -I FUZZER bash -c 'look FUZZER'
 
 perf: build ## measures the CPU per request beside HAProxy, nginx and Envoy; 25 minutes
 	@perf/install

@@ -54,8 +54,6 @@ extension ControlThread {
 
     /// Every reactor has to know the listener before any of them gets a client there: it may hand that client over.
     private func prepareListener(_ slot: Int, generation: UInt32) {
-        // Not by the reactors, one after the other: what is looked at meanwhile would be the last listener's.
-        plane.clearFigures(ofListener: slot)
         var command = Command(.prepareListener)
         command.listener = Int32(slot)
         command.generation = generation

@@ -274,7 +274,7 @@ extension SessionTally {
     /// What became of the session's streams, as clauses behind a reason.
     fileprivate var clauses: String {
         var text = ""
-        if sentAgain > 0 { text += "; \(Self.counted(sentAgain, "exchange")) sent again" }
+        if sentAgain > 0 { text += "; \(Self.counted(sentAgain, "exchange")) to be sent again" }
         if failed > 0 { text += "; \(Self.counted(failed, "request")) answered with 502" }
         if cut > 0 { text += "; \(Self.counted(cut, "connection")) cut" }
         return text

@@ -24,7 +24,7 @@ extension ControlThread {
         try AddressSpace.check(limits)
         let signals = OwnedDescriptor(try required(ck_signal_descriptor(), "signals"))
         let sockets = try bind(settings.controlAddresses)
-        let features = try RingFeatures.probed()
+        let features = try RingFeatures.probed(for: limits)
 
         let hashSeed = ck_random()
         let publisher = SnapshotPublisher(
@@ -61,7 +61,7 @@ extension ControlThread {
             let plane = try Plane(limits: limits, mailboxes: mailboxes)
             return try DataPlane(plane: plane, seed: ck_random(), processors: processors)
         } catch let failure as RingFailure {
-            throw StartFailure(failure, reactors: limits.reactors)
+            throw StartFailure(failure, limits)
         } catch {
             let number = (error as? BellFailure)?.error ?? 0
             throw StartFailure(
@@ -79,7 +79,7 @@ extension ControlThread {
             controlSockets = []
             itself = self
             switch error {
-            case .ring(let failure): throw StartFailure(failure, reactors: plane.limits.reactors)
+            case .ring(let failure): throw StartFailure(failure, plane.limits)
             case .thread(let reactor, let number): throw Self.noThread(reactor, number)
             }
         }

@@ -63,19 +63,20 @@ struct CounterText {
     private static let replies = [
         CounterText(
             .failedMayHaveRun, "502 may have run",
-            request: "it may have been executed and must not be twice",
-            "they may have been executed and must not be twice"),
+            request: "it may have been executed, and must not be executed twice",
+            "they may have been executed, and must not be executed twice"),
         CounterText(
             .failedNotKept, "502 too large to repeat",
-            request: "it was too large to be kept for another attempt",
-            "they were too large to be kept for another attempt"),
+            request: "it was too large, or the buffers too full, to keep it for another attempt",
+            "they were too large, or the buffers too full, to keep them for another attempt"),
         CounterText(
             .failedSpent, "502 after all attempts", request: "all attempts or the time for them were spent"),
         CounterText(
-            .failedBroken, "502 invalid reply", request: "the reply was invalid", "the replies were invalid"),
+            .failedBroken, "502 invalid reply", request: "the head of the reply was invalid",
+            "the heads of the replies were invalid"),
         CounterText(
-            .cut, "cut", "connection ended in the middle of a reply or a relay",
-            "connections ended in the middle of a reply or a relay"),
+            .cut, "cut", "connection was cut, its service ended in the middle of a reply or a relay",
+            "connections were cut, their services ended in the middle of a reply or a relay"),
         CounterText(
             .failedTooLarge, "502 reply head too large", request: "the reply's head was too large",
             "the replies' heads were too large"),
@@ -89,8 +90,8 @@ struct CounterText {
             .failedBadFields, "502 reply field", request: "a field of the reply was invalid",
             "fields of the replies were invalid"),
         CounterText(
-            .failedBadFraming, "502 reply length", request: "the reply's length could be understood in two ways",
-            "the replies' lengths could be understood in two ways"),
+            .failedBadFraming, "502 reply length", request: "where the reply ends could not be told",
+            "where the replies end could not be told"),
         CounterText(
             .failedUnaskedSwitch, "502 reply switched", request: "the reply was a 101 that nobody had asked for",
             "the replies were 101s that nobody had asked for"),
@@ -109,14 +110,14 @@ struct CounterText {
                 .refusedFirstLine, "400 first line", request: "its first line was invalid",
                 "their first lines were invalid"),
             CounterText(
-                .refusedField, "400 field", request: "a line of its head was no valid field",
-                "their heads had lines that were no valid fields"),
+                .refusedField, "400 field", request: "a line of its head was invalid",
+                "lines of their heads were invalid"),
             CounterText(
                 .refusedHost, "400 host", request: "its Host was missing, repeated or invalid",
                 "their Host was missing, repeated or invalid"),
             CounterText(
-                .refusedLength, "400 length", request: "its length could be understood in two ways",
-                "their lengths could be understood in two ways"),
+                .refusedLength, "400 length", request: "where it ends could not be told",
+                "where they end could not be told"),
             CounterText(
                 .refusedPath, "400 path", request: "its path was badly encoded or led above the root",
                 "their paths were badly encoded or led above the root"),
@@ -147,8 +148,9 @@ struct CounterText {
                 .refusedLargeHead, "431 size", request: "its head was larger than --head-limit \(settings.headLimit)",
                 "their heads were larger than --head-limit \(settings.headLimit)"),
             CounterText(
-                .refusedManyFields, "431 fields", request: "its head had more than \(limits.fields) fields",
-                "their heads had more than \(limits.fields) fields"),
+                .refusedManyFields, "431 fields",
+                request: "its head had more than \(limits.fields) fields, or its Connection more than 16 names",
+                "their heads had more than \(limits.fields) fields, or their Connection more than 16 names"),
             CounterText(
                 .refusedMethod, "501 method", request: "its method was longer than any that is known",
                 "their methods were longer than any that is known"),
@@ -173,14 +175,15 @@ struct CounterText {
                 .refusedUnrouted, "404 no route", request: "no route for its host and path",
                 "no route for their hosts and paths"),
             CounterText(
-                .refusedHoldOver, "503 hold over", request: "no service took it within --hold \(settings.hold)",
-                "no service took them within --hold \(settings.hold)"),
+                .refusedHoldOver, "503 hold over",
+                request: "no service took it before --hold \(settings.hold) was over",
+                "no service took them before --hold \(settings.hold) was over"),
             CounterText(
                 .refusedHoldLimit, "503 hold limit",
-                request: "as many clients as --hold-limit \(settings.holdLimit) allows waited for services already"),
+                request: "too many clients waited for services; look at --hold-limit \(settings.holdLimit)"),
             CounterText(
                 .refusedHoldBytes, "503 hold bytes",
-                request: "waiting clients had said as much as --hold-bytes \(settings.holdBytes) allows already"),
+                request: "waiting clients had said too much; look at --hold-bytes \(settings.holdBytes)"),
             CounterText(.refusedDraining, "503 stopping", request: "no service was there and the proxy stops"),
             CounterText(
                 .refusedNoRoom, "503 no room",
@@ -188,8 +191,8 @@ struct CounterText {
             CounterText(.failedNoReply, "504 no reply", request: "the service did not reply within \(replyTimeout)"),
             CounterText(
                 .failedBodyNotTaken, "504 body not taken",
-                request: "the service took nothing of its body for --stall-timeout \(settings.stallTimeout)",
-                "services took nothing of their bodies for --stall-timeout \(settings.stallTimeout)"),
+                request: "the service took nothing of the request's body for --stall-timeout \(settings.stallTimeout)",
+                "services took nothing of the requests' bodies for --stall-timeout \(settings.stallTimeout)"),
         ]
     }
 
@@ -198,17 +201,18 @@ struct CounterText {
             CounterText(
                 .closedUnrouted, "closed no route", closed: "no route for raw connections"),
             CounterText(
-                .closedHoldOver, "closed hold over", closed: "no service took it within --hold \(settings.hold)",
-                "no service took them within --hold \(settings.hold)"),
+                .closedHoldOver, "closed hold over",
+                closed: "no service took it before --hold \(settings.hold) was over",
+                "no service took them before --hold \(settings.hold) was over"),
             CounterText(
                 .closedHoldLimit, "closed hold limit",
-                closed: "as many clients as --hold-limit \(settings.holdLimit) allows waited for services already"),
+                closed: "too many clients waited for services; look at --hold-limit \(settings.holdLimit)"),
             CounterText(
                 .closedHoldBytes, "closed hold bytes",
-                closed: "waiting clients had said as much as --hold-bytes \(settings.holdBytes) allows already"),
+                closed: "waiting clients had said too much; look at --hold-bytes \(settings.holdBytes)"),
             CounterText(
-                .closedDraining, "closed stopping", closed: "it came when the proxy was about to stop",
-                "they came when the proxy was about to stop"),
+                .closedDraining, "closed stopping", closed: "no service had taken it when the proxy stopped",
+                "no service had taken them when the proxy stopped"),
             CounterText(
                 .closedIdle, "closed idle relay",
                 closed: "nothing moved for --relay-idle-timeout\(settings.relayIdleTimeout.map { " \($0)" } ?? "")"),
@@ -225,7 +229,7 @@ struct CounterText {
                 reset: "no stream, slot or memory was left; look at --max-connections and --buffer-limit"),
             CounterText(
                 .resetQueueFull, "reset queue full",
-                reset: "too many waited for one of --max-connections \(limits.connections)"),
+                reset: "too many clients waited for a place; look at --max-connections \(limits.connections)"),
             CounterText(
                 .resetStalledClient, "reset stalled client",
                 reset: "its client took nothing for --stall-timeout \(settings.stallTimeout)",
@@ -235,8 +239,11 @@ struct CounterText {
                 reset: "one side had ended and the other took nothing for --stall-timeout \(settings.stallTimeout)"),
             CounterText(
                 .resetOverLimit, "reset over limit",
-                reset: "it held most of --buffer-limit \(ByteCount(bytes: limits.bufferBytes)) and took nothing",
-                "they held most of --buffer-limit \(ByteCount(bytes: limits.bufferBytes)) and took nothing"),
+                reset:
+                    "it held more bytes than others and took none; look at --buffer-limit "
+                    + "\(ByteCount(bytes: limits.bufferBytes))",
+                "they held more bytes than others and took none; look at --buffer-limit "
+                    + "\(ByteCount(bytes: limits.bufferBytes))"),
             CounterText(
                 .resetNoMemory, "reset no memory", reset: "no memory was left for its bytes; look at --buffer-limit",
                 "no memory was left for their bytes; look at --buffer-limit"),
@@ -261,16 +268,18 @@ struct CounterText {
                     + (settings.relayIdleTimeout.map { " \($0)" } ?? "")),
             CounterText(
                 .cutDrained, "cut at the end",
-                "connection was cut off, it was not served within --drain \(settings.drain)",
-                "connections were cut off, they were not served within --drain \(settings.drain)"),
+                "connection was cut off, it had not ended within --drain \(settings.drain)",
+                "connections were cut off, they had not ended within --drain \(settings.drain)"),
         ]
     }
 
     private static func handshakes(_ settings: Settings, _ limits: DataPlaneLimits) -> [CounterText] {
-        let minimum = "the client speaks no version from --tls-min \(settings.tlsMinimum) on"
+        let minimum = "the client speaks no version as new as --tls-min \(settings.tlsMinimum)"
         return [
             CounterText(.handshakeNoVersion, "TLS no version", handshake: minimum),
-            CounterText(.handshakeNoSuite, "TLS no suite", handshake: "there was no cipher suite or curve in common"),
+            CounterText(
+                .handshakeNoSuite, "TLS no suite",
+                handshake: "there was no cipher suite, curve or signature scheme in common"),
             CounterText(
                 .handshakeNoProtocol, "TLS no protocol", handshake: "the client wanted another protocol than HTTP/1.1"),
             CounterText(
@@ -295,7 +304,7 @@ struct CounterText {
                 .handshakeNoMemory, "TLS no memory", handshake: "no memory was left for it; look at --buffer-limit",
                 "no memory was left for them; look at --buffer-limit"),
             CounterText(
-                .handshakeNoCertificate, "TLS no certificate", handshake: "no service brought a certificate"),
+                .handshakeNoCertificate, "TLS no certificate", handshake: "the last certificate of the port has gone"),
             CounterText(.handshakeDrained, "TLS stopping", handshake: "the proxy stops"),
         ]
     }

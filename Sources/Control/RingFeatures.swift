@@ -1,4 +1,5 @@
 internal import CKernel
+internal import Proxy
 internal import Reactor
 
 /// What the kernel's io_uring can do beyond what is required.
@@ -8,7 +9,7 @@ struct RingFeatures: CustomStringConvertible {
     /// Makes a small ring, sends something there and back as a reactor does, and takes the ring down again: whether a
     /// call of io_uring is forbidden is known then.
     /// - Throws: a sentence for the operator if there can be none.
-    static func probed() throws(StartFailure) -> RingFeatures {
+    static func probed(for limits: DataPlaneLimits) throws(StartFailure) -> RingFeatures {
         do {
             let ring = try Ring(RingConfiguration(entries: 8, completionEntries: 16))
             try ring.enable()
@@ -16,7 +17,7 @@ struct RingFeatures: CustomStringConvertible {
             try ring.tryOut()
             return RingFeatures(rawValue: ring.features)
         } catch {
-            throw StartFailure(error, reactors: 1)
+            throw StartFailure(error, limits)
         }
     }
 
@@ -29,7 +30,8 @@ struct RingFeatures: CustomStringConvertible {
 
 extension StartFailure {
     /// Why there are no rings, and what the operator can do about it.
-    init(_ failure: RingFailure, reactors: Int) {
+    init(_ failure: RingFailure, _ limits: DataPlaneLimits) {
+        let reactors = limits.reactors
         switch failure {
         case .forbidden(let call, let error): self.init(.unavailable, Self.forbidden(call, error))
         case .missing(let call):
@@ -38,7 +40,7 @@ extension StartFailure {
                 "This kernel (\(KernelText.release)) has no \(call.rawValue), or a seccomp filter hides it; "
                     + "use Linux 6.1 or newer, and \(Self.allowance).")
         case .kernelTooOld(let call): self.init(.unavailable, Self.tooOld(call))
-        case .lockedMemory: self.init(.system, Self.noMemory(reactors))
+        case .lockedMemory: self.init(.system, Self.noMemory(limits))
         case .other(let call, let error):
             self.init(
                 .system,
@@ -51,15 +53,17 @@ extension StartFailure {
         "allow io_uring_setup, io_uring_enter and io_uring_register in the seccomp profile of the container "
         + "(docker run --security-opt seccomp=PROFILE) or in SystemCallFilter= of the unit"
 
-    private static func noMemory(_ reactors: Int) -> String {
-        let what = "the rings of \(counted(reactors, "reactor"))"
+    private static func noMemory(_ limits: DataPlaneLimits) -> String {
+        let what = "the rings of \(counted(limits.reactors, "reactor"))"
         let limit = ck_locked_memory_limit()
         guard limit != .max else {
             return "The kernel has no memory for \(what); free some, or lower --reactors or --ring-entries."
         }
         let size = ByteCount(bytes: Int(clamping: limit)).rounded
         let remedy = "raise it (ulimit -l, LimitMEMLOCK=) or lower --reactors or --ring-entries"
-        return "The limit on locked memory, \(size), is too small for \(what), or there is no memory left; \(remedy)."
+        let need = limits.reactors * limits.ringConfiguration.lockedBytes
+        return "The limit on locked memory, \(size), is too small for \(what), which lock up to "
+            + "\((need + 1023) / 1024) KiB, or there is no memory left; \(remedy)."
     }
 
     /// The sysctl says so itself; a filter of system calls does not.

@@ -23,6 +23,15 @@ public struct TrustedNetwork: Equatable, Sendable {
             length = number
         }
         network = Network(high: high, low: low, prefixLength: isIPv6 ? length : 96 + length)
+        guard (network.high, network.low) == (high, low) else {
+            // Whoever means one address must not trust a whole network.
+            let first: ListenAddress =
+                isIPv6 ? .ipv6(high: network.high, low: network.low) : .ipv4(UInt32(network.low & 0xffff_ffff))
+            let name = first.description.filter { $0 != "[" && $0 != "]" }
+            throw UnusableValue(
+                "it has bits behind its prefix length; write \(name)/\(length) for the network, or \(parts[0]) for the "
+                    + "one address")
+        }
     }
 
     /// IPv4 as IPv6 maps it (RFC 4291 §2.5.5.2), because that is how addresses of clients are compared.

@@ -38,7 +38,7 @@ extension ExchangeState {
     func replyDeadline(_ timeouts: borrowing Timeouts) -> Deadline {
         if hasBegunReply { return Deadline(idleEnd(timeouts), .restOfReply) }
         guard timeouts.reply > 0, awaitsReply else { return .never }
-        return Deadline(past.phaseSince + timeouts.reply, .reply)
+        return Deadline(max(past.phaseSince, lastProgress) + timeouts.reply, .reply)
     }
 
     /// A body stands still only while nobody else has the next move. Who waits for 100 is kept waiting by the service;

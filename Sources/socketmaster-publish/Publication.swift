@@ -23,6 +23,8 @@ final class Publication: Sendable {
     private struct State {
         var command: Command?
         var commandExit: Int32?
+        /// It has accepted connections.
+        var hasTarget = false
         /// The published ports.
         var listeners: [any Channel] = []
         var publishing: Task<Void, Never>?
@@ -88,9 +90,11 @@ final class Publication: Sendable {
     private func publish() async {
         do {
             try await waitForTarget()
+            state.withLockedValue { $0.hasTarget = true }
             let loops = LoopWatch(check) { sentence in self.fail(Failure(EX_USAGE, sentence)) }
             loops.begin()
             try await withThrowingTaskGroup(of: Void.self) { group in
+                if !waitsForTarget { group.addTask { await self.tellIfTargetIsAway() } }
                 for definition in definitions { group.addTask { try await self.publish(definition, loops) } }
                 while try await group.next() != nil {}
             }
@@ -111,6 +115,12 @@ final class Publication: Sendable {
         } catch let absence as Target.Absence {
             throw Failure(EX_UNAVAILABLE, "Nothing accepts connections at \(target.address): it \(absence.clause).")
         }
+    }
+
+    /// Whoever has misspelt its address learns it before the first client does.
+    private func tellIfTargetIsAway() async {
+        guard let absence = await target.absence(), !watch.isAway else { return }
+        log.warning("\(target.address) \(absence.clause); clients wait until it accepts connections")
     }
 
     private func publish(_ definition: SocketDefinition, _ loops: LoopWatch) async throws {
@@ -168,7 +178,16 @@ final class Publication: Sendable {
 
     private func lookAfterCommand() {
         guard let command = state.withLockedValue({ $0.command }), let exitCode = command.exitCode() else { return }
-        state.withLockedValue { $0.commandExit = exitCode }
+        let isNews = state.withLockedValue { state in
+            state.commandExit = exitCode
+            guard state.ending == nil, state.failure == nil else { return false }
+            guard !state.hasTarget else { return true }
+            state.failure = Failure(
+                exitCode == 0 ? EX_UNAVAILABLE : exitCode,
+                "The command ended with \(exitCode) before anything accepted connections at \(target.address).")
+            return false
+        }
+        if isNews { log.info("the command has ended with \(exitCode); draining") }
         stop()
     }
 

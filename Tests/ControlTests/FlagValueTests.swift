@@ -55,13 +55,25 @@ struct FlagValueTests {
     /// Forwarding fields are believed by mapped addresses, so the prefix counts from there.
     @Test(
         arguments: [
-            ("10.0.0.0/8", 0, 0xffff_0a00_0000, 104), ("10.1.2.3/8", 0, 0xffff_0a00_0000, 104),
+            ("10.0.0.0/8", 0, 0xffff_0a00_0000, 104), ("10.1.2.3/32", 0, 0xffff_0a01_0203, 128),
             ("127.0.0.1", 0, 0xffff_7f00_0001, 128), ("0.0.0.0/0", 0, 0xffff_0000_0000, 96), ("::1/128", 0, 1, 128),
             ("::/0", 0, 0, 0), ("2001:db8::/32", 0x2001_0db8_0000_0000, 0, 32),
             ("2001:db8::1", 0x2001_0db8_0000_0000, 1, 128), ("::ffff:10.0.0.0/104", 0, 0xffff_0a00_0000, 104),
         ] as [(String, UInt64, UInt64, Int)])
     func aNetworkIsAnAddressAndAPrefixLength(text: String, high: UInt64, low: UInt64, length: Int) throws {
         #expect(try TrustedNetwork(parsing: text).network == Network(high: high, low: low, prefixLength: length))
+    }
+
+    @Test(arguments: [
+        ("10.1.2.3/8", "10.0.0.0/8", "10.1.2.3"), ("10.0.0.1/31", "10.0.0.0/31", "10.0.0.1"),
+        ("1.0.0.0/0", "0.0.0.0/0", "1.0.0.0"), ("2001:db8::1/32", "2001:db8::/32", "2001:db8::1"),
+        ("::1/127", "::/127", "::1"), ("2001:db8:0:0:8000::/64", "2001:db8::/64", "2001:db8:0:0:8000::"),
+    ])
+    func anAddressThatLooksLikeANetworkIsRefused(text: String, network: String, address: String) throws {
+        let error = #expect(throws: UnusableValue.self) { try TrustedNetwork(parsing: text) }
+        let sentence = try #require(error).description
+        #expect(sentence.contains("write \(network) for the network, or \(address) for"), "\(sentence)")
+        _ = try TrustedNetwork(parsing: network)
     }
 
     @Test(arguments: [

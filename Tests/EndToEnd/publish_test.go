@@ -260,12 +260,63 @@ func TestPublishStartsACommandAndEndsWithItsCode(t *testing.T) {
 	if code := running.exitCode(); code != 7 || running.stdout.find("got TERM", 0) < 0 {
 		t.Errorf("it ended with %d, stdout %q", code, running.stdout.text())
 	}
-	for command, code := range map[string]int{"exit 3": 3, "kill -9 $$": 137, "true": 0} {
-		ended := publish(t, p.control, "--port", "0", "--to", address(freePort(t)), "--", "sh", "-c", command)
-		if got := ended.exitCode(); got != code {
-			t.Errorf("%q ended with %d", command, got)
+}
+
+// Who has nothing to publish says so, whatever the command thinks of its own success.
+func TestPublishOfACommandThatEndsBeforeItListens(t *testing.T) {
+	p := startProxy(t)
+	for command, codes := range map[string][2]int{"exit 3": {3, 3}, "kill -9 $$": {137, 137}, "true": {0, 69}} {
+		to := address(freePort(t))
+		ended := publish(t, p.control, "--port", "0", "--to", to, "--", "sh", "-c", command)
+		code := ended.exitCode()
+		ended.stderr.awaitEnd()
+		says := fmt.Sprintf("The command ended with %d before anything accepted connections at %s.", codes[0], to)
+		if said := ended.stderr.whole(); code != codes[1] || !strings.Contains(said, says) {
+			t.Errorf("%q ended with %d and said %q", command, code, said)
 		}
 	}
+}
+
+// A command that ends later is said to have, and its code is that of the program.
+func TestPublishOfACommandThatEndsByItself(t *testing.T) {
+	p := startProxy(t)
+	for _, code := range []int{0, 5} {
+		to := freePort(t)
+		script := fmt.Sprintf(`python3 -m http.server %d --bind 127.0.0.1 >/dev/null 2>&1 & server=$!
+			read -r line; kill $server; exit %d`, to, code)
+		path := filepath.Join(t.TempDir(), "fifo")
+		if err := syscall.Mkfifo(path, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		running := publish(
+			t, p.control, "--port", "0", "--to", address(to), "--", "sh", "-c", "exec <"+path+"; "+script)
+		fifo, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer fifo.Close()
+		running.stderr.find(published, 0)
+		io.WriteString(fifo, "\n")
+		if got := running.exitCode(); got != code {
+			t.Errorf("it ended with %d", got)
+		}
+		running.stderr.awaitEnd()
+		if running.stderr.find(fmt.Sprintf("the command has ended with %d; draining", code), 0) < 0 {
+			t.Errorf("it said %q", running.stderr.whole())
+		}
+	}
+}
+
+// A target that is misspelt is noticed before the first client does.
+func TestPublishSaysAtTheStartThatItsTargetIsAway(t *testing.T) {
+	p := startProxy(t)
+	to := address(freePort(t))
+	running := publish(t, p.control, "--port", "0", "--to", to)
+	if running.stderr.find(to+" refuses connections; clients wait until it accepts connections", 0) < 0 {
+		t.Errorf("it said %q", running.stderr.whole())
+	}
+	running.signal(syscall.SIGTERM)
+	running.exitCode()
 }
 
 func TestPublishSaysWhatIsWrong(t *testing.T) {

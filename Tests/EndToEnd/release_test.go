@@ -328,7 +328,7 @@ func TestTheStoryOfARestartIsInTheLog(t *testing.T) {
 		get.expectReply("GET", 200, "back")
 		next := 0
 		for _, line := range []string{
-			`session lost: .*; 1 exchange sent again; 1 request answered with 502$`, `held: .* for 30s$`,
+			`session lost: .*; 1 exchange to be sent again; 1 request answered with 502$`, `held: .* for 30s$`,
 			`registered `, `released .* after \d+ ms: 1 client was waiting on its port$`,
 		} {
 			next = p.awaitLog(line, next)

@@ -121,3 +121,35 @@ func TestAStartOfAUserWithoutProcessesServesOrNamesTheLimit(t *testing.T) {
 		expectServedOrTold(t, "a user, ulimit "+limit, command, "--reactors", "4")
 	}
 }
+
+// Where the kernel counts rings as locked memory, the sentence names an amount that is enough: the user's, for root is
+// not bound by it.
+func TestTheAmountOfLockedMemoryThatIsNamedIsEnough(t *testing.T) {
+	user := []string{"setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--bounding-set=-all", program()}
+	if os.Getuid() != 0 || !reaches(user) {
+		t.Skip("nobody else can run the program from here")
+	}
+	for _, flags := range [][]string{
+		{"--reactors", "1"}, {"--reactors", "2"}, {"--reactors", "1", "--ring-entries", "4096"},
+		{"--reactors", "3", "--ring-entries", "64"},
+	} {
+		command := func(kibibytes string) []string {
+			return append([]string{"/bin/bash", "-c", "ulimit -l " + kibibytes + ` && exec "$0" "$@"`}, user...)
+		}
+		arguments := append(command("64"), append(flags, "--bind", "127.0.0.1:0")...)
+		p := startProcess(t, arguments[0], arguments[1:]...)
+		eventually(t, "it serves or ends", func() bool {
+			return p.hasExited() || strings.Contains(p.stderr.text(), "reactor")
+		})
+		if !p.hasExited() {
+			t.Skip("this kernel does not count rings")
+		}
+		match := regexp.MustCompile(`which lock up to (\d+) KiB, `).FindStringSubmatch(p.stderr.whole())
+		if code := p.exitCode(); code != 71 || match == nil {
+			t.Fatalf("%q ended with %d: %s", flags, code, p.stderr.text())
+		}
+		if code := expectServedOrTold(t, fmt.Sprint(flags), command(match[1]), flags...); code != 0 {
+			t.Errorf("%q with %s KiB: %d", flags, match[1], code)
+		}
+	}
+}

@@ -44,10 +44,10 @@ func TestEachConnectionThatIsEndedIsToldOf(t *testing.T) {
 	}
 	expectTold(t, p, []turnedAway{
 		{"version", shaking(func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 }),
-			`TLS handshake failed, the client speaks no version from --tls-min 1.2 on`, "TLS no version"},
+			`TLS handshake failed, the client speaks no version as new as --tls-min 1.2`, "TLS no version"},
 		{"suite", shaking(func(c *tls.Config) {
 			c.MaxVersion, c.CipherSuites = tls.VersionTLS12, []uint16{tls.TLS_RSA_WITH_AES_128_CBC_SHA}
-		}), `TLS handshake failed, there was no cipher suite`, "TLS no suite"},
+		}), `TLS handshake failed, there was no cipher suite, curve or`, "TLS no suite"},
 		{"protocol", shaking(func(c *tls.Config) { c.NextProtos = []string{"h2"} }),
 			`TLS handshake failed, the client wanted another protocol`, "TLS no protocol"},
 		{"trust", shaking(func(c *tls.Config) { c.RootCAs = x509.NewCertPool() }),
@@ -129,17 +129,17 @@ func TestWhoFindsTooManyWaitingIsToldOf(t *testing.T) {
 	t.Run("count", func(t *testing.T) {
 		expectTold(t, onceWaiting(t, "--hold-limit", "1"), []turnedAway{
 			{"request", crowded(webRoute, "GET /a"+tail+"\r\n", 0, true),
-				`request got 503, as many clients as --hold-limit 1`, "503 hold limit"},
+				`request got 503, too many clients waited for services; look at --hold-limit 1`, "503 hold limit"},
 			{"raw", crowded(rawRoute, "\x00", 0, false),
-				`connection was closed, as many clients as --hold-limit 1`, "closed hold limit"},
+				`connection was closed, too many clients waited for services; look at --hold-limit 1`, "closed hold limit"},
 		})
 	})
 	t.Run("bytes", func(t *testing.T) {
 		expectTold(t, onceWaiting(t, "--hold-bytes", "64k"), []turnedAway{
 			{"request", crowded(webRoute, post, 40000, true),
-				`request got 503, waiting clients had said as much as --hold-bytes 64k`, "503 hold bytes"},
+				`request got 503, waiting clients had said too much; look at --hold-bytes 64k`, "503 hold bytes"},
 			{"raw", crowded(rawRoute, "\x00", 40000, false),
-				`connection was closed, waiting clients had said as much as --hold-bytes 64k`, "closed hold bytes"},
+				`connection was closed, waiting clients had said too much; look at --hold-bytes 64k`, "closed hold bytes"},
 		})
 	})
 }
@@ -178,7 +178,7 @@ func TestClientsThatHoldTooMuchAreToldOf(t *testing.T) {
 		w.SetReadBuffer(4096)
 		w.send("GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
 	}
-	p.awaitLog(`failed on 127.0.0.1:.* reset, (it|they) held most of --buffer-limit 1m`, 0)
+	p.awaitLog(`failed on 127.0.0.1:.* reset, (it|they) held more bytes than others and took none; look at --buffer-limit 1m`, 0)
 	if p.figureOn(port, "reset over limit") == 0 {
 		t.Error("nobody is counted")
 	}
@@ -279,7 +279,7 @@ func TestClientsThatAStopTurnsAwayAreToldOf(t *testing.T) {
 	}
 	for port, line := range map[int]string{
 		port: `1 request got 503, .*the proxy stops`, tlsPort: `1 TLS handshake failed, the proxy stops`,
-		rawPort: `1 connection was cut off, it was not served within --drain 6s`,
+		rawPort: `1 connection was cut off, it had not ended within --drain 6s`,
 	} {
 		p.awaitLog(fmt.Sprintf(`failed on 127\.0\.0\.1:%d: %s`, port, line), 0)
 	}

@@ -92,7 +92,7 @@ func TestEachRefusedRequestIsToldOf(t *testing.T) {
 		{"field", requesting("GET /a"+tail+"Bad Name: x\r\n\r\n", 400), `request got 400, a line of its head`, "400 field"},
 		{"host", requesting("GET /a HTTP/1.1\r\n\r\n", 400), `request got 400, its Host`, "400 host"},
 		{"length", requesting("POST /a"+tail+"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
-			`request got 400, its length`, "400 length"},
+			`request got 400, where it ends`, "400 length"},
 		{"path", requesting("GET /a/%zz"+tail+"\r\n", 400), `request got 400, its path`, "400 path"},
 		{"chunks", meeting(saying(t, ""), chunkedPost+"zz\r\n", 400), `request got 400, the chunks`, "400 chunks"},
 		{"route", requesting("GET /b"+tail+"\r\n", 404), `request got 404, no route for its host and path`, "404 no route"},
@@ -111,17 +111,17 @@ func TestEachRefusedRequestIsToldOf(t *testing.T) {
 			`request got 501, its transfer coding`, "501 coding"},
 		{"version", requesting("GET /a HTTP/3.0\r\nHost: x\r\n\r\n", 505), `request got 505, its version`, "505 version"},
 		{"hold", leaving(webRoute, "GET /a"+tail+"\r\n", true),
-			`request got 503, no service took it within --hold 4s`, "503 hold over"},
+			`request got 503, no service took it before --hold 4s was over`, "503 hold over"},
 		{"raw hold", leaving(rawRoute, "\x00", false),
-			`connection was closed, no service took it within --hold 4s`, "closed hold over"},
+			`connection was closed, no service took it before --hold 4s was over`, "closed hold over"},
 		{"reply", meeting(saying(t, ""), "GET /a"+tail+"\r\n", 504),
 			`request got 504, the service did not reply within --reply-timeout 3s`, "504 no reply"},
 		{"body", meeting(saying(t, ""), upload, 504),
-			`request got 504, the service took nothing of its body for --stall-timeout 2s`, "504 body not taken"},
+			`request got 504, the service took nothing of the request's body for --stall-timeout 2s`, "504 body not taken"},
 		{"service", meeting(script(""), "POST /a"+tail+"Content-Length: 0\r\n\r\n", 502),
 			`request got 502, it may have been executed`, "502 may have run"},
 		{"reply cut by its service", meeting(script(begun), "GET /a"+tail+"\r\n", 0),
-			`connection ended in the middle of a reply`, "cut"},
+			`connection was cut, its service ended in the middle of a reply`, "cut"},
 		{"reply cut by chunks", func(t *testing.T, p *proxy, port int) {
 			p.serveStreams(onPath(port, "/a"), saying(t, begun))
 			w := dial(t, port)
@@ -140,6 +140,31 @@ func floodAfterHead(stream net.Conn) {
 	if _, err := readHead(bufio.NewReader(stream)); err == nil {
 		io.WriteString(stream, "HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
 		flood(stream, 1, 1000000000, 256<<10)
+	}
+}
+
+// An upload may take longer than the service has for its reply. That time begins with the last byte.
+func TestAReplyIsAwaitedFromTheLastByteOfItsRequest(t *testing.T) {
+	p := startProxy(t, "--reply-timeout", "2s")
+	port := freePort(t)
+	p.serveStreams(onPath(port, "/"), func(stream net.Conn) {
+		reader := bufio.NewReader(stream)
+		if _, err := readHead(reader); err != nil {
+			return
+		}
+		if _, err := io.CopyN(io.Discard, reader, 8); err == nil {
+			io.WriteString(stream, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		}
+	})
+	w := dial(t, port)
+	w.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\n\r\n")
+	for index := 0; index < 8; index++ {
+		time.Sleep(500 * time.Millisecond)
+		w.send("x")
+	}
+	w.extend()
+	if head, err := readHead(w.reader); err != nil || !strings.HasPrefix(head, "HTTP/1.1 200 ") {
+		t.Errorf("it is %q, %v", head, err)
 	}
 }
 

@@ -75,12 +75,24 @@ import Testing
             let patience: UInt64 = now.isMidHead || !now.hasServed ? 30_000 : 75_000
             return Deadline(1_000 + patience, now.isMidHead || now.hasBytes ? .head : .nextRequest)
         case "waiting": return .never
-        case "get", "expecting": return Deadline(12_000, .reply)
+        case "get", "expecting": return Deadline(16_000, .reply)
         case "body": return Deadline(65_000, .body)
         case "get, replied", "body, replied", "expecting, replied": return Deadline(18_000, .restOfReply)
         case "skipped": return Deadline(61_000, .restOfBody)
         case "discarded, 0" where now.finishSent: return Deadline(hasAll ? 1_000 : 3_000, .farewell)
         default: return Deadline(hasAll ? 3_000 : 61_000, .farewell)
+        }
+    }
+
+    /// An upload may take longer than the reply.
+    @Test func `a reply is awaited from the last byte of its request`() {
+        for (name, var state) in states where ["get", "expecting"].contains(name) {
+            for (begun, lastByte) in [(1_000, 5_000), (5_000, 1_000), (5_000, 5_000)] as [(UInt64, UInt64)] {
+                state.past.phaseSince = begun
+                state.lastProgress = lastByte
+                let deadline = state.deadline(Situation(.http), timeouts)
+                #expect(deadline.time == 16_000 && deadline.end == .reply)
+            }
         }
     }
 

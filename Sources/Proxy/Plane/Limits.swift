@@ -1,5 +1,6 @@
 public import Exchanges
 import Memory
+public import Reactor
 import Yamux
 
 /// What bounds the data plane, as the flags say it. Times in milliseconds, sizes in bytes; one place for the defaults.
@@ -212,6 +213,10 @@ public struct DataPlaneLimits: Sendable {
 
     /// Completions that can be under way: every buffer, and for each connection a send, a cancel and an end.
     public var completionEntries: Int { max(4 * ringEntries, 2 * receiveBuffers + 4096) }
+
+    public var ringConfiguration: RingConfiguration {
+        RingConfiguration(entries: UInt32(ringEntries), completionEntries: UInt32(completionEntries))
+    }
 
     /// What a client costs while it says nothing: its record, and its places in lists and timers.
     public static var clientBytes: Int {

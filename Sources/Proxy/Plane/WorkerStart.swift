@@ -9,9 +9,7 @@ struct WorkerRings: ~Copyable {
     let pipes: Pipes
 
     static func make(_ limits: DataPlaneLimits) throws(RingFailure) -> WorkerRings {
-        let size = RingConfiguration(
-            entries: UInt32(limits.ringEntries), completionEntries: UInt32(limits.completionEntries))
-        let ring = try Ring(size)
+        let ring = try Ring(limits.ringConfiguration)
         let clients = try ReceiveBuffers(
             ring, group: 0, count: limits.receiveBuffers, bufferBytes: limits.receiveBufferBytes)
         let services = try ReceiveBuffers(
