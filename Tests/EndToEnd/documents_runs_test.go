@@ -29,11 +29,12 @@ var printed = map[string]func(t *testing.T, b printedBlock){
 	"QuickStart.md: python3 -m http.server 3000 --bind 127.0.0.1 &": publishesPython,
 	"QuickStart.md: curl http://127.0.0.1:8000/":                    asksByCurl,
 
-	"Services.md: package main": servesFromGo,
-	"Services.md: socketmaster-publish --port 443 --domain example.com --path / --cert cert.pem --key key.pem --to 127.0.0.1:3000": publishesAsWebSite,
-	"Services.md: socketmaster-publish --port 5432 --to unix:/run/postgresql/.s.PGSQL.5432":                                        publishesAUnixSocket,
-	"Services.md: socketmaster-publish --port 8000 --http --to 127.0.0.1:3000 -- python3 -m http.server 3000 --bind 127.0.0.1":     publishesPython,
+	"Services.md: package main":  servesFromGo,
 	"Protocol.md: import socket": servesFromPython,
+
+	"Publishing.md: socketmaster-publish --port 443 --domain example.com --path / --cert cert.pem --key key.pem --to 127.0.0.1:3000": publishesAsWebSite,
+	"Publishing.md: socketmaster-publish --port 5432 --to unix:/run/postgresql/.s.PGSQL.5432":                                        publishesAUnixSocket,
+	"Publishing.md: socketmaster-publish --port 8000 --http --to 127.0.0.1:3000 -- python3 -m http.server 3000 --bind 127.0.0.1":     publishesPython,
 
 	"Deploying.md: make dist":                      parses("it writes to /usr/local"),
 	"Deploying.md: [Unit]":                         fitsSystemd,

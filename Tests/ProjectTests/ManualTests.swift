@@ -58,14 +58,22 @@ private func resolve(_ link: String, from folder: String) -> String {
 @Test func `the manual has every exit code, and no other`() throws {
     let sources = try page("Sources/Control/ExitCode.swift")
     let said = Set(sources.matches(of: /case \w+ = (\d+)/).map { String($0.output.1) })
-    let table = try #require(try page("\(manual)/ExitCodes.md").split(separator: "## Exit codes").last)
-    var told: Set<String> = []
-    for row in table.split(separator: "\n") where row.hasPrefix("| ") {
-        told.formUnion(row.dropFirst(2).prefix { $0 != "|" }.matches(of: /\b\d+\b/).map { String($0.output) })
-    }
     #expect(said.count > 5)
-    // What a shell shows of a signal is 128 and its number.
-    #expect(told.subtracting(["128"]) == said)
+    #expect(try exitCodes(ofPage: "ExitCodes") == said)
+}
+
+/// What a shell shows of a signal is 128 and its number, and therefore not among them.
+private func exitCodes(ofPage name: String) throws -> Set<String> {
+    var codes: Set<String> = []
+    for row in try section("Exit codes", ofPage: name).split(separator: "\n") where row.hasPrefix("| ") {
+        codes.formUnion(row.dropFirst(2).prefix { $0 != "|" }.matches(of: /\b\d+\b/).map { String($0.output) })
+    }
+    return codes.subtracting(["128"])
+}
+
+private func section(_ heading: String, ofPage name: String) throws -> Substring {
+    let parts = try page("\(manual)/\(name).md").split(separator: "\n## \(heading)\n", maxSplits: 1)
+    return try #require(parts.dropFirst().first?.split(separator: "\n## ").first)
 }
 
 // MARK: figures
@@ -274,4 +282,117 @@ private func literals(inCallAt source: Substring) -> [String] {
         previous = character
     }
     return []
+}
+
+// MARK: socketmaster-publish
+
+private let publish = "Sources/socketmaster-publish"
+
+@Test func `the page of socketmaster-publish has every flag, and no other`() throws {
+    let said = try flags(of: "\(publish)/Flags.swift").union(["--version", "--help"])
+    var told: Set<String> = []
+    for row in try section("Flags", ofPage: "Publishing").split(separator: "\n") where row.hasPrefix("| `--") {
+        told.formUnion(flags(namedIn: row.dropFirst(2).prefix { $0 != "|" }))
+    }
+    #expect(said.count > 15)
+    #expect(told == said)
+    // In other places it speaks of the proxy's as well.
+    let known = said.union(try flags(of: "Sources/socketmaster/Flags.swift"))
+    #expect(flags(namedIn: try page("\(manual)/Publishing.md")[...]).subtracting(known) == [])
+}
+
+/// The flags that are declared, which have the names of their properties in the parser's spelling.
+private func flags(of path: String) throws -> Set<String> {
+    let declarations = try page(path).split(separator: /@(?:Option|Flag)\(/).dropFirst()
+    return Set(
+        declarations.compactMap { $0.firstMatch(of: /\n    var (\w+)/)?.output.1 }.map { name in
+            "--" + name.map { $0.isUppercase ? "-" + $0.lowercased() : String($0) }.joined()
+        })
+}
+
+private func flags(namedIn text: Substring) -> Set<String> {
+    Set(text.matches(of: /--[a-z][a-z-]*/).map { String($0.output) })
+}
+
+@Test func `the page of socketmaster-publish has every exit code, and no other`() throws {
+    // sysexits.h has them in this order, from 64 on.
+    let names = [
+        "USAGE", "DATAERR", "NOINPUT", "NOUSER", "NOHOST", "UNAVAILABLE", "SOFTWARE", "OSERR", "OSFILE", "CANTCREAT",
+        "IOERR", "TEMPFAIL", "PROTOCOL", "NOPERM", "CONFIG",
+    ]
+    var said: Set = ["0"]
+    for file in Checkout.current.swiftFiles(below: publish) {
+        for name in file.text.matches(of: /\bEX_([A-Z]+)/).map(\.output.1) {
+            said.insert("\(64 + (try #require(names.firstIndex(of: String(name)), "EX_\(name)")))")
+        }
+        for codes in file.text.matches(of: /== ENOENT \? (\d+) : (\d+)/) {
+            said.formUnion([String(codes.output.1), String(codes.output.2)])
+        }
+    }
+    #expect(said.count > 6)
+    #expect(try exitCodes(ofPage: "Publishing") == said)
+}
+
+/// Those of the library reach its log too. What is below `info` has to be asked for.
+@Test func `the page of socketmaster-publish has every line of its log`() throws {
+    let told = try quotedInPublishing()
+    var said = 0
+    let checkout = Checkout.current
+    for file in checkout.swiftFiles(below: publish) + checkout.swiftFiles(below: "Sources/SocketMaster") {
+        let source = file.text.replacing(/log\.(?:trace|debug)\(/, with: "(")
+            .replacing(/log\.log\(\s*level: [^"]+/, with: "log.info(")
+        for text in textsLogged(in: source) {
+            said += 1
+            let pieces = text.split(separator: /\\\((?:[^()]|\([^()]*\))*\)/, omittingEmptySubsequences: false)
+            let isTold = told.contains { line in
+                line.hasPrefix(pieces[0]) && line.hasSuffix(pieces[pieces.count - 1])
+                    && has(line, pieces.map { String($0) })
+            }
+            if !isTold { Issue.record("\(file.path): Publishing does not have \"\(text)\"") }
+        }
+    }
+    #expect(said > 12)
+}
+
+@Test func `the page of socketmaster-publish explains every sentence that it can end with`() throws {
+    var sentences: [[String]] = []
+    for file in Checkout.current.swiftFiles(below: publish) {
+        sentences += pieces(ofSentencesIn: file.text, behind: /(?:Failure|ValidationError|fail)\(|return (?=")/)
+    }
+    // Those of the library that it passes on.
+    let library = try page("Sources/SocketMaster/SocketMasterError.swift")
+    sentences += pieces(
+        ofSentencesIn: library, behind: /Self\(\s*\.(?:refused|unreachable|notUnderstood|clientAddressUnknown),/)
+    let told = try quotedInPublishing()
+    for sentence in sentences where !told.contains(where: { has($0, sentence) }) {
+        Issue.record("Publishing does not have \(sentence)")
+    }
+    #expect(sentences.count > 20)
+}
+
+/// Of each sentence the pieces between which something is inserted.
+private func pieces(ofSentencesIn source: String, behind beginning: some RegexComponent) -> [[String]] {
+    source.matches(of: beginning).map { match in
+        let rest = source[match.range.upperBound...]
+        // A sentence that is returned ends with its function.
+        let end = rest.firstRange(of: "\n    }")?.lowerBound ?? rest.endIndex
+        return literals(inCallAt: rest[..<end] + ")").map(words)
+    }.filter { !$0.isEmpty }
+}
+
+/// What stands as code in the first cells of the tables.
+private func quotedInPublishing() throws -> [String] {
+    try page("\(manual)/Publishing.md").lines.filter { $0.hasPrefix("| `") }.flatMap { row in
+        row.dropFirst(2).prefix { $0 != "|" }.matches(of: /`([^`]+)`/).map { String($0.output.1) }
+    }
+}
+
+/// Whether a text has these pieces one behind the other, whatever is between them.
+private func has(_ text: String, _ pieces: [String]) -> Bool {
+    var rest = text[...]
+    for piece in pieces where !piece.isEmpty {
+        guard let range = rest.firstRange(of: piece) else { return false }
+        rest = rest[range.upperBound...]
+    }
+    return true
 }
