@@ -46,8 +46,8 @@ public struct RingConfiguration: Sendable {
         self.completionEntries = completionEntries
     }
 
-    /// So much memory the kernel locks for the ring and its provided buffers, or a little less. It counts operations and
-    /// completions twice, and rounds both up to powers of two.
+    /// So much memory the kernel locks for the ring and its provided buffers, or a little less. It counts operations
+    /// and completions twice, and rounds both up to powers of two.
     public var lockedBytes: Int {
         func rounded(_ count: UInt32) -> Int { count < 2 ? 1 : 1 << (32 - (count - 1).leadingZeroBitCount) }
         return 2 * (68 * rounded(entries) + 16 * rounded(completionEntries) + 32_768)

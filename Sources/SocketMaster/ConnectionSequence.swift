@@ -21,7 +21,7 @@ struct ConnectionSequence<Connection: Sendable>: Sendable {
 
         /// Nobody takes connections any more.
         func didTerminate() {
-            if channel.isActive { log.info("closing, because nobody takes its connections any more") }
+            if channel.isActive { log.debug("closing, because nobody takes its connections any more") }
             channel.close(promise: nil)
         }
     }

@@ -15,6 +15,7 @@ struct Failure: Error {
     /// The sentence may quote what was given for a file or an address, and that may be a key itself.
     func exit() -> Never {
         let line = Array("socketmaster-publish: \(sentence.withoutKeys)\n".utf8)
+        Log.flush()
         // Straight to the descriptor: the process ends here, whatever other threads do.
         _ = unsafe line.withUnsafeBytes { unsafe write(STDERR_FILENO, $0.baseAddress, $0.count) }
         _exit(exitCode)

@@ -45,11 +45,7 @@ struct Program: ParsableCommand {
         // Before anything below starts a thread: one that does not block them would take them.
         Signals.block()
         let level = proxy.logLevel
-        LoggingSystem.bootstrap { label in
-            var handler = StreamLogHandler.standardError(label: label)
-            handler.logLevel = level
-            return handler
-        }
+        LoggingSystem.bootstrap { label in Log(label: label, level: level) }
         do throws(Failure) {
             let publication = Publication(
                 definitions: try listening.definitions(), target: target, proxy: proxy, command: command)

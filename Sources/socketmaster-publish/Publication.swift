@@ -94,7 +94,6 @@ final class Publication: Sendable {
             let loops = LoopWatch(check) { sentence in self.fail(Failure(EX_USAGE, sentence)) }
             loops.begin()
             try await withThrowingTaskGroup(of: Void.self) { group in
-                if !waitsForTarget { group.addTask { await self.tellIfTargetIsAway() } }
                 for definition in definitions { group.addTask { try await self.publish(definition, loops) } }
                 while try await group.next() != nil {}
             }
@@ -115,12 +114,6 @@ final class Publication: Sendable {
         } catch let absence as Target.Absence {
             throw Failure(EX_UNAVAILABLE, "Nothing accepts connections at \(target.address): it \(absence.clause).")
         }
-    }
-
-    /// Whoever has misspelt its address learns it before the first client does.
-    private func tellIfTargetIsAway() async {
-        guard let absence = await target.absence(), !watch.isAway else { return }
-        log.warning("\(target.address) \(absence.clause); clients wait until it accepts connections")
     }
 
     private func publish(_ definition: SocketDefinition, _ loops: LoopWatch) async throws {
@@ -170,6 +163,7 @@ final class Publication: Sendable {
         }
         guard isFirst else {
             command?.kill()
+            Log.flush()
             _exit(128 + signal)
         }
         log.info("draining")
@@ -211,6 +205,7 @@ final class Publication: Sendable {
         let (command, other) = state.withLockedValue { ($0.command, $0.failure) }
         if let command { await end(command) }
         if let failure = failure ?? other { failure.exit() }
+        Log.flush()
         _exit(state.withLockedValue { $0.commandExit } ?? exitCode)
     }
 

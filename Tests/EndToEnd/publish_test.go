@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -307,18 +308,6 @@ func TestPublishOfACommandThatEndsByItself(t *testing.T) {
 	}
 }
 
-// A target that is misspelt is noticed before the first client does.
-func TestPublishSaysAtTheStartThatItsTargetIsAway(t *testing.T) {
-	p := startProxy(t)
-	to := address(freePort(t))
-	running := publish(t, p.control, "--port", "0", "--to", to)
-	if running.stderr.find(to+" refuses connections; clients wait until it accepts connections", 0) < 0 {
-		t.Errorf("it said %q", running.stderr.whole())
-	}
-	running.signal(syscall.SIGTERM)
-	running.exitCode()
-}
-
 func TestPublishSaysWhatIsWrong(t *testing.T) {
 	p := startProxy(t)
 	taken, err := net.Listen("tcp", ":0")
@@ -549,4 +538,46 @@ func TestPublishEndsInTimeBesideAProxyThatTakesNothing(t *testing.T) {
 		t.Errorf("it ended after %v", took)
 	}
 	p.signal(syscall.SIGCONT)
+}
+
+// Whoever reads the log of socketmaster-publish slowly, or not at all, keeps no client waiting.
+func TestPublishServesWhileNobodyReadsItsLog(t *testing.T) {
+	p := startProxy(t)
+	port, to := freePort(t), address(freePort(t))
+	startTarget(t, to, "hello")
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	const setPipeSize = 1031 // F_SETPIPE_SZ
+	if _, _, errno := syscall.Syscall(syscall.SYS_FCNTL, writer.Fd(), setPipeSize, 4096); errno != 0 {
+		t.Fatal(errno)
+	}
+	command := exec.Command(
+		filepath.Join(os.Getenv("E2E_SWIFT"), "socketmaster-publish"),
+		"--proxy", p.control, "--port", portText(port), "--http", "--to", to, "--log-level", "trace", "--drain", "1s")
+	command.Stderr = writer
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	writer.Close()
+	ended := make(chan error, 1)
+	go func() { ended <- command.Wait() }()
+	t.Cleanup(func() { command.Process.Kill() })
+	p.awaitLog(`registered `, 0)
+	for round := 0; round < 300; round++ {
+		if reply := get(t, port, "/"); reply.StatusCode != 200 {
+			t.Fatalf("round %d: it is %d", round, reply.StatusCode)
+		}
+	}
+	command.Process.Signal(syscall.SIGTERM)
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Errorf("it ended with %v", err)
+		}
+	case <-time.After(patience):
+		t.Error("it does not end while nobody reads its log")
+	}
 }

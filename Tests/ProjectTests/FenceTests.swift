@@ -20,8 +20,8 @@ private let fenced: [String: Set<String>] = [
     "SocketMaster": ["AbstractSocket.swift", "ConnectReason.swift", "SessionHandler+Receive.swift"],
     // System calls that Swift has in no other form.
     "socketmaster-publish": [
-        "Command.swift", "Definitions.swift", "Failure.swift", "Flags.swift", "Host.swift", "Signals.swift",
-        "StandardStreams.swift",
+        "Command.swift", "Definitions.swift", "Failure.swift", "Flags.swift", "Host.swift", "Log.swift",
+        "Signals.swift", "StandardStreams.swift",
     ],
 ]
 

@@ -57,7 +57,7 @@ private let targets: [String: Target] = [
     "socketmaster-publish": Target(
         layer: 3,
         ours: ["Registration", "SocketMaster"],
-        others: ["ArgumentParser", "Glibc", "Logging", "NIOConcurrencyHelpers", "NIOCore", "NIOPosix"]
+        others: ["ArgumentParser", "Dispatch", "Glibc", "Logging", "NIOConcurrencyHelpers", "NIOCore", "NIOPosix"]
     ),
     "Examples": Target(
         layer: 4,
