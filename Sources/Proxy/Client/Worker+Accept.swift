@@ -67,7 +67,6 @@ extension Worker {
         let connection = connections.insert(record)
         precondition(connection >= 0, "rule 4: whoever comes has looked for a slot")
         exchanges.occupy(connection, with: exchange)
-        lookAtClients()
         books.set(.connections, to: connections.count)
         return connection
     }

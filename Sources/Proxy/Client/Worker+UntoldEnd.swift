@@ -17,13 +17,18 @@ struct UntoldEnds: BitwiseCopyable {
 // to be sent; a relay or a session with nothing to be sent would stay. So a socket that has brought bytes is looked at
 // once more, within two seconds: if its end is there, the receive is cancelled, and the next one brings it.
 extension Worker {
-    /// Clients are looked at for as long as there are any.
+    /// The session's tick has come, as it does once a second: it is looked at, and so are the clients, most of which it
+    /// serves. Where there is no session, all that clients may do has an end of its own.
     @_noLocks
-    mutating func lookAtClients() {
-        guard !timers.isScheduled(lookTimer) else { return }
-        timers.schedule(lookTimer, at: now + DataPlaneLimits.lookMilliseconds)
+    mutating func lookForUntoldEnds(with session: Int32) {
+        if case .received = sessions[session].reading.way, Sockets.hasEnded(sessions[session].fd) {
+            let aside = Token(kind: Operation.aside, generation: 0, index: session)
+            ring.cancel(token(Operation.sessionReceive, session: session), aside)
+        }
+        if untoldEnds.next == 0, now >= untoldEnds.began + DataPlaneLimits.lookMilliseconds { lookForUntoldEnds() }
     }
 
+    /// For what one tick leaves.
     var lookTimer: Int32 {
         @_noLocks get { acceptTimer + 1 }
     }
@@ -36,10 +41,8 @@ extension Worker {
         for connection in untoldEnds.next..<max(untoldEnds.next, end) where mayHaveEnded(connection) {
             if Sockets.hasEnded(connections[connection].client.fd) { cancelReceive(connection) }
         }
-        let isOver = end >= Int32(connections.touched)
-        untoldEnds.next = isOver ? 0 : end
-        guard !isOver || connections.count > 0 else { return }
-        timers.schedule(lookTimer, at: now + (isOver ? DataPlaneLimits.lookMilliseconds : 1))
+        untoldEnds.next = end < Int32(connections.touched) ? end : 0
+        if untoldEnds.next > 0 { timers.schedule(lookTimer, at: now + 1) }
     }
 
     /// Whether it waits for bytes, and has brought some since it was looked at.
@@ -48,14 +51,5 @@ extension Worker {
         guard case .armed = connections[connection].receive else { return false }
         return exchanges[connection].state.lastProgress >= untoldEnds.lastBegan
             || !connections[connection].received.isEmpty
-    }
-
-    /// A session is looked at once a second anyway.
-    @_noLocks
-    mutating func lookForUntoldEnd(ofSession session: Int32) {
-        guard case .received = sessions[session].reading.way, Sockets.hasEnded(sessions[session].fd) else { return }
-        ring.cancel(
-            token(Operation.sessionReceive, session: session),
-            Token(kind: Operation.aside, generation: 0, index: session))
     }
 }

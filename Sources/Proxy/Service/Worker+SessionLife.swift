@@ -121,7 +121,7 @@ extension Worker {
             return loseSession(session, .unresponsive)
         }
         endUnused(session)
-        lookForUntoldEnd(ofSession: session)
+        lookForUntoldEnds(with: session)
         if sessions[session].draining.takeBackAt <= now { takeBackFromDraining(session) }
         watchAcceptance(session)
         raisePace(session)
