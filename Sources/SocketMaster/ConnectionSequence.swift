@@ -38,7 +38,8 @@ struct ConnectionSequence<Connection: Sendable>: Sendable {
 /// Has the listener's channel read on.
 private struct WantsConnections: Sendable {}
 
-/// A connection in the sequence. It is reset if it leaves that without having been taken: nobody knows of it.
+/// A connection in the sequence. It is reset if it leaves that without having been taken: nobody knows of it. But one
+/// whose initializer gives nothing is served by its handlers, whether it is taken or not.
 final class UntakenConnection<Connection: Sendable>: Sendable {
     private let initialized: InitializedConnection<Connection>
     private let isTaken = Atomic<Bool>(false)
@@ -46,7 +47,8 @@ final class UntakenConnection<Connection: Sendable>: Sendable {
     init(_ initialized: InitializedConnection<Connection>) { self.initialized = initialized }
 
     deinit {
-        if !isTaken.load(ordering: .acquiring) { initialized.abandon() }
+        guard Connection.self != Void.self, !isTaken.load(ordering: .acquiring) else { return }
+        initialized.abandon()
     }
 
     func take() -> Connection {

@@ -13,7 +13,8 @@ public import NIOCore
 /// }
 /// ```
 ///
-/// `Connection` is ``SocketMasterConnection``, or what the initializer of a pipeline gives.
+/// `Connection` is ``SocketMasterConnection``, or what the initializer of a pipeline gives. What lies in the sequence
+/// when it is let go is reset, unless the initializer gives nothing: then the handlers serve it.
 public struct SocketMasterListener<Connection: Sendable>: AsyncSequence, Sendable {
     public typealias Element = Connection
     public typealias Failure = Never

@@ -137,6 +137,22 @@ private final class Counter: ChannelInboundHandler {
     try letGo { try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: $0) }
 }
 
+/// Their handlers have been serving them since they were initialized.
+@Test func `connections whose initializer gives nothing go on without the sequence`() throws {
+    let whole = try WholeFixture { _ in }
+    let log = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    var sequence: ConnectionSequence? = try ConnectionSequence<Void>(whole.listener, strategy: nil, log: log)
+    #expect(sequence != nil)
+    let id = try whole.open([1])
+    whole.initialize()
+    sequence = nil
+    whole.settle()
+    #expect(whole.fixture.proxy.streams[id]?.isReset == false && whole.recorder(0).events == ["active"])
+    whole.fixture.send(whole.fixture.proxy.data(id, [2]))
+    whole.settle()
+    #expect(whole.recorder(0).received == [1, 2] && !whole.listener.isActive)
+}
+
 private func letGo<Output: Sendable>(_ output: @escaping @Sendable (any Channel) throws -> Output) throws {
     let whole = try WholeFixture(records: false, output)
     let log = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
