@@ -11,7 +11,7 @@ from .process import BUILD, ROOT, Failure, relative
 PACKAGES = BUILD / "venv" / "lib" / "python3*" / "site-packages"
 SERVICE, LOAD, FLOOR = BUILD / "service", BUILD / "load", BUILD / "floor"
 LINE = BUILD / "line"
-ALLOCATIONS, STEP = BUILD / "allocations.so", BUILD / "step"
+ALLOCATIONS, CLOCK, STEP = BUILD / "allocations.so", BUILD / "clock.so", BUILD / "step"
 
 # What a program of perf/ is made of: the files, as patterns below perf, and the libraries.
 OWN = {
@@ -21,6 +21,7 @@ OWN = {
     LINE: (["line/*.c"], ["-lpthread"]),
     STEP: (["step/*.c"], []),
     ALLOCATIONS: (["allocations/*.c"], ["-shared", "-fPIC"]),
+    CLOCK: (["clock/*.c"], ["-shared", "-fPIC", "-ldl"]),
 }
 
 

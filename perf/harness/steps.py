@@ -18,10 +18,10 @@ def thread_named(pid, name):
 
 
 class Steps:
-    """Counts while the `with` lasts. Afterwards `places` has the count of each address."""
+    """Counts while the `with` lasts. Afterwards `places` has the count of each address, but for those of one library."""
 
-    def __init__(self, pid, thread_name):
-        self.pid, self.thread, self.places = pid, thread_named(pid, thread_name), {}
+    def __init__(self, pid, thread_name, besides):
+        self.pid, self.thread, self.besides, self.places = pid, thread_named(pid, thread_name), besides, {}
 
     def __enter__(self):
         # On the CPU of the thread: one of the two waits at any time.
@@ -38,7 +38,11 @@ class Steps:
         if self.process.returncode != 0:
             raise Failure(complaint.strip())
         pairs = (line.split() for line in said.splitlines())
-        self.places = {int(address, 16): int(count) for address, count in pairs}
+        counted = ((int(address, 16), int(count)) for address, count in pairs)
+        self.places = {address: count for address, count in counted if not self.is_besides(address)}
+
+    def is_besides(self, address):
+        return self.maps.find(address)[1] == str(self.besides)
 
     def total(self):
         return sum(self.places.values())

@@ -15,7 +15,7 @@ struct UntoldEnds: BitwiseCopyable {
 // wake-up of the one for that of the other: it brings the bytes, and waits for ever. It was so for a FIN, too, until
 // 2026 (https://github.com/axboe/liburing/issues/1549). Most of those who have gone are found out by what they are
 // to be sent; a relay or a session with nothing to be sent would stay. So a socket that has brought bytes is looked at
-// once more, within two seconds: if its end is there, the receive is cancelled, and the next one brings it.
+// once more, within five seconds: if its end is there, the receive is cancelled, and the next one brings it.
 extension Worker {
     /// The session's tick has come, as it does once a second: it is looked at, and so are the clients, most of which it
     /// serves. Where there is no session, all that clients may do has an end of its own.
@@ -38,7 +38,7 @@ extension Worker {
     mutating func lookForUntoldEnds() {
         if untoldEnds.next == 0 { (untoldEnds.began, untoldEnds.lastBegan) = (now, untoldEnds.began) }
         let end = min(untoldEnds.next + DataPlaneLimits.looksAtOnce, Int32(connections.touched))
-        for connection in untoldEnds.next..<max(untoldEnds.next, end) where mayHaveEnded(connection) {
+        for connection in untoldEnds.next..<end where mayHaveEnded(connection) {
             if Sockets.hasEnded(connections[connection].client.fd) { cancelReceive(connection) }
         }
         untoldEnds.next = end < Int32(connections.touched) ? end : 0

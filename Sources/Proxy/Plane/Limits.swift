@@ -158,7 +158,7 @@ public struct DataPlaneLimits: Sendable {
     public static var longestBacklog: Int { @_noLocks get { 65_535 } }
     static var acceptPauseMilliseconds: UInt64 { @_noLocks get { 100 } }
     /// How often clients are looked at, at most, for ends that the kernel has not told of.
-    static var lookMilliseconds: UInt64 { @_noLocks get { 1_000 } }
+    static var lookMilliseconds: UInt64 { @_noLocks get { 4_000 } }
     /// So many have their turn together; those of them that have brought bytes cost a system call each.
     static var looksAtOnce: Int32 { @_noLocks get { 1_024 } }
     static var sessionTickMilliseconds: UInt64 { @_noLocks get { 1_000 } }
