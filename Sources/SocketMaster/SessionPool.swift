@@ -290,7 +290,7 @@ final class SessionPool: @unchecked Sendable {
         }
         if slots[index].lastFailure != "\(error)" {
             slots[index].lastFailure = "\(error)"
-            log.warning("not registered; trying again", metadata: ["reason": "\(error)"])
+            log.warning("not registered; trying again", metadata: ["session": "\(index)", "reason": "\(error)"])
         }
         wait(index, slots[index].backoff.next(chance: .random(in: 0...1)))
     }

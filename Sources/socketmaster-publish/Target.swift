@@ -10,12 +10,16 @@ struct Target: Sendable {
     let timeout: TimeAmount
 
     /// Why there is no connection: a clause that has the target for its subject.
-    struct Absence: Error {
+    struct Absence: Error, CustomStringConvertible {
         let clause: String
+
+        var description: String { "the target \(clause)" }
     }
 
     /// It has taken the connection, and reset it before there was anything to pass on.
-    struct BrokenOff: Error {}
+    struct BrokenOff: Error, CustomStringConvertible {
+        var description: String { "the target has reset the connection" }
+    }
 
     /// Between two attempts at a unix socket whose queue is full. There the kernel does not wait, as it does for TCP.
     private static let fullQueuePause = TimeAmount.milliseconds(20)

@@ -383,3 +383,25 @@ func TestRegistrationsTellTheirInstance(t *testing.T) {
 		t.Errorf("two programs are %v", seen)
 	}
 }
+
+// A target may take a connection and reset it before there is anything to pass on. Whether it comes to that is the
+// kernel's affair, so it has many chances.
+func TestTargetThatResetsAtOnceIsToldInASentence(t *testing.T) {
+	p := startProxy(t)
+	to := serveOwnPort(t, func(connection net.Conn) { connection.(*net.TCPConn).SetLinger(0) })
+	port := freePort(t)
+	running := publish(t, p.control, "--port", portText(port), "--http", "--to", to.String())
+	running.stderr.find(published, 0)
+	const line = "connections could not be initialized"
+	eventually(t, "a reset before there was anything to pass on", func() bool {
+		for round := 0; round < 20; round++ {
+			get(t, port, "/")
+		}
+		return strings.Contains(running.stderr.whole(), line)
+	})
+	for _, told := range strings.Split(running.stderr.whole(), "\n") {
+		if strings.Contains(told, line) && !strings.Contains(told, "the target has reset the connection") {
+			t.Errorf("the log says %q", told)
+		}
+	}
+}

@@ -183,7 +183,7 @@ extension Worker {
     private mutating func recordsFailed(_ connection: Int32, _ failure: TLSFailure) {
         switch failure {
         case .alert: close(connection, reset: false, counting: .clientGone)
-        case .output, .memory: close(connection, reset: false, counting: .resetNoMemory)
+        case .output, .memory: close(connection, reset: true, counting: .resetNoMemory)
         case .broken, .notTLS, .http, .version, .cipher, .applicationProtocol:
             close(connection, reset: false, counting: .closedBadRecords)
         }
