@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <grp.h>
+#include <stddef.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -143,6 +144,53 @@ bool ck_is_ipv4(int fd) {
     int domain = 0;
     socklen_t size = sizeof domain;
     return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_INET;
+}
+
+int ck_adopt_listening(int fd) {
+    int listens = 0, type = 0;
+    socklen_t size = sizeof listens;
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0) return -errno;
+    size = sizeof type;
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0) return -errno;
+    if (!listens || type != SOCK_STREAM) return -EINVAL;
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) return -errno;
+    return 0;
+}
+
+int ck_describe_listening(int fd, char *text, int capacity) {
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+        struct sockaddr_un local;
+    } address = {0};
+    socklen_t size = sizeof address;
+    char host[INET6_ADDRSTRLEN] = "";
+    int count = 0;
+    if (getsockname(fd, &address.any, &size) != 0) return -errno;
+    if (address.any.sa_family == AF_INET) {
+        inet_ntop(AF_INET, &address.v4.sin_addr, host, sizeof host);
+        count = snprintf(text, (size_t)capacity, "%s:%d", host, ntohs(address.v4.sin_port));
+    } else if (address.any.sa_family == AF_INET6) {
+        inet_ntop(AF_INET6, &address.v6.sin6_addr, host, sizeof host);
+        count = snprintf(text, (size_t)capacity, "[%s]:%d", host, ntohs(address.v6.sin6_port));
+    } else if (address.any.sa_family == AF_UNIX && size > offsetof(struct sockaddr_un, sun_path)) {
+        // A path may end with a zero or not, a name begins with one.
+        bool has_file = address.local.sun_path[0] != 0;
+        int longest = (int)(size - offsetof(struct sockaddr_un, sun_path));
+        int length = (int)strnlen(address.local.sun_path + !has_file, (size_t)(longest - !has_file));
+        count = snprintf(
+            text, (size_t)capacity, "unix:%s%.*s", has_file ? "" : "@", length, address.local.sun_path + !has_file);
+    } else {
+        return -EAFNOSUPPORT;
+    }
+    return count < capacity ? count : -ENAMETOOLONG;
+}
+
+int ck_file_mode(const char *path) {
+    struct stat information;
+    return stat(path, &information) == 0 ? (int)(information.st_mode & 0777) : -errno;
 }
 
 int ck_socket_file(const char *path, uint64_t *device, uint64_t *inode) {

@@ -167,6 +167,19 @@ bool ck_unix_socket_alive(const char *path) {
     return alive;
 }
 
+int ck_send_datagram(const char *path, const void *bytes, size_t count) {
+    struct sockaddr_un peer;
+    socklen_t size;
+    int result = unix_address(path, &peer, &size);
+    if (result < 0) return result;
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -errno;
+    ssize_t sent = sendto(fd, bytes, count, MSG_DONTWAIT | MSG_NOSIGNAL, (struct sockaddr *)&peer, size);
+    result = sent >= 0 ? 0 : -errno;
+    close(fd);
+    return result;
+}
+
 bool ck_has_kernel_tls(void) {
     // A socket that is not connected is refused for that, but only where there is such a protocol.
     enum { UPPER_PROTOCOL = 31 };

@@ -22,6 +22,24 @@ public enum ControlAddress: Hashable, Sendable {
         }
     }
 
+    /// The address of a socket that somebody else has opened.
+    init(ofListening fd: Int32) throws(UnusableValue) {
+        let text = KernelText.address(ofListening: fd)
+        guard !text.isEmpty else { throw UnusableValue("it has no address, or one that is too long") }
+        guard text.hasPrefix("unix:"), !text.hasPrefix("unix:@") else {
+            self = try ControlAddress(parsing: text)
+            return
+        }
+        let path = String(text.dropFirst(5))
+        self = .unix(path: path, access: SocketAccess(mode: KernelText.permissions(of: path), group: nil))
+    }
+
+    /// Whether both name one socket, whoever may connect to it.
+    func isSamePlace(as other: ControlAddress) -> Bool {
+        if case .unix(let path, _) = self, case .unix(path, _) = other { return true }
+        return self == other
+    }
+
     /// Whether other machines may reach it.
     public var isPublic: Bool {
         switch self {

@@ -10,14 +10,33 @@ final class ControlSocket {
     var isIPv4Only: Bool {
         if case .tcp(.all, _) = address { ck_is_ipv4(fd) } else { false }
     }
+    /// The service manager has opened it, and keeps it.
+    let isPassed: Bool
     private let descriptor: OwnedDescriptor
     private let file: SocketFile?
 
     /// Given up after the file is removed.
     private let lock: ControlLock?
 
+    /// One that the service manager has opened. Its file is the manager's.
+    /// - Throws: a sentence for the operator.
+    init(passed: OwnedDescriptor) throws(StartFailure) {
+        do {
+            address = try ControlAddress(ofListening: passed.fd)
+        } catch {
+            throw StartFailure(
+                .configuration,
+                "descriptor \(passed.fd), passed by LISTEN_FDS, has an address that no control address can have: "
+                    + "\(error); give ListenStream= with an IP address and a port, or a path.")
+        }
+        descriptor = passed
+        isPassed = true
+        (file, lock) = (nil, nil)
+    }
+
     /// - Throws: a sentence for the operator.
     init(_ address: ControlAddress) throws(StartFailure) {
+        isPassed = false
         switch address {
         case .tcp(let host, let port):
             let fd = listenFirst(host, port: port, backlog: Self.backlog)

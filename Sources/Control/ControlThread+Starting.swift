@@ -13,17 +13,19 @@ extension ControlThread {
     /// - Throws: a sentence for the operator, with an exit code.
     public static func start(_ settings: Settings) throws(StartFailure) -> ControlThread {
         if let (name, error) = KernelText.refusedCall { throw StartFailure(refusedCall: name, error: error) }
+        let passed = try PassedSockets.take()
         let surroundings = Surroundings.current
         let settings = settings.fitted(to: surroundings)
         let dumps = settings.allowsCoreDumps ? 0 : ck_forbid_core_dumps()
         try startTLS(settings)
         let log = Logger(label: "socketmaster") { _ in StandardErrorLog(level: settings.logLevel.level) }
         let budget = try DescriptorBudget(
-            limit: Int(clamping: ck_raise_descriptor_limit()), settings: settings, reactors: settings.reactors ?? 1)
+            limit: Int(clamping: ck_raise_descriptor_limit()) - passed.count, settings: settings,
+            reactors: settings.reactors ?? 1)
         let limits = settings.dataPlaneLimits(budget, now: Sockets.nowMilliseconds())
         try AddressSpace.check(limits)
         let signals = OwnedDescriptor(try required(ck_signal_descriptor(), "signals"))
-        let sockets = try bind(settings.controlAddresses)
+        let sockets = try controlSockets(passed, settings.controlAddresses)
         let features = try RingFeatures.probed(for: limits)
 
         let hashSeed = ck_random()
@@ -41,14 +43,27 @@ extension ControlThread {
         logRefusals(log, pinning: pinning, dumps: dumps)
         let control = ControlThread(
             settings: settings, log: log, dataPlane: dataPlane, publisher: publisher, hashSeed: hashSeed, epoll: epoll,
-            signals: signals, controlSockets: sockets, pending: budget.pending)
+            signals: signals, controlSockets: sockets, pending: budget.pending,
+            manager: ServiceManager(KernelText.environment))
         try control.startThreads()
         return control
     }
 
-    private static func bind(_ addresses: [ControlAddress]) throws(StartFailure) -> [ControlSocket] {
+    /// Those that were passed, and those of the flags. Without either there is the usual one.
+    private static func controlSockets(
+        _ passed: [OwnedDescriptor], _ asked: [ControlAddress]?
+    ) throws(StartFailure) -> [ControlSocket] {
         var sockets: [ControlSocket] = []
-        for address in addresses { sockets.append(try ControlSocket(address)) }
+        for descriptor in passed { sockets.append(try ControlSocket(passed: descriptor)) }
+        for address in asked ?? (passed.isEmpty ? [.standard] : []) {
+            guard !sockets.contains(where: { $0.address.isSamePlace(as: address) }) else {
+                throw StartFailure(
+                    .configuration,
+                    "--bind \(address) is among the sockets that the service manager passes; leave it out, or take it "
+                        + "out of the .socket unit.")
+            }
+            sockets.append(try ControlSocket(address))
+        }
         return sockets
     }
 
@@ -162,7 +177,8 @@ extension ControlThread {
     ) {
         log.notice("socketmaster \(Version.text)")
         for socket in sockets {
-            log.notice("control address \(socket.address)\(socket.isIPv4Only ? ListenerSockets.ipv4Only : "")")
+            let note = socket.isIPv4Only ? ListenerSockets.ipv4Only : socket.isPassed ? ", passed by systemd" : ""
+            log.notice("control address \(socket.address)\(note)")
             if socket.address.isPublic {
                 log.warning("any machine that reaches \(socket.address) may register and take over ports of this one")
             } else if socket.address.isForEverybody {

@@ -53,6 +53,7 @@ extension ControlThread {
         controlSockets.removeAll()
         let name = SignalMeaning.name(of: signal)
         log.notice("stopping by \(name): requests under way have \(settings.drain) to end")
+        tellManagerOfEnd()
         acceptResumesAt = nil
         for registration in pending.all { evict(registration, "socketmaster is stopping") }
         for reactor in plane.peers.indices { send(Command(.drain), to: reactor) }

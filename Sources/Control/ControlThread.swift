@@ -66,6 +66,12 @@ public final class ControlThread {
     var backlog: CommandBacklog
     var silentReactors: Set<Int> = []
     var signalPace = SignalPace()
+    /// Nil: there is none, or it cannot be told anything.
+    var manager: ServiceManager?
+    var managerNews: ManagerNews
+    /// What it has not been told, because the kernel took no datagram just then, and when it is tried again.
+    var unsaid: [String] = []
+    var unsaidAt: UInt64 = 0
     /// Of this round, in milliseconds of the monotonic clock.
     var now: UInt64 = 0
     var receiveBuffer = [UInt8](repeating: 0, count: 64 << 10)
@@ -103,7 +109,8 @@ public final class ControlThread {
     /// Made by `start`, which has done everything that can fail.
     init(
         settings: Settings, log: Logger, dataPlane: DataPlane, publisher: consuming SnapshotPublisher, hashSeed: UInt64,
-        epoll: consuming Epoll, signals: OwnedDescriptor, controlSockets: [ControlSocket], pending: Int
+        epoll: consuming Epoll, signals: OwnedDescriptor, controlSockets: [ControlSocket], pending: Int,
+        manager: ServiceManager?
     ) {
         self.settings = settings
         self.log = log
@@ -115,6 +122,8 @@ public final class ControlThread {
         self.signals = signals
         self.controlSockets = controlSockets
         self.pending = PendingTable(capacity: pending)
+        self.manager = manager
+        managerNews = ManagerNews(watchdogMilliseconds: manager?.watchdogMilliseconds)
         let limits = dataPlane.plane.limits
         backlog = CommandBacklog(reactors: limits.reactors)
         registry = Registry(
@@ -138,6 +147,7 @@ public final class ControlThread {
             publish()
             deliverCommands()
             if case .draining = phase { stopIfDrained() }
+            attendManager()
             attendLog()
             if case .stopped(let exitCode) = phase {
                 logWriter?.finish(milliseconds: Self.lastLinesMilliseconds)
@@ -207,7 +217,8 @@ public final class ControlThread {
 
     /// Until the next thing that happens by itself; negative: there is none.
     private func millisecondsToWait() -> Int32 {
-        let own = min(acceptResumesAt ?? .max, failures.dueAt ?? .max, ticketsRenewedAt, certificatesDueAt)
+        let own = min(
+            acceptResumesAt ?? .max, failures.dueAt ?? .max, ticketsRenewedAt, certificatesDueAt, managerDueAt)
         var next = min(pending.nextDeadline, registry.nextExpiry ?? .max, own, logWriter?.nextDue ?? .max)
         // Without memory for it the kernel tells nothing.
         if !waitsForLog, logWriter?.isWaiting == true { next = min(next, now + Self.logPollMilliseconds) }

@@ -20,6 +20,22 @@ enum KernelText {
         return text.isEmpty ? "a service that has left" : text
     }
 
+    /// Where a socket listens, as `--bind` takes it; empty if it cannot be written so.
+    static func address(ofListening fd: Int32) -> String {
+        unsafe text(capacity: 256) { buffer, capacity in unsafe ck_describe_listening(fd, buffer, capacity) }
+    }
+
+    /// Sends a text to a unix socket of datagrams, a path or @ and a name. Never waits. Returns 0 or an error, below 0.
+    static func send(_ text: String, to socket: String) -> Int32 {
+        let bytes = Array(text.utf8)
+        return unsafe socket.withCString { unsafe ck_send_datagram($0, bytes, bytes.count) }
+    }
+
+    /// The permissions of a file; none where there is no such file.
+    static func permissions(of path: String) -> UInt32 {
+        UInt32(max(0, unsafe path.withCString { unsafe ck_file_mode($0) }))
+    }
+
     /// Now, in UTC.
     static var timestamp: String {
         unsafe text(capacity: 40) { buffer, capacity in unsafe ck_timestamp(buffer, capacity) }
@@ -64,6 +80,9 @@ enum KernelText {
         let text = unsafe String(cString: value)
         return text.isEmpty ? nil : text
     }
+
+    /// Takes a variable out of the environment. Before there are other threads, which may look at it.
+    static func forget(_ name: String) { unsafe unsetenv(name) }
 
     /// The first system call that is forbidden to the process although it cannot do without, and the error number.
     static var refusedCall: (name: String, error: Int32)? {

@@ -4,8 +4,8 @@ internal import Routing
 
 /// Everything that the flags say, with the defaults. Those of the data plane are taken from its own limits.
 public struct Settings: Sendable {
-    /// Where services register.
-    public var controlAddresses = [ControlAddress.standard]
+    /// Where services register. Nil: at the sockets that were passed to the process, or at the usual address.
+    public var controlAddresses: [ControlAddress]?
     /// How long a route stays without a session, and its clients wait.
     public var hold = TimeSpan(milliseconds: defaults.hold)
     /// Clients of a route that wait at once; a listener may have sixteen times as many.
@@ -92,8 +92,9 @@ public struct Settings: Sendable {
 extension Settings {
     /// - Throws: a sentence that names the first flag whose value is out of its range, and the range.
     public func check() throws(UnusableValue) {
-        guard !controlAddresses.isEmpty else { throw UnusableValue("--bind is required at least once") }
-        guard Set(controlAddresses).count == controlAddresses.count else {
+        let addresses = controlAddresses ?? [.standard]
+        guard !addresses.isEmpty else { throw UnusableValue("--bind is required at least once") }
+        guard Set(addresses).count == addresses.count else {
             throw UnusableValue("--bind is given twice for one address; leave one of them out")
         }
         try check("--reactors", reactors ?? 1, 1...(SessionHandle.reactorLimit - 1))

@@ -117,7 +117,13 @@ type process struct {
 
 func startProcess(t *testing.T, path string, arguments ...string) *process {
 	t.Helper()
-	p := &process{t: t, command: exec.Command(path, arguments...), exited: make(chan struct{})}
+	return startCommand(t, exec.Command(path, arguments...))
+}
+
+// startCommand is startProcess with an environment or files of the process's own.
+func startCommand(t *testing.T, command *exec.Cmd) *process {
+	t.Helper()
+	p := &process{t: t, command: command, exited: make(chan struct{})}
 	// An end of ours of each pipe: with Cmd.StdoutPipe, Wait could close it before the last line was read.
 	pipe := func() (*os.File, *lines) {
 		reader, writer, err := os.Pipe()

@@ -341,6 +341,15 @@ int ck_peer_process(int fd);
 int ck_describe_peer(int fd, char *text, int capacity);
 bool ck_is_tcp(int fd);
 bool ck_is_ipv4(int fd);
+/// Makes a listening stream socket of somebody else one as ours are: it does not wait, and is not passed on.
+/// -EINVAL: it is something else.
+int ck_adopt_listening(int fd);
+/// Its address as text: address and port, or unix: and a path, or unix:@ and a name. The count of characters or -errno.
+int ck_describe_listening(int fd, char *text, int capacity);
+/// Sends a datagram to a unix socket, at once or not. A name that begins with @ has no file.
+int ck_send_datagram(const char *path, const void *bytes, size_t count);
+/// The permissions of a file, or -errno.
+int ck_file_mode(const char *path);
 /// Which file the path names, if that is a socket (-ENOTSOCK: it is something else).
 int ck_socket_file(const char *path, uint64_t *device, uint64_t *inode);
 int ck_remove_file(const char *path);
