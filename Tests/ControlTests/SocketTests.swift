@@ -41,7 +41,18 @@ struct ListenerSocketTests {
         withExtendedLifetime((sockets, descriptors)) {}
     }
 
+    /// Between two times another test may get the port, but hardly ten ports one after the other.
     @Test func aPortCanBeOpenedAgainWhenAllItsSocketsAreClosed() throws {
+        for attempt in 1...10 {
+            do throws(KernelFailure) {
+                return try openAgainAndAgain()
+            } catch {
+                guard error.number == EADDRINUSE, attempt < 10 else { throw error }
+            }
+        }
+    }
+
+    private func openAgainAndAgain() throws(KernelFailure) {
         var port: UInt16 = 0
         for _ in 0..<20 {
             let (sockets, descriptors) = try open(.loopback, port: port, count: 3)
