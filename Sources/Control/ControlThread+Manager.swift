@@ -10,7 +10,8 @@ extension ControlThread {
     func attendManager() {
         guard manager != nil else { return }
         if now >= unsaidAt, !unsaid.isEmpty { tellManager([]) }
-        let due = managerNews.take(now: now, status: status, turns: turnsAtWork)
+        let due = managerNews.take(now: now, isNew: hasNewStatus, status: status, turns: turnsAtWork)
+        hasPublished = false
         if due.ringsReactors { for peer in plane.peers { peer.doorbell.ring() } }
         if !due.assignments.isEmpty { tellManager(due.assignments) }
         due.silent.forEach(tellSilence)
@@ -61,6 +62,12 @@ extension ControlThread {
         let atWork = plane.peers.indices.filter { plane.peers[$0].finished.load(0) == 0 }
         return Dictionary(
             uniqueKeysWithValues: atWork.map { ($0, plane.peers[$0].counters.loadRelaxed(Counter.turns.rawValue)) })
+    }
+
+    /// Whether how things are may have changed in this round. While it drains, that is not looked at any closer.
+    private var hasNewStatus: Bool {
+        if case .draining = phase { return true }
+        return hasPublished
     }
 
     /// How things are, in a line.

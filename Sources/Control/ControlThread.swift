@@ -69,6 +69,8 @@ public final class ControlThread {
     /// Nil: there is none, or it cannot be told anything.
     var manager: ServiceManager?
     var managerNews: ManagerNews
+    /// Since the manager was last attended.
+    var hasPublished = false
     /// What it has not been told, because the kernel took no datagram just then, and when it is tried again.
     var unsaid: [String] = []
     var unsaidAt: UInt64 = 0
@@ -202,6 +204,7 @@ public final class ControlThread {
             let snapshot = SnapshotBuilder.build(generation: generation, listeners: definitions, hashSeed: hashSeed)
             tables.append((generation, registry.certificateTables))
             _ = publisher.publish(snapshot)
+            hasPublished = true
             for peer in plane.peers { peer.doorbell.ring() }
             deferAccepts()
         } else if publisher.retiredCount > 0 {

@@ -50,6 +50,8 @@ struct ManagerNews {
 
     private var isReady = false
     private var status = ""
+    /// Things may have changed since.
+    private var isStale = true
     private var statusAt: UInt64 = 0
     /// Every so often the reactors are rung, and if all have turned since the last time, the manager hears so.
     private let beatMilliseconds: UInt64?
@@ -63,14 +65,18 @@ struct ManagerNews {
         beatMilliseconds = watchdogMilliseconds.map { max(1, $0 / 3) }
     }
 
-    /// What to do now.
+    /// What to do now. Most of the time that is nothing, and then nothing is looked at.
     /// - Parameters:
-    ///   - status: how things are, in a line.
+    ///   - isNew: things may have changed since the last time.
+    ///   - status: how they are, in a line.
     ///   - turns: of each reactor that is still at work.
-    mutating func take(now: UInt64, status: String, turns: [Int: UInt64]) -> Due {
+    mutating func take(
+        now: UInt64, isNew: Bool, status: @autoclosure () -> String, turns: @autoclosure () -> [Int: UInt64]
+    ) -> Due {
         var due = Due()
+        isStale = isStale || isNew
         if !isReady {
-            guard turns.values.allSatisfy({ $0 > 0 }) else {
+            guard turns().values.allSatisfy({ $0 > 0 }) else {
                 dueAt = now + Self.startMilliseconds
                 due.ringsReactors = true
                 return due
@@ -79,16 +85,21 @@ struct ManagerNews {
             due.assignments.append("READY=1")
         }
         if let beatMilliseconds, now >= beatAt {
+            let turns = turns()
             due.silent = turns.filter { self.turns[$0.key] == $0.value }.keys.sorted()
             if due.silent.isEmpty { due.assignments.append("WATCHDOG=1") }
             due.ringsReactors = true
             (self.turns, beatAt) = (turns, now + beatMilliseconds)
         }
-        if status != self.status, now >= statusAt {
-            due.assignments.append("STATUS=\(status)")
-            (self.status, statusAt) = (status, now + Self.statusMilliseconds)
+        if isStale, now >= statusAt {
+            isStale = false
+            let current = status()
+            if current != self.status {
+                due.assignments.append("STATUS=\(current)")
+                (self.status, statusAt) = (current, now + Self.statusMilliseconds)
+            }
         }
-        dueAt = min(beatMilliseconds == nil ? .max : beatAt, status != self.status ? statusAt : .max)
+        dueAt = min(beatMilliseconds == nil ? .max : beatAt, isStale ? statusAt : .max)
         return due
     }
 }

@@ -27,36 +27,44 @@ struct ServiceManagerTests {
 
     @Test func itHearsOfTheStartWhenEveryReactorHasTurned() {
         var news = ManagerNews(watchdogMilliseconds: nil)
-        var due = news.take(now: 5, status: "a", turns: [0: 1, 1: 0])
+        var due = news.take(now: 5, isNew: false, status: "a", turns: [0: 1, 1: 0])
         #expect(due == ManagerNews.Due(ringsReactors: true))
         #expect(news.dueAt == 5 + ManagerNews.startMilliseconds)
-        due = news.take(now: 20, status: "a", turns: [0: 1, 1: 1])
+        due = news.take(now: 20, isNew: false, status: "a", turns: [0: 1, 1: 1])
         #expect(due == ManagerNews.Due(assignments: ["READY=1", "STATUS=a"]))
         #expect(news.dueAt == .max)
-        #expect(news.take(now: 30, status: "a", turns: [0: 1, 1: 1]) == ManagerNews.Due())
+        #expect(news.take(now: 30, isNew: true, status: "a", turns: [0: 1, 1: 1]) == ManagerNews.Due())
     }
 
     @Test func itHearsHowThingsAreOnceASecondAtMost() {
         var news = ManagerNews(watchdogMilliseconds: nil)
-        _ = news.take(now: 1, status: "a", turns: [:])
-        #expect(news.take(now: 2, status: "b", turns: [:]) == ManagerNews.Due())
+        _ = news.take(now: 1, isNew: false, status: "a", turns: [:])
+        #expect(news.take(now: 2, isNew: true, status: "b", turns: [:]) == ManagerNews.Due())
         #expect(news.dueAt == 1 + ManagerNews.statusMilliseconds)
-        #expect(news.take(now: news.dueAt, status: "c", turns: [:]) == ManagerNews.Due(assignments: ["STATUS=c"]))
+        #expect(
+            news.take(now: news.dueAt, isNew: false, status: "c", turns: [:])
+                == ManagerNews.Due(assignments: ["STATUS=c"]))
         #expect(news.dueAt == .max)
+        // Nothing is looked at while nothing has changed.
+        #expect(news.take(now: 9_999, isNew: false, status: "d", turns: [:]) == ManagerNews.Due())
     }
 
     @Test func itsWatchdogIsFedForAsLongAsEveryReactorTurns() {
         var news = ManagerNews(watchdogMilliseconds: 300)
         let alive = ManagerNews.Due(assignments: ["WATCHDOG=1"], ringsReactors: true)
-        _ = news.take(now: 1, status: "", turns: [0: 1, 1: 1])
-        #expect(news.take(now: 50, status: "", turns: [0: 9, 1: 1]) == ManagerNews.Due())
+        _ = news.take(now: 1, isNew: false, status: "", turns: [0: 1, 1: 1])
+        #expect(news.take(now: 50, isNew: false, status: "", turns: [0: 9, 1: 1]) == ManagerNews.Due())
         #expect(news.dueAt == 101)
-        #expect(news.take(now: 101, status: "", turns: [0: 9, 1: 2]) == alive)
-        #expect(news.take(now: 205, status: "", turns: [0: 10, 1: 2]) == .init(ringsReactors: true, silent: [1]))
-        #expect(news.take(now: 305, status: "", turns: [0: 11, 1: 2]) == .init(ringsReactors: true, silent: [1]))
-        #expect(news.take(now: 405, status: "", turns: [0: 12, 1: 3]) == alive)
+        #expect(news.take(now: 101, isNew: false, status: "", turns: [0: 9, 1: 2]) == alive)
+        #expect(
+            news.take(now: 205, isNew: false, status: "", turns: [0: 10, 1: 2])
+                == .init(ringsReactors: true, silent: [1]))
+        #expect(
+            news.take(now: 305, isNew: false, status: "", turns: [0: 11, 1: 2])
+                == .init(ringsReactors: true, silent: [1]))
+        #expect(news.take(now: 405, isNew: false, status: "", turns: [0: 12, 1: 3]) == alive)
         // A reactor that has done its work is not asked any more.
-        #expect(news.take(now: 505, status: "", turns: [0: 13]) == alive)
-        #expect(news.take(now: 605, status: "", turns: [:]) == alive)
+        #expect(news.take(now: 505, isNew: false, status: "", turns: [0: 13]) == alive)
+        #expect(news.take(now: 605, isNew: false, status: "", turns: [:]) == alive)
     }
 }
