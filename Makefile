@@ -19,7 +19,7 @@ logs := .build/logs
 formatted := Sources Tests Package.swift Benchmarks/Package.swift $(addprefix Benchmarks/,Loops CountedLoops Benchmarks)
 
 .PHONY: help install build demo chaos test check-all format lint unit-tests hotpath bench-check end-to-end test-tls \
-    end-to-end-all test-hummingbird test-dependent docs dist tls-update-check \
+    end-to-end-all test-hummingbird test-dependent docs dist package tls-update-check \
     test-asan test-tsan fuzz perf perf-check bench clean
 
 help: ## tells what there is
@@ -40,6 +40,11 @@ dist: build ## makes what is installed: both programs without symbols, and those
 	    objcopy --strip-unneeded --add-gnu-debuglink=.build/dist/$$name.debug .build/release/$$name .build/dist/$$name
 	done
 	ls -l .build/dist
+
+package: dist ## makes the Debian package, in .build/package, and checks it; with sudo, for a trial installation
+	@.ci/install-package
+	Sources/Packaging/build
+	Sources/Packaging/check
 
 demo: build ## shows two services on one port, and three restarts that nobody notices
 	@Tests/EndToEnd/demo

@@ -36,9 +36,14 @@ var printed = map[string]func(t *testing.T, b printedBlock){
 	"Publishing.md: socketmaster-publish --port 5432 --to unix:/run/postgresql/.s.PGSQL.5432":                                        publishesAUnixSocket,
 	"Publishing.md: socketmaster-publish --port 8000 --http --to 127.0.0.1:3000 -- python3 -m http.server 3000 --bind 127.0.0.1":     publishesPython,
 
-	"Deploying.md: make dist":                      parses("it writes to /usr/local"),
-	"Deploying.md: [Unit]":                         fitsSystemd,
-	"Figures.md: kill -USR1 $(pidof socketmaster)": asksForFigures,
+	"Deploying.md: sudo apt install ./socketmaster_*.deb":            parses("it installs the package; Sources/Packaging/check-install does, too"),
+	"Deploying.md: [Service]":                                        fitsPackagedUnits("socketmaster.service"),
+	"Deploying.md: sudo usermod --append --groups socketmaster shop": parses("it changes the users of this machine"),
+	"Deploying.md: [Socket]":                                         fitsPackagedUnits("socketmaster.socket"),
+	"Deploying.md: journalctl --unit socketmaster --follow":          parses("nothing is installed here"),
+	"Deploying.md: make dist":                                        parses("it writes to /usr/local"),
+	"Deploying.md: [Unit]":                                           fitsSystemd,
+	"Figures.md: kill -USR1 $(pidof socketmaster)":                   asksForFigures,
 	"Log.md: 2026-11-30T09:21:07.104Z info registered example.com/a on *:443 for 127.0.0.1:53312: 2 sessions, reactor 1": isALineOfTheLog,
 
 	"PublishAnything.md: socketmaster-publish --port 443 --domain example.com --path / --cert cert.pem --key key.pem --to 127.0.0.1:3000": publishesAsWebSite,
@@ -373,6 +378,50 @@ func fitsSystemd(t *testing.T, b printedBlock) {
 			t.Fatal(err)
 		}
 		if output, err := exec.Command(analyze, "verify", unit).CombinedOutput(); err != nil {
+			t.Errorf("systemd-analyze: %v, %s", err, output)
+		}
+	}
+}
+
+// fitsPackagedUnits looks at a drop-in: its lines are assignments, systemd takes it beside the units of the package, and the
+// program takes the flags that it gives.
+func fitsPackagedUnits(unit string) func(t *testing.T, b printedBlock) {
+	return func(t *testing.T, b printedBlock) {
+		for _, line := range strings.Split(strings.TrimSpace(b.text), "\n") {
+			if !regexp.MustCompile(`^(\[(Service|Socket)\]|[A-Z][A-Za-z]+=.*)$`).MatchString(line) {
+				t.Errorf("%q is no line of a drop-in", line)
+			}
+		}
+		if given := regexp.MustCompile(`SOCKETMASTER_FLAGS=([^"]+)"`).FindStringSubmatch(b.text); given != nil {
+			output, err := exec.Command(program(), append(strings.Fields(given[1]), "--print-limits")...).CombinedOutput()
+			if err != nil {
+				t.Errorf("%v: %s", err, output)
+			}
+		}
+		analyze, err := exec.LookPath("systemd-analyze")
+		if err != nil {
+			return
+		}
+		folder := t.TempDir()
+		for _, name := range []string{"socketmaster.service", "socketmaster.socket"} {
+			text, err := os.ReadFile(filepath.Join(checkout(t), "Sources/Packaging/debian", name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			text = regexp.MustCompile(`ExecStart=\S+`).ReplaceAll(text, []byte("ExecStart=/bin/true"))
+			if err := os.WriteFile(filepath.Join(folder, name), text, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.Mkdir(filepath.Join(folder, unit+".d"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(folder, unit+".d", "override.conf"), []byte(b.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		// Its warnings end with 0, and name the file.
+		output, err := exec.Command(analyze, "verify", "--man=no", filepath.Join(folder, unit)).CombinedOutput()
+		if err != nil || strings.Contains(string(output), "override.conf") {
 			t.Errorf("systemd-analyze: %v, %s", err, output)
 		}
 	}
