@@ -87,8 +87,16 @@ let package = Package(
                 "CKernel", "Exchanges", "Memory", "Proxy", "Reactor", "Registration", "Routing", "TLS", "Yamux",
                 logging,
             ]),
-        // Layer 5: the program.
-        .executableTarget(name: "socketmaster", dependencies: ["Control", "Registration", argumentParser]),
+        // Layer 5: what monitoring systems and people look at, over HTTP.
+        .target(
+            name: "Observation",
+            dependencies: [
+                "CKernel", "Control", "Memory", "Proxy", "Registration", "TLS", nioCore, nioHTTP1, nioPosix,
+            ],
+            resources: [.embedInCode("Page/page.html")]),
+        // Layer 6: the program.
+        .executableTarget(
+            name: "socketmaster", dependencies: ["Control", "Observation", "Registration", argumentParser]),
         // The side of the services: a library on SwiftNIO, and what is built on it.
         .target(
             name: "SocketMaster",
@@ -156,6 +164,12 @@ let package = Package(
             name: "ControlTests",
             dependencies: [
                 "CKernel", "Control", "CTLSClient", "Memory", "Proxy", "Registration", "Routing", "TLS", "TestSupport",
+            ]),
+        .testTarget(
+            name: "ObservationTests",
+            dependencies: [
+                "CKernel", "Control", "Observation", "Proxy", "TLS", "TestSupport", nioCore, nioEmbedded, nioHTTP1,
+                nioPosix,
             ]),
         // An OpenSSL client, and a maker of certificates, for tests alone.
         .systemLibrary(

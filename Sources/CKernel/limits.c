@@ -37,6 +37,8 @@ uint64_t ck_address_space_used(void) { return pages_in_use(0) * (uint64_t)syscon
 
 uint64_t ck_data_used(void) { return pages_in_use(5) * (uint64_t)sysconf(_SC_PAGESIZE); }
 
+uint64_t ck_resident_bytes(void) { return pages_in_use(1) * (uint64_t)sysconf(_SC_PAGESIZE); }
+
 int ck_try_reserve(size_t count) {
     void *memory = mmap(NULL, count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) return -errno;

@@ -63,6 +63,13 @@ void ck_block_pipe_signal(void) {
 
 void ck_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
 
+uint64_t ck_thread_microseconds(pthread_t thread) {
+    clockid_t clock;
+    struct timespec time;
+    if (pthread_getcpuclockid(thread, &clock) != 0 || clock_gettime(clock, &time) != 0) return 0;
+    return (uint64_t)time.tv_sec * 1000000u + (uint64_t)time.tv_nsec / 1000u;
+}
+
 int ck_join_thread(pthread_t thread, int patience_milliseconds) {
     struct timespec end;
     clock_gettime(CLOCK_REALTIME, &end);

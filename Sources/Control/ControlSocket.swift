@@ -40,7 +40,7 @@ final class ControlSocket {
         switch address {
         case .tcp(let host, let port):
             let fd = listenFirst(host, port: port, backlog: Self.backlog)
-            guard fd >= 0 else { throw StartFailure(cannotListen: address, host, port: port, KernelFailure(fd)) }
+            guard fd >= 0 else { throw StartFailure(cannotListen: host, port: port, KernelFailure(fd)) }
             descriptor = OwnedDescriptor(fd)
             (file, lock) = (nil, nil)
             self.address = .tcp(host, port: UInt16(clamping: ck_bound_port(fd)))

@@ -8,14 +8,15 @@ internal import Registration
 extension ControlThread {
     enum OpenedListener {
         case opened(slot: Int)
-        /// The sentence for the service.
-        case refused(String)
+        /// Why, and the sentence for the service.
+        case refused(RegistrationResult, String)
     }
 
     /// - Parameter port: 0 takes any free one.
     func openListener(_ address: ListenAddress, port: UInt16) -> OpenedListener {
         guard let slot = registry.freeListenerSlot() else {
             return .refused(
+                .limit,
                 "socketmaster has as many listeners as it may have (\(registry.bounds.listeners)); "
                     + "register for a port that is open, or raise the limit on descriptors.")
         }
@@ -31,7 +32,7 @@ extension ControlThread {
                 metadata: about("listener opened", listener, isNamed: port != 0))
             return .opened(slot: slot)
         } catch {
-            return .refused(ListenerSockets.sentence(address, port: port, error))
+            return .refused(.port, ListenerSockets.sentence(address, port: port, error))
         }
     }
 
@@ -99,6 +100,7 @@ extension ControlThread {
             let isClosed = plane.peers.allSatisfy { $0.listenerWords.load(slot) == UInt64(listener.generation) }
             guard isClosed else { continue }
             tellLastFailures(ofListener: slot, listener)
+            keepCounts(ofClosed: slot, at: listener.address)
             keepFigures(ofClosed: slot)
             registry.listenerIsClosed(slot)
             listenerSockets[slot] = nil

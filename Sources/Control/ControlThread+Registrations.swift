@@ -26,12 +26,12 @@ extension ControlThread {
     private func findDescriptor() -> Bool {
         if spareDescriptors.release() { return true }
         guard let other = pending.leastPromising(), !other.isWaiting else { return false }
-        evict(other, Self.tooMany)
+        evict(other, .limit, Self.tooMany)
         return true
     }
 
     private func beginRegistration(_ descriptor: OwnedDescriptor) {
-        if pending.isFull, let other = pending.leastPromising() { evict(other, Self.tooMany) }
+        if pending.isFull, let other = pending.leastPromising() { evict(other, .limit, Self.tooMany) }
         let fd = descriptor.fd
         let registration = pending.add(descriptor, peer: KernelText.peer(of: fd), now: now)
         do {
@@ -68,12 +68,12 @@ extension ControlThread {
             // It may be a part of a key.
             if registration.decoder.isWithinSecret { wipe(receiveBuffer) }
             guard pending.isOverByteLimit, let largest = pending.largest() else { return }
-            evict(largest, Self.tooMany)
+            evict(largest, .limit, Self.tooMany)
         case .complete(let definition):
             judge(definition, of: registration, behind: Array(receiveBuffer[used..<count]))
         case .refused(let refusal):
             if registration.decoder.isWithinSecret { wipe(receiveBuffer) }
-            refuse(registration, "\(refusal)")
+            refuse(registration, .malformed, "\(refusal)")
         }
     }
 
@@ -91,7 +91,7 @@ extension ControlThread {
             canonical.tls = nil
             place(registration, JudgedRegistration(definition: canonical, identity: identity, behind: behind))
         } catch {
-            refuse(registration, "\(error)")
+            refuse(registration, error is IdentityRefusal ? .certificate : .malformed, "\(error)")
         }
     }
 
@@ -119,7 +119,8 @@ extension ControlThread {
     }
 
     /// Tells a service why not, in one send and in a way that it can read.
-    func refuse(_ registration: PendingRegistration, _ sentence: String) {
+    func refuse(_ registration: PendingRegistration, _ why: RegistrationResult, _ sentence: String) {
+        registrationResults[why, default: 0] += 1
         logRefusal(registration, sentence)
         guard answer(registration, sentence) else { return forget(registration) }
         let fd = registration.descriptor.fd
@@ -142,17 +143,19 @@ extension ControlThread {
         case .reading:
             let seconds = RegistrationLimits.deadlineMilliseconds / 1_000
             refuse(
-                registration, "The registration was not complete after \(seconds) seconds; send all of it at once.")
+                registration, .malformed,
+                "The registration was not complete after \(seconds) seconds; send all of it at once.")
         case .waiting:
-            refuse(registration, "The port is still being closed; try again in a moment.")
+            refuse(registration, .port, "The port is still being closed; try again in a moment.")
         case .refused:
             forget(registration)
         }
     }
 
     /// Makes room, at once.
-    func evict(_ registration: PendingRegistration, _ reason: String) {
+    func evict(_ registration: PendingRegistration, _ why: RegistrationResult, _ reason: String) {
         if !registration.isRefused {
+            registrationResults[why, default: 0] += 1
             logRefusal(registration, reason)
             _ = answer(registration, "\(reason); try again in a moment.")
         }

@@ -13,7 +13,7 @@ extension ControlThread {
     func place(_ registration: PendingRegistration, _ judged: JudgedRegistration) {
         guard registry.hasRoomForSession else {
             return refuse(
-                registration,
+                registration, .limit,
                 "There are as many sessions as socketmaster may have (\(registry.bounds.sessions)); "
                     + "end one, or raise --max-sessions.")
         }
@@ -27,7 +27,7 @@ extension ControlThread {
         case .overlapped(let slot):
             let other = registry.listeners[slot]?.address.description ?? "another one"
             refuse(
-                registration,
+                registration, .port,
                 "\(address) overlaps \(other), where socketmaster listens for another service; "
                     + "register for the same address, or choose another port.")
         }
@@ -38,7 +38,7 @@ extension ControlThread {
     private func wait(_ registration: PendingRegistration, _ judged: JudgedRegistration) {
         if case .waiting = registration.phase { return }
         guard epoll.setReading(false, registration.descriptor.fd, registration.source) else {
-            return refuse(registration, Self.noMemory)
+            return refuse(registration, .limit, Self.noMemory)
         }
         pending.move(
             registration, to: .waiting(judged),
@@ -55,14 +55,14 @@ extension ControlThread {
         }
         switch openListener(judged.definition.address, port: judged.definition.port) {
         case .opened(let slot): adopt(registration, judged, listener: slot)
-        case .refused(let sentence): refuse(registration, sentence)
+        case .refused(let why, let sentence): refuse(registration, why, sentence)
         }
     }
 
     /// Gives the connection to a reactor. `OK` follows when the snapshot with the session has been published.
     private func adopt(_ registration: PendingRegistration, _ judged: JudgedRegistration, listener slot: Int) {
         let definition = judged.definition
-        guard epoll.remove(registration.descriptor.fd) else { return refuse(registration, Self.noMemory) }
+        guard epoll.remove(registration.descriptor.fd) else { return refuse(registration, .limit, Self.noMemory) }
         pending.remove(registration)
         let fd = registration.descriptor.giveAway()
         // A connection that has broken already cannot be prepared either; its reactor finds out.
@@ -127,6 +127,7 @@ extension ControlThread {
     /// Says `OK`, and so does the log: every reactor can see the routes now.
     func announce() {
         for announcement in announcements {
+            registrationResults[.accepted, default: 0] += 1
             tellRegistered(announcement.session)
             var command = Command(.announceSession)
             command.session = announcement.session
@@ -192,6 +193,7 @@ extension ControlThread {
     private func sessionIsGone(_ handle: SessionHandle, _ word: UInt64) {
         guard let session = registry.sessions[handle], session.phase != .gone else { return }
         tellRegistered(handle)
+        if let reason = SessionWord.reason(word) { sessionEnds[reason, default: 0] += 1 }
         let tally = plane.tally(of: handle).since(toldTallies.removeValue(forKey: handle))
         let event = isExpected(SessionWord.reason(word), session, tally) ? "session ended" : "session lost"
         let why = "\(reason(in: word))\(sessionsLeft(without: session))\(tally.clauses)"

@@ -26,6 +26,7 @@ extension ControlThread {
         try AddressSpace.check(limits)
         let signals = OwnedDescriptor(try required(ck_signal_descriptor(), "signals"))
         let sockets = try controlSockets(passed, settings.controlAddresses)
+        let metricsSocket = try settings.metricsAddress.map { (address) throws(StartFailure) in try address.listen() }
         let features = try RingFeatures.probed(for: limits)
 
         let hashSeed = ck_random()
@@ -45,6 +46,8 @@ extension ControlThread {
             settings: settings, log: log, dataPlane: dataPlane, publisher: publisher, hashSeed: hashSeed, epoll: epoll,
             signals: signals, controlSockets: sockets, pending: budget.pending,
             manager: ServiceManager(KernelText.environment))
+        control.metricsSocket = metricsSocket
+        control.logMetrics()
         try control.startThreads()
         return control
     }
@@ -138,6 +141,13 @@ extension ControlThread {
     private static func noDescriptor(_ what: String, _ error: Int32) -> String {
         let reason = KernelText.error(error)
         return "There is no descriptor for \(what): \(reason); raise ulimit -n or fs.file-max, or free memory."
+    }
+
+    private func logMetrics() {
+        guard let asked = settings.metricsAddress, let socket = metricsSocket else { return }
+        log.notice("figures are served at \(asked.address):\(ck_bound_port(socket.fd))")
+        guard asked.isPublic else { return }
+        log.warning("any machine that reaches \(asked) sees what is registered here, and all figures")
     }
 
     private static func logPipes(_ log: Logger, _ made: Int, _ limits: DataPlaneLimits) {

@@ -55,7 +55,7 @@ extension ControlThread {
         log.notice("stopping by \(name): requests under way have \(settings.drain) to end")
         tellManagerOfEnd()
         acceptResumesAt = nil
-        for registration in pending.all { evict(registration, "socketmaster is stopping") }
+        for registration in pending.all { evict(registration, .stopping, "socketmaster is stopping") }
         for reactor in plane.peers.indices { send(Command(.drain), to: reactor) }
     }
 

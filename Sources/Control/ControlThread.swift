@@ -58,6 +58,21 @@ public final class ControlThread {
     /// What had been counted for listeners when they were closed.
     var figuresOfClosed: [ListenerCounter: UInt64] = [:]
 
+    /// Where others ask how things are; what they were told last, and the slots whose last figures were in it.
+    public let desk: ReportDesk
+    var lastReport: (madeAt: UInt64, report: Report)?
+    var quietOfReport: [UInt16: FigureOwner] = [:]
+    let startedAt: UInt64
+    var liveness: Liveness
+    /// What had been counted at routes that are gone, and at listeners that have been closed.
+    var figuresOfGone = RouteFigures()
+    var countsOfClosed: [PublicAddress: [UInt64]] = [:]
+    /// What has become of registrations and of sessions.
+    var registrationResults: [RegistrationResult: UInt64] = [:]
+    var sessionEnds: [SessionEnd: UInt64] = [:]
+    /// Where figures are told by HTTP, until somebody takes it to do so.
+    var metricsSocket: OwnedDescriptor?
+
     /// After a start that has failed on the way: nothing that reactors read may go before the process does.
     var itself: ControlThread?
 
@@ -124,13 +139,17 @@ public final class ControlThread {
         self.signals = signals
         self.controlSockets = controlSockets
         self.pending = PendingTable(capacity: pending)
+        desk = ReportDesk(bell: dataPlane.plane.controlBell)
+        startedAt = Sockets.nowMilliseconds()
+        liveness = Liveness(reactors: dataPlane.plane.limits.reactors)
         self.manager = manager
         managerNews = ManagerNews(watchdogMilliseconds: manager?.watchdogMilliseconds)
         let limits = dataPlane.plane.limits
         backlog = CommandBacklog(reactors: limits.reactors)
         registry = Registry(
             Registry.Bounds(
-                reactors: limits.reactors, sessions: limits.sessions, listeners: limits.listeners, hold: limits.hold))
+                reactors: limits.reactors, sessions: limits.sessions, listeners: limits.listeners,
+                figures: limits.routeFigures - RouteCounter.firstSlot, hold: limits.hold))
     }
 
     var plane: Plane { dataPlane.plane }
@@ -142,6 +161,8 @@ public final class ControlThread {
         while true {
             let events = epoll.wait(milliseconds: millisecondsToWait())
             now = Sockets.nowMilliseconds()
+            // Before somebody registers a route for which there would be none.
+            if registry.figureSlots.areAllTaken { settleFigures(isScrape: false) }
             for event in events { take(event) }
             expire()
             deliverCommands()
@@ -149,6 +170,7 @@ public final class ControlThread {
             publish()
             deliverCommands()
             if case .draining = phase { stopIfDrained() }
+            answerQuestions()
             attendManager()
             attendLog()
             if case .stopped(let exitCode) = phase {
@@ -204,6 +226,7 @@ public final class ControlThread {
             let snapshot = SnapshotBuilder.build(generation: generation, listeners: definitions, hashSeed: hashSeed)
             tables.append((generation, registry.certificateTables))
             _ = publisher.publish(snapshot)
+            registry.figureSlots.published(generation: generation)
             hasPublished = true
             for peer in plane.peers { peer.doorbell.ring() }
             deferAccepts()

@@ -38,7 +38,8 @@ struct DescriptorBudget: Equatable {
         self.limit = limit
         self.reactors = reactors
         pipes = settings.splices ? settings.pipes ?? max(1, min(defaults.pipes, limit / 64 / (2 * reactors))) : 0
-        fixed = 32 + SpareDescriptors.count + 2 * (settings.controlAddresses?.count ?? 1) + 2 * reactors
+        let ofMetrics = settings.metricsAddress == nil ? 0 : MetricsAddress.descriptors
+        fixed = 32 + SpareDescriptors.count + 2 * (settings.controlAddresses?.count ?? 1) + 2 * reactors + ofMetrics
         sessions = settings.maximumSessions ?? max(1, min(defaults.sessions, limit / 8))
         pending = settings.maximumPending ?? max(1, min(1024, limit / 16))
         listeners = max(1, min(defaults.listeners, limit / 8 / (reactors + 1)))

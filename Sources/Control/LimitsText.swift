@@ -49,6 +49,7 @@ struct LimitsText {
             record("clients", reactors * limits.connections, DataPlaneLimits.clientBytes),
             record("streams", reactors * limits.streamsPerReactor, DataPlaneLimits.streamBytes),
             record("sessions", reactors * limits.sessions, DataPlaneLimits.sessionBytes),
+            record("routes (--metrics-routes)", reactors * limits.routeFigures, DataPlaneLimits.routeBytes),
             ("  registrations under way", size(PendingTable.byteLimit)),
             ("more in the kernel if all pipes are full (--pipes, --pipe-size)", size(limits.pipedBytes)),
             ("more if all clients come by TLS", size(limits.tlsMemoryBound)),

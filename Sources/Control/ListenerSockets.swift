@@ -94,36 +94,42 @@ struct ListenerSockets {
 
 extension StartFailure {
     /// Why a control address of TCP cannot be had.
-    init(cannotListen control: ControlAddress, _ address: ListenAddress, port: UInt16, _ failure: KernelFailure) {
-        let cannot = "cannot listen on \(control): "
+    /// - Parameters:
+    ///   - flag: what has named the address.
+    ///   - way: what else that flag takes, as a clause.
+    init(
+        cannotListen address: ListenAddress, port: UInt16, _ failure: KernelFailure, flag: String = "--bind",
+        else way: String = "give --bind a unix socket"
+    ) {
+        let cannot = "cannot listen on \(address):\(port): "
         let reason = KernelText.error(failure.number)
         switch failure.number {
         case EADDRINUSE:
             self.init(
                 .temporary,
-                cannot + "the address is in use, perhaps by another socketmaster; stop it or choose another --bind.")
+                cannot + "the address is in use, perhaps by another socketmaster; stop it or choose another \(flag).")
         case EACCES, EPERM:
             let remedy =
                 port == 0 || port > 1023
-                ? "a seccomp filter or another policy of this machine forbids it; allow it, or give a unix socket"
+                ? "a seccomp filter or another policy of this machine forbids it; allow it, or \(way)"
                 : "choose a port above 1023, or give socketmaster CAP_NET_BIND_SERVICE"
             self.init(.noPermission, cannot + "\(reason); \(remedy).")
         case EADDRNOTAVAIL:
             let what = "the address is not one of this machine\(address.hintOfIPv6)"
-            self.init(.configuration, cannot + "\(what); choose another --bind.")
+            self.init(.configuration, cannot + "\(what); choose another \(flag).")
         case EAFNOSUPPORT, EPROTONOSUPPORT:
             guard address != .all else {
-                let remedy = "allow AF_INET, or give --bind a unix socket"
+                let remedy = "allow AF_INET, or \(way)"
                 self.init(.configuration, cannot + "there is neither IPv6 nor IPv4 here; \(remedy).")
                 return
             }
             let (missing, other) = address.isIPv6 ? ("IPv6", "127.0.0.1:9999") : ("IPv4", "[::1]:9999")
-            let example = "an address of the other kind (\(other)) or a unix socket"
-            self.init(.configuration, cannot + "this machine has no \(missing); give --bind \(example).")
+            let remedy = "give \(flag) an address of the other kind (\(other)), or \(way)"
+            self.init(.configuration, cannot + "this machine has no \(missing); \(remedy).")
         case EINVAL:
-            self.init(.configuration, cannot + "the kernel takes no such address; choose another --bind.")
+            self.init(.configuration, cannot + "the kernel takes no such address; choose another \(flag).")
         default:
-            self.init(.system, cannot + "\(reason); choose another --bind.")
+            self.init(.system, cannot + "\(reason); choose another \(flag).")
         }
     }
 }

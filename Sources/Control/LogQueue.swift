@@ -30,6 +30,8 @@ struct LogQueue {
     private var isCut = false
     private var unread = 0
     private var failed = 0
+    /// How many lines were lost so far.
+    private(set) var linesLeftOut: UInt64 = 0
     private var failure: Int32 = 0
 
     /// - Parameter stamp: what a line of the queue's own begins with.
@@ -50,6 +52,7 @@ struct LogQueue {
         noteUnread()
         guard unread == 0, count + line.utf8.count < Self.capacity else {
             unread += worth
+            linesLeftOut += UInt64(worth)
             return
         }
         push(line, worth)
@@ -124,9 +127,11 @@ struct LogQueue {
 
     private mutating func fail(_ error: Int32) {
         failure = error
-        failed += entries[entriesWritten...].reduce(0) { $0 + $1.worth }
+        var lost = entries[entriesWritten...].reduce(0) { $0 + $1.worth }
         // Only its end is missing, which comes with the next line.
-        if isWithinLine, entries[entriesWritten].bytesLeft == 1 { failed -= entries[entriesWritten].worth }
+        if isWithinLine, entries[entriesWritten].bytesLeft == 1 { lost -= entries[entriesWritten].worth }
+        failed += lost
+        linesLeftOut += UInt64(lost)
         isCut = isCut || isWithinLine
         isWithinLine = false
         bytesWritten = bytes.count

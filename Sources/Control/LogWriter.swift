@@ -43,6 +43,9 @@ final class LogWriter: Sendable {
     /// When `attend` has something to do.
     var nextDue: UInt64 { state.withLock { min($0.rates.nextSummary ?? .max, $0.retryAt ?? .max) } }
 
+    /// How many lines were lost so far.
+    var linesLeftOut: UInt64 { state.withLock { $0.queue.linesLeftOut } }
+
     /// Lines are left that the descriptor does not take yet.
     var isWaiting: Bool { state.withLock { !$0.queue.isEmpty } }
 

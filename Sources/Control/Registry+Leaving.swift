@@ -75,7 +75,7 @@ extension Registry {
         var events: [RegistryEvent] = []
         for id in heldRoutes.sorted() {
             guard let route = routes[id], let since = route.heldSince, since + bounds.hold <= now else { continue }
-            events += remove(route) { .expired(route: $0, milliseconds: now - since) }
+            events += remove(route, now: now) { .expired(route: $0, milliseconds: now - since) }
         }
         assert(isConsistent)
         return events
@@ -92,7 +92,7 @@ extension Registry {
         routes[id] = route
         guard route.sessions.isEmpty else { return [] }
         heldRoutes.insert(id)
-        if bounds.hold == 0 { return remove(route) { .expired(route: $0, milliseconds: 0) } }
+        if bounds.hold == 0 { return remove(route, now: now) { .expired(route: $0, milliseconds: 0) } }
         let held = RegistryEvent.held(route: name(of: route), milliseconds: bounds.hold)
         return [held] + boundShare(of: route.listener, leftBy: sessions[handle]?.peer ?? "", now: now)
     }
@@ -131,17 +131,20 @@ extension Registry {
     private mutating func giveWay(_ slot: Int, _ reason: WayGiven, now: UInt64) -> [RegistryEvent] {
         let held = (listeners[slot]?.routes.values.sorted() ?? []).compactMap { routes[$0] }
         return held.flatMap { route in
-            remove(route) { .gaveWay(route: $0, milliseconds: now - min(now, route.heldSince ?? now), reason) }
+            remove(route, now: now) {
+                .gaveWay(route: $0, milliseconds: now - min(now, route.heldSince ?? now), reason)
+            }
         }
     }
 
     private mutating func remove(
-        _ route: RegisteredRoute, _ event: (RouteName) -> RegistryEvent
+        _ route: RegisteredRoute, now: UInt64, _ event: (RouteName) -> RegistryEvent
     ) -> [RegistryEvent] {
         let removed = event(name(of: route))
         noteChange()
         heldRoutes.remove(route.id)
         routes[route.id] = nil
+        figureSlots.giveBack(route.figures, now: now)
         if !route.identities.isEmpty { noteCertificates(on: route.listener) }
         listeners[route.listener]?.routes[route.pattern] = nil
         guard listeners[route.listener]?.routes.isEmpty == true else { return [removed] }

@@ -62,7 +62,7 @@ extension Registry {
         routes[id] = route
         sessions[handle] = RegisteredSession(
             handle: handle, route: id, routeName: name(of: route), service: service, peer: peer,
-            reusesStreams: reusesStreams, identity: ownIdentity)
+            reusesStreams: reusesStreams, identity: ownIdentity, since: now)
         livingSessions += 1
         noteChange()
         assert(isConsistent)
@@ -81,7 +81,9 @@ extension Registry {
         }
         if let id = listener.routes[pattern] { return id }
         let id = nextRouteID()
-        routes[id] = RegisteredRoute(id: id, pattern: pattern, listener: slot, address: listener.address)
+        let figures = figureSlots.take(for: FigureOwner(address: listener.address, pattern: pattern))
+        routes[id] = RegisteredRoute(
+            id: id, pattern: pattern, listener: slot, address: listener.address, figures: figures)
         listeners[slot]?.routes[pattern] = id
         return id
     }

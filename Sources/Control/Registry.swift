@@ -18,6 +18,8 @@ struct Registry {
         var listeners = 4096
         /// Held ports that nobody has named and one peer has left.
         var unnamedHeld: Int { max(4, listeners / 16) }
+        /// Routes with figures of their own at once.
+        var figures = 512
         /// How long a route stays without a session, in milliseconds.
         var hold: UInt64 = 30_000
     }
@@ -32,6 +34,7 @@ struct Registry {
     var routesWithUnused: Set<UInt32> = []
     /// One a reactor.
     var slots: [SessionSlots]
+    var figureSlots: FigureSlots
     /// Sessions that are not gone. (One that is gone keeps its slot until its reactor has let go of it.)
     var livingSessions = 0
     /// How many certificates have come so far.
@@ -45,6 +48,7 @@ struct Registry {
     init(_ bounds: Bounds) {
         self.bounds = bounds
         slots = (0..<bounds.reactors).map { _ in SessionSlots(capacity: bounds.sessions) }
+        figureSlots = FigureSlots(count: bounds.figures)
     }
 
     /// Every open listener with its routes, for the next snapshot. `hasChanged` is false afterwards.
@@ -62,7 +66,13 @@ struct Registry {
         guard let route = routes[id] else { preconditionFailure("a listener names a route that is not there") }
         let reuses = route.sessions.contains { sessions[$0]?.reusesStreams == true }
         return RouteDefinition(
-            id: id, kind: route.pattern.kind, sessions: route.sessions, reuseStreams: reuses)
+            id: id, kind: route.pattern.kind, sessions: route.sessions, reuseStreams: reuses, figures: route.figures)
+    }
+
+    /// The route that counts as this owner, if somebody has registered it.
+    func route(of owner: FigureOwner) -> RegisteredRoute? {
+        guard case .open(let slot) = listeners.place(for: owner.address) else { return nil }
+        return listeners[slot]?.routes[owner.pattern].flatMap { routes[$0] }
     }
 
     mutating func noteChange() {
@@ -135,6 +145,8 @@ struct RegisteredRoute {
     /// The slot of its listener, and where that listens.
     let listener: Int
     let address: PublicAddress
+    /// Where reactors count what becomes of its clients.
+    let figures: UInt16
     /// Those that take new streams.
     var sessions: [SessionHandle] = []
     /// Since when there are none, on the caller's clock.
@@ -164,5 +176,7 @@ struct RegisteredSession {
     let peer: String
     let reusesStreams: Bool
     let identity: Identity?
+    /// When it was registered, on the caller's clock.
+    let since: UInt64
     var phase = Phase.live
 }

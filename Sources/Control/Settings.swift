@@ -69,6 +69,11 @@ public struct Settings: Sendable {
     /// How long requests under way may take to end after the first signal.
     public var drain = TimeSpan(milliseconds: 10_000)
     public var logLevel = LogLevel.info
+    /// Where figures are told by HTTP, and the names by which that may be reached beside addresses. Nil: nowhere.
+    public var metricsAddress: MetricsAddress?
+    public var metricsHosts: [String] = []
+    /// Routes with figures of their own.
+    public var metricsRoutes = defaults.routeFigures - RouteCounter.firstSlot
     /// Whether memory, private keys in it, may get into core dumps.
     public var allowsCoreDumps = false
     /// For tests: every connection is handed over to another reactor.
@@ -118,6 +123,10 @@ extension Settings {
             throw UnusableValue("--pipes has no effect with --no-splice; leave one of them out")
         }
         try check("--busy-poll", busyPoll, 0...100_000)
+        try check("--metrics-routes", metricsRoutes, 0...DataPlaneLimits.mostRoutesWithFigures)
+        guard metricsAddress != nil || metricsHosts.isEmpty else {
+            throw UnusableValue("--metrics-host has no effect without --metrics; give both, or neither")
+        }
         try check("--head-limit", headLimit, from: 1 << 10, to: 128 << 10)
         try check("--buffer-limit", bufferLimit ?? ByteCount(bytes: 1 << 20), from: 1 << 20, to: 1 << 40)
         for (flag, time) in [
@@ -182,6 +191,7 @@ extension Settings {
         limits.graceEnd = now + startGrace.milliseconds
         limits.bufferBytes = bufferLimit?.bytes ?? limits.bufferBytes
         limits.trusted = trustedNetworks.map { $0.network }
+        limits.routeFigures = metricsRoutes + RouteCounter.firstSlot
         limits.forceHandOver = forcesHandOver
         limits.firstStreamID = firstStreamID
         return limits

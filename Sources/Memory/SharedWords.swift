@@ -1,12 +1,18 @@
-internal import Synchronization
+public import Synchronization
 
 /// A fixed array of words that threads share: counters, flags, limits. Each word lies in a cache line of its own when
 /// `isSpread` is set, for words that different threads write.
 @safe
 public struct SharedWords: @unchecked Sendable {
     public let count: Int
-    private let stride: Int
-    private let words: UnsafeMutablePointer<Atomic<UInt64>>
+    @usableFromInline let stride: Int
+    @usableFromInline let words: UnsafeMutablePointer<Atomic<UInt64>>
+
+    /// Where they lie, one behind the other. They must not be spread, and live as long as whoever knows the address.
+    @unsafe public var address: UnsafeMutablePointer<Atomic<UInt64>> {
+        precondition(stride == 1)
+        return unsafe words
+    }
 
     public init(count: Int, isSpread: Bool = false) {
         self.count = count
@@ -52,6 +58,14 @@ public struct SharedWords: @unchecked Sendable {
     public func storeRelaxed(_ value: UInt64, at index: Int) {
         precondition(index >= 0 && index < count)
         unsafe words[index * stride].store(value, ordering: .relaxed)
+    }
+
+    /// Adds, wrapping, to a word that this thread alone writes: a load and a store, and no operation that locks.
+    @_noLocks @inlinable
+    public func increase(_ index: Int, by amount: UInt64) {
+        precondition(UInt(bitPattern: index) < UInt(bitPattern: count))
+        let word = unsafe words + index &* stride
+        unsafe word.pointee.store(word.pointee.load(ordering: .relaxed) &+ amount, ordering: .relaxed)
     }
 
     /// Adds, wrapping, and returns the sum.

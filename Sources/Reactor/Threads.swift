@@ -18,6 +18,9 @@ public enum Threads {
         ck_join_thread(thread, CInt(limit)) == 0
     }
 
+    /// Processor time that a thread has taken so far; 0 if the kernel does not tell. It must not have been joined.
+    public static func processorMicroseconds(of thread: UInt) -> UInt64 { ck_thread_microseconds(thread) }
+
     /// Why threads may not be kept on processors, as an error number; 0: they may.
     public static var pinningRefusal: Int32 { -ck_may_pin() }
 

@@ -34,11 +34,14 @@ public struct RouteDefinition: Sendable {
     public var sessions: [SessionHandle]
     /// Whether idempotent requests may take a stream that has already carried one.
     public var reuseStreams: Bool
+    /// Where reactors count what becomes of its clients.
+    public var figures: UInt16
 
-    public init(id: UInt32, kind: Kind, sessions: [SessionHandle], reuseStreams: Bool) {
+    public init(id: UInt32, kind: Kind, sessions: [SessionHandle], reuseStreams: Bool, figures: UInt16 = 0) {
         self.id = id
         self.kind = kind
         self.sessions = sessions
         self.reuseStreams = reuseStreams
+        self.figures = figures
     }
 }

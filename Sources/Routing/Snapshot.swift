@@ -51,6 +51,11 @@
             id: record.pointee.id, sessionCount: Int(record.pointee.sessionCount), flags: record.pointee.flags)
     }
 
+    /// Where it is counted what becomes of a route's clients.
+    @inlinable @_noLocks public func figures(ofRoute index: Int32) -> UInt16 {
+        unsafe routeRecord(index).pointee.figures
+    }
+
     /// One of the sessions of a route, 0..<`sessionCount`. They are sorted by reactor.
     @inlinable @_noLocks public func session(_ route: Int32, _ index: Int) -> SessionHandle {
         let record = unsafe routeRecord(route)

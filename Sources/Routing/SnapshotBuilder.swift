@@ -51,7 +51,7 @@ struct SnapshotContents {
         let index = Int32(routes.count)
         var record = RouteRecord(
             id: route.id, flags: route.reuseStreams ? .reuseStreams : RouteFlags(),
-            firstSession: UInt32(sessions.count), sessionCount: UInt32(route.sessions.count))
+            figures: route.figures, firstSession: UInt32(sessions.count), sessionCount: UInt32(route.sessions.count))
         sessions += route.sessions.map { $0.rawValue }.sorted()
         switch route.kind {
         case .raw:

@@ -56,6 +56,8 @@
 @usableFromInline struct RouteRecord: BitwiseCopyable {
     @usableFromInline var id: UInt32
     @usableFromInline var flags: RouteFlags
+    /// The slot of its figures.
+    @usableFromInline var figures: UInt16
     @usableFromInline var firstSession: UInt32
     @usableFromInline var sessionCount: UInt32
     /// The domain that it belongs to; -1 if it is raw.
@@ -88,8 +90,8 @@
 }
 
 @usableFromInline struct RouteFlags: OptionSet, BitwiseCopyable, Sendable {
-    @usableFromInline var rawValue: UInt32
-    @inlinable @_noLocks init(rawValue: UInt32) { self.rawValue = rawValue }
+    @usableFromInline var rawValue: UInt16
+    @inlinable @_noLocks init(rawValue: UInt16) { self.rawValue = rawValue }
 
     @inlinable static var raw: RouteFlags { @_noLocks get { RouteFlags(rawValue: 1 << 0) } }
     @inlinable static var reuseStreams: RouteFlags { @_noLocks get { RouteFlags(rawValue: 1 << 1) } }

@@ -334,6 +334,37 @@ struct MachineFlags: ParsableArguments {
     }
 }
 
+struct FigureFlags: ParsableArguments {
+    @Option(
+        parsing: .unconditional,
+        help: .init(
+            "Where metrics, health and a page are served over HTTP, to be read only. (default: nowhere)",
+            valueName: "ADDR:PORT"),
+        transform: value(MetricsAddress.init(parsing:)))
+    var metrics: MetricsAddress?
+
+    @Option(
+        parsing: .unconditionalSingleValue,
+        help: .init(
+            "A name by which browsers may reach that, beside addresses and localhost; may be given several times.",
+            valueName: "name"))
+    var metricsHost: [String] = []
+
+    @Option(
+        parsing: .unconditional,
+        help: .init(
+            "Routes that have figures of their own; beyond it they share some. (default: \(defaults.metricsRoutes))",
+            valueName: "count"),
+        transform: value(number))
+    var metricsRoutes = defaults.metricsRoutes
+
+    func apply(to settings: inout Settings) {
+        settings.metricsAddress = metrics
+        settings.metricsHosts = metricsHost
+        settings.metricsRoutes = metricsRoutes
+    }
+}
+
 // MARK: values
 
 /// A parser of values in the form that flags take. The parser that comes with numbers would not say what is wanted.

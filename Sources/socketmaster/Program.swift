@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Control
+internal import Observation
 internal import Registration
 
 /// The program: flags in, exit code out. Everything between is `Control`.
@@ -20,11 +21,13 @@ struct Program: ParsableCommand {
     var services: ServiceFlags
     @OptionGroup(title: "Clients")
     var clients: ClientFlags
+    @OptionGroup(title: "Figures")
+    var figures: FigureFlags
     @OptionGroup(title: "Machine")
     var machine: MachineFlags
 
     /// The flags that may be given several times.
-    private static let repeatable: Set<String> = ["--bind", "--trust-forwarded"]
+    private static let repeatable: Set<String> = ["--bind", "--metrics-host", "--trust-forwarded"]
 
     /// The settings that the flags amount to.
     func settings() throws(UnusableValue) -> Settings {
@@ -32,6 +35,7 @@ struct Program: ParsableCommand {
         services.apply(to: &settings)
         clients.apply(to: &settings)
         machine.apply(to: &settings)
+        figures.apply(to: &settings)
         try settings.check()
         return settings
     }
@@ -39,10 +43,23 @@ struct Program: ParsableCommand {
     func run() throws {
         do {
             if machine.printLimits { return print(try settings().limitsText()) }
-            let control = try ControlThread.start(settings())
+            let settings = try settings()
+            let control = try ControlThread.start(settings)
+            try Self.serveFigures(of: control, settings)
             Self.leave(control.serve())
         } catch let failure as StartFailure {
             Self.fail(failure.description, failure.exitCode)
+        }
+    }
+
+    /// Metrics and the page, on a thread of their own, if the flags ask for them.
+    private static func serveFigures(of control: ControlThread, _ settings: Settings) throws(StartFailure) {
+        guard let descriptor = control.takeMetricsSocket() else { return }
+        do {
+            _ = try ObservationServer.start(listening: descriptor, desk: control.desk, hosts: settings.metricsHosts)
+        } catch {
+            throw StartFailure(
+                .system, "Figures cannot be served: \(error); raise ulimit -n, free memory, or leave --metrics out.")
         }
     }
 

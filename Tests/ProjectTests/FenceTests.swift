@@ -12,7 +12,7 @@ private let fenced: [String: Set<String>] = [
         "KeyBytes.swift", "Snapshot.swift", "Snapshot+Matching.swift", "SnapshotContents+Assembly.swift",
         "SnapshotMailbox.swift",
     ],
-    "TLS": ["Identity.swift", "IdentityTable.swift", "LibraryReason.swift", "TLSEngine.swift"],
+    "TLS": ["Digest.swift", "Identity.swift", "IdentityTable.swift", "LibraryReason.swift", "TLSEngine.swift"],
     "Control": [
         "ControlLock.swift", "ControlSocket.swift", "ControlThread+Registrations.swift",
         "ControlThread+Sessions.swift", "Epoll.swift", "KernelText.swift", "ListenerSockets.swift",

@@ -35,9 +35,14 @@ private let targets: [String: Target] = [
         ],
         others: ["Glibc", "Logging", "Synchronization"]
     ),
-    "socketmaster": Target(
+    "Observation": Target(
         layer: 5,
-        ours: ["Control", "Proxy", "Registration"],
+        ours: ["CKernel", "Control", "Memory", "Proxy", "Registration", "TLS"],
+        others: ["NIOCore", "NIOHTTP1", "NIOPosix"]
+    ),
+    "socketmaster": Target(
+        layer: 6,
+        ours: ["Control", "Observation", "Proxy", "Registration"],
         others: ["ArgumentParser", "Glibc", "Logging", "Synchronization"]
     ),
     // The services' side: the protocol's cores and SwiftNIO, nothing of the server.

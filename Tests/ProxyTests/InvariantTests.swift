@@ -29,6 +29,8 @@ private struct World: ~Copyable {
         client = Self.connect(&stepped.worker)
         _ = stepped.worker.meet(client, 0)
         stream = stepped.worker.exchanges[client].stream
+        stepped.worker.exchanges[client].measure.subject = .request
+        stepped.worker.exchanges[client].measure.slot = 2
         waiter = Self.connect(&stepped.worker)
         stepped.worker.beginPatience(waiter)
         stepped.worker.patience[waiter].waitedSince = 1
@@ -64,6 +66,7 @@ private enum Breakage: String, CaseIterable, Codable {
     case takenBackWithoutBarrier, idleWithClient, lingersWithClient
     case streamOfOtherSession, payloadOfNobody, pacedUncounted, suspectsUncounted
     case closingUncounted, shakingUncounted, parkedBeyondAll, metTwice, replyOfNothing
+    case servedUnmeasured, idleMeasured, slotOfNothing
 
     var rule: Int {
         switch self {
@@ -97,6 +100,7 @@ private enum Breakage: String, CaseIterable, Codable {
         case .parkedBeyondAll: 28
         case .metTwice: 29
         case .replyOfNothing: 30
+        case .servedUnmeasured, .idleMeasured, .slotOfNothing: 31
         }
     }
 
@@ -108,6 +112,9 @@ private enum Breakage: String, CaseIterable, Codable {
             let completion = Completion(token: token, result: 5, flags: 1)
             world.stepped.worker.checkBuffer(of: completion, before: world.stepped.worker.buffersGivenBack)
         case .drainLeft: world.stepped.worker.drainsInTurn = true
+        case .servedUnmeasured: world.stepped.worker.exchanges[client].measure = Measure()
+        case .idleMeasured: world.stepped.worker.abort(client)
+        case .slotOfNothing: world.stepped.worker.exchanges[waiter].measure.slot = 3
         case .starvedAndArmed: world.stepped.worker.queues.starvedConnections.append(client)
         case .starvedSessionAndArmed: world.stepped.worker.queues.starvedSessions.append(0)
         case .endedLeft:
@@ -127,6 +134,7 @@ private enum Breakage: String, CaseIterable, Codable {
             world.stepped.worker.timers.cancel(Int32(world.stepped.worker.limits.connections))
         case .strayStream:
             world.stepped.worker.exchanges[client].stream = -1
+            world.stepped.worker.noteEnded(client)
             world.stepped.worker.streams[stream].connection = -1
         case .progressToCome: world.stepped.worker.exchanges[client].state.lastProgress = .max
         case .skippedWithStream: world.stepped.worker.exchanges[client].state.request = .skipped
@@ -187,6 +195,7 @@ private enum Breakage: String, CaseIterable, Codable {
             world.stepped.worker.connectionLinks.append(client, to: &world.stepped.worker.sessions[0].egress.ready)
         case .readyElsewhere:
             world.stepped.worker.abort(client)
+            world.stepped.worker.noteEnded(client)
             world.stepped.worker.connectionLinks.append(client, to: &world.stepped.worker.sessions[0].egress.ready)
         case .sessionUnread: world.stepped.worker.sessions[0].reading.way = .idle
         case .creditOfNobody:
@@ -242,7 +251,7 @@ struct InvariantTests {
     }
 
     @Test func everyRuleIsBroken() {
-        #expect(Set(Breakage.allCases.map(\.rule)) == Set(1...30))
+        #expect(Set(Breakage.allCases.map(\.rule)) == Set(1...31))
     }
 
     @Test(arguments: Breakage.allCases)

@@ -172,7 +172,7 @@ struct SecondKindTests {
         let half = world.half
         try #require(half >= 0)
         let before = world.stepped.worker.memoryHalves.text(half)
-        world.stepped.worker.loseExchange(world.client, isUndelivered: false)
+        world.stepped.worker.loseExchange(world.client, .reset, isUndelivered: false)
         world.turn()
         #expect(world.half >= 0 && world.stepped.worker.memoryHalves.text(world.half) == before)
         #expect(!world.answer("HTTP/1.1 204 No Content\r\n\r\n"))

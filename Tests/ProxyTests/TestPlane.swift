@@ -78,7 +78,8 @@ final class TestPlane {
         if let place = routes.firstIndex(where: { $0.route.id == routeID }) {
             routes[place].route.sessions.append(handle)
         } else {
-            let route = RouteDefinition(id: routeID, kind: kind, sessions: [handle], reuseStreams: reuseStreams)
+            let route = RouteDefinition(
+                id: routeID, kind: kind, sessions: [handle], reuseStreams: reuseStreams, figures: Self.figures(routeID))
             routes.append((listener, route))
         }
         publish()
@@ -94,6 +95,24 @@ final class TestPlane {
         try #require(unsafe recv(pair[1], &two, 2, Int32(MSG_WAITALL)) == 2)
         #expect(two == Array("OK".utf8))
         services.append(FakeService(fd: pair[1], answer: answer))
+    }
+
+    /// The slot of a route's figures.
+    static func figures(_ routeID: UInt32) -> UInt16 { UInt16(routeID) + 1 }
+
+    func figures(ofRoute id: UInt32) -> RouteFigures { plane.figures(ofRoute: Int(Self.figures(id))) }
+
+    /// What cannot be, whatever has happened: of all routes, and of requests without one, when nothing is under way.
+    func checkFigures(routes: ClosedRange<Int>) {
+        for slot in 0...(routes.upperBound + 1) {
+            let figures = plane.figures(ofRoute: slot)
+            let replied = figures[.durations].reduce(0, +)
+            #expect(figures.openRequests == 0 && figures.openRelays == 0 && figures.waiting == 0, "slot \(slot)")
+            #expect(figures[.begun] == figures.ended || slot == 0, "slot \(slot)")
+            #expect(figures[.relays] == figures[.relaysEnded], "slot \(slot)")
+            #expect(replied <= figures.ended, "slot \(slot)")
+            #expect(figures[.heldTimes].reduce(0, +) == figures[.held] - figures[.waitMoved], "slot \(slot)")
+        }
     }
 
     /// Takes every session of a route out of the snapshot, or the route altogether.
@@ -160,7 +179,7 @@ extension DataPlaneLimits {
 }
 
 struct TestClient {
-    let socket: TestSocket
+    private(set) var socket: TestSocket
     var toSend: [UInt8] = []
     var received: [UInt8] = []
     var hasEnded = false
@@ -177,6 +196,13 @@ struct TestClient {
             return
         }
         received += bytes
+    }
+
+    /// Closes its socket, whose number may be another test's from then on.
+    mutating func leave() {
+        socket.close()
+        socket = TestSocket(fd: -1)
+        hasEnded = true
     }
 
     var text: String { String(decoding: received, as: UTF8.self) }

@@ -281,6 +281,8 @@ void ck_use_crash_stack(void);
 int ck_processors(int *numbers, int capacity);
 int ck_pin_thread(int processor);
 void ck_name_thread(const char *name);
+/// Processor time that a thread has taken so far, in microseconds; 0 if the kernel does not tell.
+uint64_t ck_thread_microseconds(pthread_t thread);
 /// Waits for a thread to end. -ETIMEDOUT: it has not.
 int ck_join_thread(pthread_t thread, int patience_milliseconds);
 /// Writes to a connection that is gone fail in this thread, and that is all: splice(2) knows no MSG_NOSIGNAL.
@@ -300,6 +302,18 @@ uint64_t ck_address_space_limit(void);
 uint64_t ck_address_space_used(void);
 uint64_t ck_data_limit(void);
 uint64_t ck_data_used(void);
+/// What of the process's memory is there.
+uint64_t ck_resident_bytes(void);
+/// What the process uses now; 0 for what the kernel does not tell.
+struct ck_process {
+    double cpu_seconds;
+    uint64_t resident_bytes;
+    uint64_t descriptors;
+    uint64_t descriptor_limit;
+};
+struct ck_process ck_process_now(void);
+/// When the process was started, in seconds since 1970, by the clock of now.
+double ck_process_start(void);
 /// Whether so many bytes could be reserved at once. Returns 0 or -errno; nothing stays reserved.
 int ck_try_reserve(size_t count);
 /// Large blocks of the heap have pages of their own, which go back to the kernel with them.

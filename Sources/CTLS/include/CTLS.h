@@ -182,5 +182,12 @@ struct ct_facts {
 
 CT_HOT struct ct_facts ct_state_facts(const ct_state *state);
 
+// Digests
+
+/// 44 characters, and the byte behind them.
+enum { CT_SHA256_TEXT = 45 };
+
+/// SHA-256 in base64.
+void ct_sha256_base64(const uint8_t *bytes, size_t count, char text[CT_SHA256_TEXT]);
 
 #endif

@@ -161,6 +161,7 @@ extension Worker {
         }
         exchanges[connection].state.lastProgress = now
         books.bump(.splicedToSessions, by: UInt64(count))
+        notePassed(connection, count)
         offer(connection, piped: count, in: pipe)
         return count
     }

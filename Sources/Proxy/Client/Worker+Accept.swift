@@ -61,8 +61,8 @@ extension Worker {
         return true
     }
 
-    /// There is a slot.
-    @_noLocks
+    /// There is a slot. Inlined, the exchange is made where it stays: as an argument it would be copied by a call.
+    @_noLocks @inline(__always)
     mutating func insert(_ record: Connection, _ exchange: Exchange) -> Int32 {
         let connection = connections.insert(record)
         precondition(connection >= 0, "rule 4: whoever comes has looked for a slot")

@@ -17,9 +17,10 @@ extension Worker {
             count(why, connection)
         }
         if connections[connection].client.tls.exists { sayLastRecords(connection, isReset: reset) }
-        stopWaiting(connection)
+        endPatience(connection)
         abort(connection)
         dropKept(connection)
+        if isMeasured(connection) { noteEnded(connection) }
         connections[connection].beginClose(reset: reset)
         assert(
             !exchanges[connection].half.exists && !isWaiting(connection),
@@ -38,7 +39,7 @@ extension Worker {
 
     /// Ends the connection by a reset, behind what has come for the client: as much of it as its socket takes.
     @_noLocks
-    mutating func cutOff(_ connection: Int32, counting why: ListenerCounter) {
+    mutating func cutOff(_ connection: Int32, counting why: ListenerCounter?) {
         offerUnsent(connection)
         close(connection, reset: true, counting: why)
     }

@@ -49,8 +49,9 @@ extension Worker {
     mutating func discard(_ connection: Int32) {
         // What it was to be sent may have ended it.
         guard !connections[connection].isClosing else { return }
-        stopWaiting(connection)
+        endPatience(connection)
         endKeeping(connection)
+        noteEnded(connection)
         pool.clear(&connections[connection].received)
         connections[connection].isMidHead = false
         discardRest(connection)

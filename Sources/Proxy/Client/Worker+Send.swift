@@ -14,6 +14,7 @@ extension Worker {
             books.bump(.resets)
             return close(connection, reset: true, counting: .resetNoMemory)
         }
+        noteSent(connection, bytes.count)
         // The client's time to take them begins. What only comes to lie behind other bytes is no progress.
         if !connections[connection].hasUnsent { exchanges[connection].state.lastProgress = now }
         if connections[connection].client.tls.exists, unsafe !sealWhole(connection, &bytes) {

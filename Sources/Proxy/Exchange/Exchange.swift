@@ -19,6 +19,7 @@ struct Exchange: BitwiseCopyable {
     /// What was passed on of the current request, or of the relay, as the client wrote it: to be sent again if it comes
     /// to nothing. All of it, or nothing and `state.isKept` is false.
     var kept = Chain()
+    var measure = Measure()
     /// The session that it waits for, or that served it last.
     var session: Int32 = -1
     /// Bytes of the service in the client's `outgoing` for which the service has not got its credit back.

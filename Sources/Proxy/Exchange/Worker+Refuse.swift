@@ -34,9 +34,10 @@ extension Worker {
     /// and what was sent arrives; a reply that ends with its connection can only be cut by a reset.
     @_noLocks
     mutating func cut(_ connection: Int32, counting why: ListenerCounter) {
-        if exchanges[connection].state.endsByClosing { return cutOff(connection, counting: why) }
-        exchanges[connection].state.endReply()
         count(why, connection)
+        noteReplied(connection)
+        if exchanges[connection].state.endsByClosing { return cutOff(connection, counting: nil) }
+        exchanges[connection].state.endReply()
         // Something is missing: close_notify would say the contrary.
         connections[connection].ownEnd = .said
         discardRest(connection)
@@ -67,6 +68,8 @@ extension Worker {
             bodyless: bodyless, date: UnsafeRawBufferPointer(date.bytes), to: scratch.edited)
         unsafe send(connection, scratch.edited.first(count))
         // Who could not even be sent that has been counted as reset.
-        if !connections[connection].isClosing { self.count(why, connection) }
+        guard !connections[connection].isClosing else { return }
+        self.count(why, connection)
+        noteAnsweredByUs(connection, status: status)
     }
 }

@@ -14,6 +14,7 @@ extension Worker {
             if now < limits.graceEnd { return waitForRoute(connection, .unknown) }
             return close(connection, reset: false, counting: .closedUnrouted)
         }
+        noteRoute(connection, found, as: .relay)
         switch choose(connection, route: found) {
         case .local(let session): startRelay(connection, session)
         case .remote(let reactor): handOver(connection, to: reactor)

@@ -16,13 +16,16 @@ extension Worker {
     /// repeatable.
     @_noLocks
     mutating func keepPassed(_ connection: Int32, _ bytes: UnsafeRawBufferPointer) {
-        guard exchanges[connection].state.isKept, bytes.count > 0 else { return }
+        guard exchanges[connection].state.isKept, bytes.count > 0 else { return notePassed(connection, bytes.count) }
         let before = Self.blocks(exchanges[connection].kept.count)
         let size = exchanges[connection].kept.count + bytes.count
         guard size <= DataPlaneLimits.keptBytes, memory.keptBlocks < limits.keptBlocks, !memory.isOverLimit,
             hasEgressBlocks,
             unsafe pool.append(bytes, to: &exchanges[connection].kept, sparing: limits.sparedBlocks)
-        else { return dropKept(connection) }
+        else {
+            dropKept(connection)
+            return notePassed(connection, bytes.count)
+        }
         memory.keptBlocks += Self.blocks(size) - before
         checkSparedBlocks()
     }
@@ -32,6 +35,7 @@ extension Worker {
     mutating func dropKept(_ connection: Int32) {
         exchanges[connection].state.forgetKept()
         guard !exchanges[connection].kept.isEmpty else { return }
+        notePassed(connection, exchanges[connection].kept.count)
         memory.keptBlocks -= Self.blocks(exchanges[connection].kept.count)
         pool.clear(&exchanges[connection].kept)
     }
@@ -59,14 +63,16 @@ extension Worker {
     }
 
     /// The connection's exchange has come to nothing. It is sent again if that is safe, else its client learns of it.
-    /// - Parameter isUndelivered: no service has seen anything of it, or ever will.
+    /// - Parameters:
+    ///   - cause: how, for the figures.
+    ///   - isUndelivered: no service has seen anything of it, or ever will.
     @_noLocks
-    mutating func loseExchange(_ connection: Int32, isUndelivered: Bool) {
+    mutating func loseExchange(_ connection: Int32, _ cause: LossCause, isUndelivered: Bool) {
         judgeLoss(connection, isUndelivered: isUndelivered)
         let obstacle = obstacle(connection, isUndelivered: isUndelivered)
         if exchanges[connection].half.exists { tell(exchanges[connection].session, connection, obstacle) }
         abort(connection)
-        if case .none = obstacle { sendAgain(connection) } else { fail(connection, obstacle) }
+        if case .none = obstacle { sendAgain(connection, cause) } else { fail(connection, obstacle) }
     }
 
     /// For the log of the session.
@@ -80,9 +86,10 @@ extension Worker {
     }
 
     /// Puts the bytes that were passed on in front of those that were not; the end of the turn routes them anew.
-    private mutating func sendAgain(_ connection: Int32) {
+    private mutating func sendAgain(_ connection: Int32, _ cause: LossCause) {
         assert(!exchanges[connection].half.exists, "rule 29: what comes again is not served")
         count(.sentAgain, connection)
+        books.route(exchanges[connection].measure.slot).bump(cause.counter)
         beginPatience(connection)
         var whole = exchanges[connection].kept
         memory.keptBlocks -= Self.blocks(whole.count)

@@ -81,6 +81,7 @@ extension Worker {
         }
         if case .interim = step { return unsafe sendHead(connection, bytes, close: false) }
         noteAnswered(connection)
+        noteReplyHead(connection, status: scratch.responseHead.status)
         switch step {
         case .relay:
             unsafe sendHead(connection, bytes, close: false)
@@ -103,6 +104,7 @@ extension Worker {
     /// 101, or a 2xx to CONNECT, has gone on.
     private mutating func becomeRelay(_ connection: Int32) {
         guard !connections[connection].isClosing else { return }
+        noteSwitched(connection)
         connections[connection].client.mode = .relay
         exchanges[connection].state.endReply()
         timers.cancel(connection)

@@ -43,6 +43,7 @@ extension Worker {
         // Its last bytes may have ended it.
         guard !connections[connection].isClosing else { return }
         release(connection)
+        noteReplied(connection)
         switch exchanges[connection].state.finishReply(isLast: isDraining) {
         case .next: becomeIdle(connection)
         case .rest: skipRest(connection)

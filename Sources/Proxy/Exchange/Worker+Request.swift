@@ -54,6 +54,7 @@ extension Worker {
         connections[connection].isMidHead = true
         connections[connection].headEnd = HeadEndFinder()
         exchanges[connection].state.past.phaseSince = now
+        exchanges[connection].measure.begin(now: nowMicroseconds)
         schedule(connection, at: now + limits.timeouts.head)
     }
 
@@ -107,6 +108,7 @@ extension Worker {
         let listener = isOrphan(connection) ? limits.listeners : Int(connections[connection].client.listener)
         let found = unsafe snapshot.httpRoute(listener: listener, host: hostBytes, path: path)
         guard found >= 0 else { return unsafe unrouted(connection, bytes) }
+        noteRoute(connection, found, as: .request)
         if scratch.requestHead.hasLoopMarks, unsafe isLoop(bytes) {
             return unsafe answer(connection, .refusedLoop, bytes)
         }
@@ -170,6 +172,7 @@ extension Worker {
     private mutating func noteRequest(_ connection: Int32) {
         let isFirstLook = exchanges[connection].state.past.attempts.areNone && !hasWaited(connection)
         if isFirstLook, exchanges[connection].state.past.handOvers == 0 { books.bump(.requests) }
+        exchanges[connection].measure.begin(now: nowMicroseconds)
         exchanges[connection].state.note(scratch.requestHead, isLast: isDraining, now: now)
     }
 

@@ -46,6 +46,7 @@ extension Worker {
     @_noLocks
     mutating func deliver(_ connection: Int32, piped count: Int) {
         connections[connection].pipedBytes += count
+        noteSent(connection, count)
         exchanges[connection].owedCredit += UInt32(truncatingIfNeeded: count)
         exchanges[connection].state.lastProgress = now
         guard isReplyCounted(connection) else { return emptyPipe(connection) }
@@ -69,7 +70,7 @@ extension Worker {
     mutating func serviceFinished(_ connection: Int32) {
         if case .relay = connections[connection].client.mode { return settle(connection) }
         guard exchanges[connection].state.isWholeByServiceEnd else {
-            return loseExchange(connection, isUndelivered: false)
+            return loseExchange(connection, .reset, isUndelivered: false)
         }
         finishReply(connection)
         settle(connection)

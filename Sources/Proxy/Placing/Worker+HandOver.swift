@@ -32,6 +32,7 @@ extension Worker {
         guard record.client.fd >= 0, !record.isInKernel, !record.hasUnsent else { return }
         var command = Command(.handOver)
         command.client = HandedOver(record.client, exchanges[connection].state.past, received: record.received)
+        command.client.measure = exchanges[connection].measure
         if exchanges[connection].isPatient { command.client.patience = patience[connection] }
         command.client.history.handOvers &+= 1
         command.sender = UInt8(truncatingIfNeeded: index)
@@ -67,9 +68,10 @@ extension Worker {
         if connections.isFull { freeEnded() }
         guard isWhole, !connections.isFull else {
             pool.clear(&record.received)
-            return refuseHandedOver(sent.client)
+            return refuseHandedOver(sent)
         }
         let connection = insert(record, Exchange(sent.history, now: now))
+        exchanges[connection].measure = sent.measure
         if let times = sent.patience {
             patience[connection] = times
             exchanges[connection].isPatient = true
@@ -77,7 +79,9 @@ extension Worker {
         resume(connection)
     }
 
-    private mutating func refuseHandedOver(_ client: Client) {
+    private mutating func refuseHandedOver(_ sent: HandedOver) {
+        let client = sent.client
+        noteRefused(sent)
         tls.free(client.tls)
         Sockets.resetOnClose(client.fd)
         Sockets.close(client.fd)

@@ -33,7 +33,14 @@ extension Worker {
     @_noLocks
     mutating func endPatience(_ connection: Int32) {
         stopWaiting(connection)
-        if exchanges[connection].isPatient { patience[connection].waitedSince = 0 }
+        if hasWaited(connection) { endWait(connection) }
+    }
+
+    /// The wait of the connection is over, however.
+    @_noLocks @inline(never)
+    mutating func endWait(_ connection: Int32) {
+        noteWaited(connection, since: patience[connection].waitedSince)
+        patience[connection].waitedSince = 0
     }
 
     /// It waits for a route that nobody has registered.
@@ -204,6 +211,7 @@ extension Worker {
             books.bump(.released)
             count(.released, connection)
         }
+        noteGiven(connection)
         endPatience(connection)
         exchanges[connection].session = session
         // The time of the wait is not the service's.
@@ -337,9 +345,9 @@ extension Worker {
     @_noLocks
     mutating func expireWait(_ connection: Int32) {
         let isUnknown = isUnrouted(connection)
-        stopWaiting(connection)
         books.bump(.expired)
         count(.expired, connection)
+        endPatience(connection)
         refuse(connection, isUnknown ? .refusedUnrouted : .refusedHoldOver)
     }
 }

@@ -6,6 +6,7 @@ import Memory
 struct HandedOver: BitwiseCopyable, Sendable {
     var client: Client
     var history: ExchangeHistory
+    var measure = Measure()
     /// Nil: it has not had to wait.
     var patience: Patience?
     var received: Chain

@@ -14,7 +14,7 @@ extension DataPlaneLimits {
 
     private var reservedBytesOfReactor: Int {
         let records =
-            connections * Self.clientBytes + streamsPerReactor * Self.streamBytes
+            connections * (Self.clientBytes + MemoryLayout<Patience>.stride) + streamsPerReactor * Self.streamBytes
             + sessions * (Self.sessionBytes + 2 * IndexLinks.bytesPerIndex + MemoryLayout<Int32>.stride)
         let blocks = blocksPerReactor * (BlockPool.blockBytes + MemoryLayout<BlockPool.Block>.stride)
         let receive = receiveBytes / reactors
@@ -30,7 +30,8 @@ extension DataPlaneLimits {
     /// What the others know of a reactor.
     private var reservedBytesOfPeer: Int {
         let word = MemoryLayout<UInt64>.stride
-        let words = word * (listeners * (ListenerCounter.stride + 1) + 3 * sessions)
+        let figures = (listeners + 1) * ListenerCounter.stride + routeFigures * RouteCounter.stride
+        let words = word * (figures + listeners + 4 * sessions)
         return words + Self.commandsCapacity * (word + MemoryLayout<Command>.stride)
     }
 

@@ -46,6 +46,9 @@ public struct DataPlaneLimits: Sendable {
     /// Pipes of each reactor, for bytes that are not copied; 0: all are.
     public var pipes = 64
     public var pipeBytes = 512 << 10
+    /// Slots for the figures of routes, the two that belong to no route included.
+    public var routeFigures = RouteCounter.firstSlot + 512
+    public static var mostRoutesWithFigures: Int { 16_384 }
     /// For tests: every connection is handed over at least once.
     public var forceHandOver = false
     /// For tests: the id of each session's first stream, an odd one.
@@ -220,13 +223,17 @@ public struct DataPlaneLimits: Sendable {
 
     /// What a client costs while it says nothing: its record, and its places in lists and timers.
     public static var clientBytes: Int {
-        Slab<Connection>.bytesPerSlot + TimerWheel.bytesPerNode + 5 * IndexLinks.bytesPerIndex
+        Slab<Connection>.bytesPerSlot + MemoryLayout<Exchange>.stride + TimerWheel.bytesPerNode
+            + 5 * IndexLinks.bytesPerIndex
     }
 
     /// What a session costs while nothing is said on it. Its slot is there on each reactor.
     public static var sessionBytes: Int {
         MemoryLayout<Session>.stride + TimerWheel.bytesPerNode + 2 * IndexLinks.bytesPerIndex
     }
+
+    /// What the figures of a route cost on a reactor that has served it.
+    public static var routeBytes: Int { RouteCounter.stride * MemoryLayout<UInt64>.stride }
 
     /// What a stream costs, without the bytes that wait on it.
     public static var streamBytes: Int {
@@ -249,7 +256,7 @@ public struct DataPlaneLimits: Sendable {
     public var memoryBound: Int {
         let clients = connections * Self.clientBytes
         let services = sessions * Self.sessionBytes + streamsPerReactor * Self.streamBytes
-        return receiveBytes + waitingBytes + reactors * (clients + services)
+        return receiveBytes + waitingBytes + reactors * (clients + services + routeFigures * Self.routeBytes)
     }
 
     /// What BoringSSL may add to it if all clients come by TLS.

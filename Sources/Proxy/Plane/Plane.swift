@@ -130,8 +130,12 @@ public struct Peer: Sendable {
     public let counters: SharedWords
     /// `ListenerCounter.stride` words a listener slot, and as many for the clients of listeners that have been closed.
     public let listenerCounters: SharedWords
+    /// `RouteCounter.stride` words a slot of routes' figures.
+    public let routeCounters: SharedWords
     /// A word a session slot: a `SessionTally`, written before the session's word says that it is gone or draining.
     public let sessionTallies: SharedWords
+    /// A word a session slot: `SessionFigures`, from time to time.
+    public let sessionFigures: SharedWords
     /// 1: it has nothing left to do after `drain`, or has stopped.
     public let finished: SharedWords
 }
@@ -196,7 +200,9 @@ public struct Plane: Sendable {
                     listenerWords: SharedWords(count: limits.listeners),
                     counters: SharedWords(count: Counter.allCases.count, isSpread: false),
                     listenerCounters: SharedWords(count: (limits.listeners + 1) * ListenerCounter.stride),
+                    routeCounters: SharedWords(count: limits.routeFigures * RouteCounter.stride),
                     sessionTallies: SharedWords(count: limits.sessions),
+                    sessionFigures: SharedWords(count: limits.sessions),
                     finished: SharedWords(count: 1)
                 )
             )
@@ -228,6 +234,28 @@ public struct Plane: Sendable {
         for peer in peers {
             for place in 0..<ListenerCounter.stride {
                 peer.listenerCounters.storeRelaxed(0, at: slot * ListenerCounter.stride + place)
+            }
+        }
+    }
+
+    /// The figures of a route's slot, of all reactors. Whoever adds them up while they grow may miss a part of what
+    /// happens meanwhile, and sees it the next time.
+    public func figures(ofRoute slot: Int) -> RouteFigures {
+        var figures = RouteFigures()
+        for peer in peers {
+            for place in 0..<RouteCounter.stride {
+                figures.words[place] &+= peer.routeCounters.loadRelaxed(slot * RouteCounter.stride + place)
+            }
+        }
+        return figures
+    }
+
+    /// The figures of a route's slot begin anew. For the control thread, when no reactor can find the route any more
+    /// and nothing is under way there: nobody writes them.
+    public func clearFigures(ofRoute slot: Int) {
+        for peer in peers {
+            for place in 0..<RouteCounter.stride {
+                peer.routeCounters.storeRelaxed(0, at: slot * RouteCounter.stride + place)
             }
         }
     }

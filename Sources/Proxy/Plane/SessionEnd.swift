@@ -1,5 +1,5 @@
 /// Why a session ended; what the control thread logs.
-public enum SessionEnd: UInt8, Sendable {
+public enum SessionEnd: UInt8, CaseIterable, Sendable {
     case closed = 1
     case reset
     case breach
@@ -27,6 +27,23 @@ public enum SessionEnd: UInt8, Sendable {
 extension SessionEnd {
     var place: UInt64 {
         @_noLocks get { UInt64(unsafe unsafeBitCast(self, to: UInt8.self)) + 1 }
+    }
+}
+
+/// How a session was when it was last looked at, a second ago at most.
+public struct SessionFigures: Sendable {
+    public let streams: UInt64
+    /// The shortest of late; 0: it has not been measured, because no stream needed it.
+    public let roundTripMicroseconds: UInt64
+
+    public init(word: UInt64) {
+        streams = word >> 32
+        roundTripMicroseconds = word & 0xFFFF_FFFF
+    }
+
+    @_noLocks
+    static func word(streams: Int32, roundTripMicroseconds: UInt32) -> UInt64 {
+        UInt64(UInt32(bitPattern: streams)) << 32 | UInt64(roundTripMicroseconds)
     }
 }
 

@@ -71,6 +71,13 @@ public final class DataPlane: Sendable {
         return unsafe pthread_create(&thread, &attributes, workerMain, argument)
     }
 
+    /// Processor time of a reactor that has not been joined; 0 if the kernel does not tell.
+    public func processorMicroseconds(ofReactor reactor: Int) -> UInt64 {
+        threads.withLock { threads in
+            threads.indices.contains(reactor) ? Threads.processorMicroseconds(of: threads[reactor]) : 0
+        }
+    }
+
     /// Waits for all reactors to end, after `stop`.
     /// - Parameter limit: how long. Time in which the whole process is suspended counts as little.
     /// - Returns: those that have not ended by then.

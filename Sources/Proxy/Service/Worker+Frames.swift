@@ -170,7 +170,7 @@ extension Worker {
         }
         let connection = streams[stream].connection
         guard connection >= 0 else { return free(stream) }
-        loseExchange(connection, isUndelivered: isRefused)
+        loseExchange(connection, isRefused ? .refused : .reset, isUndelivered: isRefused)
     }
 
     /// The service has ended a stream (FIN), and all bytes before its end have been passed on.

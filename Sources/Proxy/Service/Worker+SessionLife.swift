@@ -125,12 +125,20 @@ extension Worker {
         if sessions[session].draining.takeBackAt <= now { takeBackFromDraining(session) }
         watchAcceptance(session)
         raisePace(session)
+        tellFigures(session)
         if !sessions[session].waiters.isEmpty { routeOpeners(session) }
         // Blocks may have become free elsewhere, or frames have waited long enough for others to go with.
         if !sessions[session].egress.ready.isEmpty || !sessions[session].egress.frames.isEmpty {
             markDirty(session: session)
         }
         scheduleTick(session)
+    }
+
+    @_noLocks
+    func tellFigures(_ session: Int32) {
+        books.tell(
+            streams: sessions[session].streams.all.count,
+            roundTripMicroseconds: sessions[session].roundTrip.microseconds, ofSession: session)
     }
 
     /// The session is looked at in a second, or sooner if something is due; never later than it would have been anyway.
@@ -199,7 +207,7 @@ extension Worker {
     mutating func loseStream(_ stream: Int32) {
         let connection = streams[stream].connection
         guard connection >= 0 else { return free(stream) }
-        loseExchange(connection, isUndelivered: isUnsent(stream))
+        loseExchange(connection, .ended, isUndelivered: isUnsent(stream))
     }
 
     /// When the kernel has let go of the session, its slot can be given out again.

@@ -25,7 +25,7 @@ extension Worker {
                 let connection = streams[stream].connection
                 if isRepeatable(connection) {
                     count(.takenBack, connection)
-                    loseExchange(connection, isUndelivered: false)
+                    loseExchange(connection, .takenBack, isUndelivered: false)
                 } else if provesDelivery {
                     count(.takenBack, connection)
                     let value = barrier ?? sessions[session].state.barrierPing()
@@ -83,7 +83,7 @@ extension Worker {
                     abort(connection)
                     expireWait(connection)
                 } else {
-                    loseExchange(connection, isUndelivered: false)
+                    loseExchange(connection, .takenBack, isUndelivered: false)
                 }
             }
             stream = next
@@ -143,7 +143,7 @@ extension Worker {
             let stream = sessions[session].streams.takenBack.first
             guard stream >= 0, sessions[session].state.isAnswered(streams[stream].barrier) else { return }
             let connection = streams[stream].connection
-            if connection >= 0 { loseExchange(connection, isUndelivered: true) } else { free(stream) }
+            if connection >= 0 { loseExchange(connection, .takenBack, isUndelivered: true) } else { free(stream) }
         }
     }
 
@@ -153,7 +153,7 @@ extension Worker {
         assert(streams[stream].isTakenBack, "rule 23: only what was taken back comes too late")
         sessions[session].state.acknowledgedLate(streams[stream].state.id)
         let connection = streams[stream].connection
-        if connection >= 0 { loseExchange(connection, isUndelivered: false) } else { free(stream) }
+        if connection >= 0 { loseExchange(connection, .takenBack, isUndelivered: false) } else { free(stream) }
     }
 
     /// Nothing of the stream has left the process.

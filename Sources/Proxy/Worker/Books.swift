@@ -8,8 +8,10 @@ struct Books: ~Copyable {
     private let totals: SharedWords
     private let counters: SharedWords
     private let listenerCounters: SharedWords
+    private let routes: RouteTable
     private let sessionWords: SharedWords
     private let sessionTallies: SharedWords
+    private let sessionFigures: SharedWords
     private let listenerWords: SharedWords
     private let finished: SharedWords
     private let controlBell: ControlBell
@@ -23,8 +25,10 @@ struct Books: ~Copyable {
         totals = plane.totals
         counters = peer.counters
         listenerCounters = peer.listenerCounters
+        routes = RouteTable(peer.routeCounters)
         sessionWords = peer.sessionWords
         sessionTallies = peer.sessionTallies
+        sessionFigures = peer.sessionFigures
         listenerWords = peer.listenerWords
         finished = peer.finished
         controlBell = plane.controlBell
@@ -34,8 +38,7 @@ struct Books: ~Copyable {
 
     @_noLocks @inline(__always)
     func bump(_ counter: Counter, by amount: UInt64 = 1) {
-        let place = counter.place
-        counters.storeRelaxed(counters.loadRelaxed(place) &+ amount, at: place)
+        counters.increase(counter.place, by: amount)
     }
 
     @_noLocks @inline(__always)
@@ -49,9 +52,12 @@ struct Books: ~Copyable {
     /// Adds to a figure of a listener's slot.
     @_noLocks
     func bump(_ counter: ListenerCounter, ofSlot slot: Int) {
-        let place = slot * ListenerCounter.stride + counter.place
-        listenerCounters.storeRelaxed(listenerCounters.loadRelaxed(place) &+ 1, at: place)
+        listenerCounters.increase(slot * ListenerCounter.stride + counter.place, by: 1)
     }
+
+    /// The figures of a route's slot.
+    @_noLocks @inline(__always)
+    func route(_ slot: UInt16) -> RouteWords { routes.route(slot) }
 
     // MARK: sums of the process
 
@@ -95,6 +101,13 @@ struct Books: ~Copyable {
     @_noLocks
     func store(_ tally: SessionTally, ofSession session: Int32) {
         sessionTallies.store(tally.word, at: Int(session))
+    }
+
+    /// How a session is, for whoever looks.
+    @_noLocks
+    func tell(streams: Int32, roundTripMicroseconds: UInt32, ofSession session: Int32) {
+        let word = SessionFigures.word(streams: streams, roundTripMicroseconds: roundTripMicroseconds)
+        sessionFigures.storeRelaxed(word, at: Int(session))
     }
 
     /// The listener has been closed.

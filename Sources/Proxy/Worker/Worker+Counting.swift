@@ -10,6 +10,7 @@ extension Worker {
     mutating func count(_ counter: ListenerCounter, _ connection: Int32) {
         let generation = connections[connection].client.listenerGeneration
         count(counter, ofListener: connections[connection].client.listener, generation: generation)
+        countAtRoute(counter, connection)
     }
 
     /// The same for a client that has no record.

@@ -56,6 +56,7 @@ extension Worker {
         checkBytes(connection, record)
         checkWait(connection, exchange)
         checkExchange(connection, exchange)
+        checkMeasure(connection, exchange)
     }
 
     /// Something of the client is awaited from the kernel, or it stands in a queue of this thread, or a clock runs.
@@ -119,6 +120,17 @@ extension Worker {
             return assert(!connections[connection].isQueuedToSplice, "rule 16: who has no stream splices nothing")
         }
         if exchange.stream >= 0 { checkStreamHalf(connection, exchange.stream) }
+    }
+
+    private func checkMeasure(_ connection: Int32, _ exchange: Exchange) {
+        if case .nothing = exchange.measure.subject {
+            assert(exchange.measure.slot == 0, "rule 31: who is counted nowhere has no slot")
+            return assert(!exchange.half.exists, "rule 31: who is served is counted at a route")
+        }
+        guard case .http = connections[connection].client.mode, case .head = exchange.state.request else { return }
+        let isServed = exchange.half.exists || isWaiting(connection) || !exchange.state.isUnanswered
+        let isNext = !connections[connection].received.isEmpty || connections[connection].isHandingOver
+        assert(isServed || isNext, "rule 31: between two requests nothing is under way")
     }
 
     private func checkStreamHalf(_ connection: Int32, _ number: Int32) {
