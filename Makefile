@@ -85,7 +85,8 @@ end-to-end: build ## runs the program with real services and clients
 	Tests/EndToEnd/run 2>&1 | tee $(logs)/end-to-end
 
 end-to-end-all: build ## runs the end-to-end tests that take long with every variant, too
-	@E2E_ALL=1 Tests/EndToEnd/run
+	@.ci/install-browser
+	E2E_ALL=1 Tests/EndToEnd/run
 
 test-hummingbird: build ## runs the examples with Hummingbird; the first time 8 minutes
 	@for product in example-hummingbird-{a,b,c} test-hummingbird-refused; do
