@@ -17,11 +17,12 @@ extension ControlThread {
         log.notice("on ports that have been closed: \(closed)")
     }
 
-    /// The listener has been closed by all reactors: its figures are added to those of all that were before it.
-    func keepFigures(ofClosed slot: Int) {
-        for counter in ListenerCounter.allCases {
-            figuresOfClosed[counter, default: 0] += plane.sum(counter, ofListener: slot)
-        }
+    /// The listener has been closed by all reactors: its figures are added to those of all that were before it, and go
+    /// on in reports when the address is opened again.
+    func keepFigures(ofClosed slot: Int, at address: PublicAddress) {
+        let counts = ListenerCounter.allCases.map { plane.sum($0, ofListener: slot) }
+        for (counter, count) in zip(ListenerCounter.allCases, counts) { figuresOfClosed[counter, default: 0] += count }
+        keep(counts, ofClosed: address)
         plane.clearFigures(ofListener: slot)
     }
 

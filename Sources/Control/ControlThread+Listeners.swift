@@ -100,8 +100,7 @@ extension ControlThread {
             let isClosed = plane.peers.allSatisfy { $0.listenerWords.load(slot) == UInt64(listener.generation) }
             guard isClosed else { continue }
             tellLastFailures(ofListener: slot, listener)
-            keepCounts(ofClosed: slot, at: listener.address)
-            keepFigures(ofClosed: slot)
+            keepFigures(ofClosed: slot, at: listener.address)
             registry.listenerIsClosed(slot)
             listenerSockets[slot] = nil
             log.info(

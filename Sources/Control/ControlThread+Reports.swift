@@ -162,13 +162,13 @@ extension ControlThread {
         }
     }
 
-    /// The listener has been closed by all reactors: what was counted there goes on when it is opened again.
-    func keepCounts(ofClosed slot: Int, at address: PublicAddress) {
-        // Ports that nobody has named are new ones each time.
-        guard countsOfClosed[address] != nil || countsOfClosed.count < Self.addressesKept else { return }
-        var counts = countsOfClosed[address] ?? ListenerCounter.allCases.map { _ in 0 }
-        for counter in ListenerCounter.allCases { counts[counter.rawValue] += plane.sum(counter, ofListener: slot) }
-        countsOfClosed[address] = counts
+    /// Ports that nobody has named are new ones each time, so there is a bound.
+    func keep(_ counts: [UInt64], ofClosed address: PublicAddress) {
+        guard let before = countsOfClosed[address] else {
+            if countsOfClosed.count < Self.addressesKept { countsOfClosed[address] = counts }
+            return
+        }
+        countsOfClosed[address] = zip(before, counts).map { $0 + $1 }
     }
 
     private static let addressesKept = 1_024

@@ -57,14 +57,9 @@ extension Worker {
         exchanges[connection].measure.givenAfter = UInt32(truncatingIfNeeded: min(time, UInt64(UInt32.max)))
     }
 
-    /// The wait of the connection is over.
+    /// A wait is over.
     @_noLocks
-    func noteWaited(_ connection: Int32, since: UInt64) {
-        noteWaited(since: since, slot: exchanges[connection].measure.slot)
-    }
-
-    @_noLocks
-    private func noteWaited(since: UInt64, slot: UInt16) {
+    func noteWaited(since: UInt64, slot: UInt16) {
         let time = (now - min(now, since)) * 1_000
         books.route(slot).note(wait: time)
     }

@@ -39,7 +39,7 @@ extension Worker {
     /// The wait of the connection is over, however.
     @_noLocks @inline(never)
     mutating func endWait(_ connection: Int32) {
-        noteWaited(connection, since: patience[connection].waitedSince)
+        noteWaited(since: patience[connection].waitedSince, slot: exchanges[connection].measure.slot)
         patience[connection].waitedSince = 0
     }
 
